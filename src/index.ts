@@ -1,0 +1,30 @@
+export type {
+  Backend,
+  BackendTraits,
+  Clock,
+  Commit,
+  CommitResult,
+  Condition,
+  Cursor,
+  Mutation,
+  QueryOptions,
+  QueryResult,
+  Revision,
+  Scope,
+  SessionOptions,
+  StoredRecord,
+  Timer,
+} from './sync/backend.ts';
+export { systemClock } from './sync/clock.ts';
+export type { SyncCommit, SyncMutation } from './sync/commit.ts';
+export { isSyncError, SyncError, type SyncErrorCode } from './sync/errors.ts';
+export type { SyncEvent } from './sync/events.ts';
+export type { Grant } from './sync/grant.ts';
+export { leadershipLock, lockWithKey, setCurrentSyncManager } from './sync/leadership.ts';
+export type { Lock, LockLoss, LockStatus } from './sync/lock.ts';
+export type { LossReason } from './sync/lock-machine.ts';
+export type { JsonValue, Metadata } from './sync/metadata.ts';
+export type { CallOptions, SessionTiming, SyncManagerOptions } from './sync/options.ts';
+export type { SessionEnd } from './sync/session.ts';
+export type { SessionState } from './sync/session-keeper.ts';
+export { type AcquireOptions, type LockOptions, type StopOptions, SyncManager } from './sync/sync-manager.ts';

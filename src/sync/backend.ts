@@ -1,0 +1,147 @@
+/**
+ * The waist: what the engine needs of a coordination service, in five verbs.
+ *
+ * A backend imports this file and its own client, nothing else of the engine; the engine imports no backend.
+ * `holdfast/testing` has the suite that every backend must pass.
+ */
+
+export { type Clock, systemClock, type Timer } from './clock.ts';
+export { isSyncError, SyncError, type SyncErrorCode } from './errors.ts';
+
+/** Store-wide and strictly increasing, also across the deletion and the expiry of a record. */
+export type Revision = bigint;
+
+/** An opaque position in a store's history. It comes from a query and goes into the next one of the same scope. */
+export type Cursor = string;
+
+/**
+ * What a query looks at. The last two bound what a queue costs: a wake or an attempt must not become more
+ * expensive as the queue grows.
+ */
+export type Scope =
+  | { readonly key: string }
+  | { readonly prefix: string }
+  /** The `oldest` records of the prefix, by creation, oldest first. */
+  | { readonly prefix: string; readonly oldest: number }
+  /** The one record of the prefix created last among those created before this revision. */
+  | { readonly prefix: string; readonly youngestBefore: Revision };
+
+export interface StoredRecord {
+  readonly key: string;
+  readonly value: Uint8Array;
+  /** The session that owns the record; it disappears with that session. */
+  readonly session: string | undefined;
+  /**
+   * Revision of the commit that made the record. On Consul, where releasing and deleting are one,
+   * taking an unowned record counts as making it anew.
+   */
+  readonly created: Revision;
+  /** Revision of the last commit that changed it. */
+  readonly revision: Revision;
+  /**
+   * Why this record cannot be a lock of this library, or nothing when it can be: the kind that the server's
+   * own marks give away, such as the flags of a Consul semaphore. The engine never touches such a record.
+   */
+  readonly foreign?: string;
+}
+
+/** A compact proof about one key, evaluated by the server in the same atomic step as the mutations. */
+export type Condition =
+  | { readonly key: string; readonly is: 'absent' }
+  /** Absent, or present without an owner. */
+  | { readonly key: string; readonly is: 'unowned' }
+  /** Untouched since this revision. */
+  | { readonly key: string; readonly revision: Revision }
+  /** Still owned by this session. */
+  | { readonly key: string; readonly session: string };
+
+export type Mutation =
+  /** With `session` the record is owned, and is what a lock is made of. Without, it is plain data. */
+  | { readonly put: string; readonly value: Uint8Array; readonly session?: string }
+  /** Removing what is not there is no error. */
+  | { readonly remove: string };
+
+/** At most one mutation for one key. */
+export interface Commit {
+  readonly when: readonly Condition[];
+  readonly then: readonly Mutation[];
+  /** Read in the same atomic step, after the mutations if they were applied. */
+  readonly read?: Scope;
+}
+
+export type CommitResult =
+  /** `revision` is that of the records written. For a commit without mutations, that of the store. */
+  | { readonly ok: true; readonly revision: Revision; readonly read?: readonly StoredRecord[] }
+  | {
+      readonly ok: false;
+      readonly why: 'conflict' | 'session-gone';
+      readonly read?: readonly StoredRecord[];
+    }
+  /** The server holds the key back for a while (Consul's lock-delay). Try again after `retryAfter` milliseconds. */
+  | { readonly ok: false; readonly why: 'delayed'; readonly retryAfter: number };
+
+export interface QueryOptions {
+  /** Block until there may be something newer than this position. Without it the query answers at once. */
+  readonly since?: Cursor;
+  /** With `since`: do not block longer than this, in milliseconds. A backend may answer earlier. */
+  readonly wait?: number;
+  readonly signal: AbortSignal;
+}
+
+export interface QueryResult {
+  readonly records: readonly StoredRecord[];
+  readonly at: Cursor;
+}
+
+export interface SessionOptions {
+  /** Shown to operators. */
+  readonly name: string;
+  /** Milliseconds. Within `traits.ttl`. */
+  readonly ttl: number;
+  /** Milliseconds. Ignored where `traits.maxLockDelay` is 0. */
+  readonly lockDelay: number;
+}
+
+export interface BackendTraits {
+  readonly name: string;
+  /** `race`: everyone goes for one record. `queue`: the oldest contender under a prefix holds. */
+  readonly contention: 'race' | 'queue';
+  /** Bounds for a session's TTL, in milliseconds. */
+  readonly ttl: { readonly min: number; readonly max: number };
+  /** Milliseconds; 0 where the server knows no lock-delay. */
+  readonly maxLockDelay: number;
+  /** The largest value of one record, in bytes. */
+  readonly maxValueBytes: number;
+  /**
+   * `durable`: revisions never restart while the store keeps its data.
+   * `advisory`: they live in memory only.
+   */
+  readonly fencing: 'durable' | 'advisory';
+}
+
+/**
+ * The contract, held by the conformance suite:
+ *
+ * - `query` with `since` is level-triggered. It may wake for nothing, must wake for a change, never waits without
+ *   bound, and always answers with the current state, so that nobody depends on seeing every event. A compaction, an
+ *   index that went backwards, a reconnect are just wakes.
+ * - A *rejected* `commit` means *unknown*, not *failed*.
+ * - A session's TTL is what the server granted, not what was asked for.
+ * - Every call ends: by its signal (it then rejects with the signal's reason), or by a deadline of the backend's own.
+ * - Nothing of the server's client leaks: errors are `SyncError`s, and none holds a secret.
+ * - After disposal every call rejects with code `stopped`, and no socket or timer is left.
+ */
+export interface Backend extends AsyncDisposable {
+  readonly traits: BackendTraits;
+  /**
+   * Where the lock of this key lives: the record's key in a race, the prefix of the contenders in a queue.
+   * Throws a `SyncError` `invalid-key` for a key this store cannot hold. Does no I/O.
+   */
+  lockPath(key: string): string;
+  openSession(options: SessionOptions, signal: AbortSignal): Promise<{ id: string; ttl: number }>;
+  renewSession(id: string, signal: AbortSignal): Promise<'renewed' | 'gone'>;
+  /** Closing a session that is gone is no error. */
+  closeSession(id: string, signal: AbortSignal): Promise<void>;
+  query(scope: Scope, options: QueryOptions): Promise<QueryResult>;
+  commit(commit: Commit, signal: AbortSignal): Promise<CommitResult>;
+}

@@ -1,0 +1,27 @@
+import { isSyncError, type SyncError } from './backend.ts';
+
+/** Nobody is served by asking faster than this after the first failure, in milliseconds. */
+const FIRST = 50;
+const LONGEST = 1_000;
+
+/**
+ * Milliseconds to wait after the `failures`-th failure in a row: doubling, with full jitter in the upper half so
+ * that many clients of a restarted server do not come back together.
+ */
+export function backoff(failures: number, random: number, longest = LONGEST): number {
+  const ceiling = Math.min(longest, FIRST * 2 ** Math.min(failures, 16));
+  return ceiling / 2 + (ceiling / 2) * random;
+}
+
+/**
+ * The server understood and said no. Asking again soon changes nothing, and callers are told instead of being kept
+ * waiting for their timeout.
+ */
+export function isRefusal(error: unknown): error is SyncError {
+  return isSyncError(error) && error.code !== 'unavailable' && error.code !== 'bad-response';
+}
+
+/** At most one retry a second where the server refused. */
+export function retryDelay(error: unknown, failures: number, random: number): number {
+  return isRefusal(error) ? LONGEST + LONGEST * random : backoff(failures, random);
+}

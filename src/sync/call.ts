@@ -1,0 +1,69 @@
+import { type Clock, SyncError } from './backend.ts';
+import type { CallOptions } from './options.ts';
+
+/**
+ * One caller that waits. Settles once, by whatever comes first: the engine, the caller's signal, or its timeout;
+ * and then neither listener nor timer is left.
+ */
+export class Call<T> {
+  readonly promise: Promise<T>;
+  #resolve!: (value: T) => void;
+  #reject!: (reason: unknown) => void;
+  #cleanup: (() => void) | undefined;
+
+  /**
+   * The signal must not be aborted yet.
+   *
+   * @param onGiveUp told when the caller gave up by its signal or timeout.
+   */
+  constructor(clock: Clock, options: CallOptions, what: string, onGiveUp: () => void) {
+    this.promise = new Promise<T>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    const { signal, timeout } = options;
+    const giveUp = (reason: unknown): void => {
+      if (this.reject(reason)) onGiveUp();
+    };
+    const onAbort = (): void => giveUp(signal?.reason);
+    const timer =
+      timeout === undefined
+        ? undefined
+        : clock.after(timeout, () => {
+            giveUp(this.#timeout(what, timeout));
+          });
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#cleanup = () => {
+      timer?.cancel();
+      signal?.removeEventListener('abort', onAbort);
+    };
+  }
+
+  /** The last trouble on the way: most often why a timeout was reached. */
+  trouble: unknown;
+
+  resolve(value: T): boolean {
+    if (!this.#settle()) return false;
+    this.#resolve(value);
+    return true;
+  }
+
+  reject(reason: unknown): boolean {
+    if (!this.#settle()) return false;
+    this.#reject(reason);
+    return true;
+  }
+
+  #settle(): boolean {
+    if (this.#cleanup === undefined) return false;
+    this.#cleanup();
+    this.#cleanup = undefined;
+    return true;
+  }
+
+  #timeout(what: string, timeout: number): SyncError {
+    const { trouble } = this;
+    const hint = trouble instanceof Error ? `; last trouble: ${trouble.message}` : '';
+    return new SyncError('timeout', `${what} was not acquired within ${timeout} ms${hint}`, { cause: trouble });
+  }
+}

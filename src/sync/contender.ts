@@ -1,0 +1,331 @@
+import { sleep } from './abort.ts';
+import { type Backend, type Clock, isSyncError, SyncError } from './backend.ts';
+import { isRefusal, retryDelay } from './backoff.ts';
+import type { Contention, Contest, Holding } from './contention/contention.ts';
+import { queue } from './contention/queue.ts';
+import { race } from './contention/race.ts';
+import { watchRecord } from './contention/record.ts';
+import type { Outbox } from './events.ts';
+import { type LockEvent, type LockState, type LossReason, type Notice, step } from './lock-machine.ts';
+import type { Session, SessionEnd } from './session.ts';
+import type { SessionKeeper, SessionListener } from './session-keeper.ts';
+
+/** Who is told what becomes of a contender. Called after the new state is committed. */
+export interface ContenderListener {
+  /** The record's value, asked for at each attempt. May throw a `SyncError`. */
+  value(): Uint8Array;
+  moved(state: LockState): void;
+  granted(session: Session, holding: Holding): void;
+  /** The session of the held lock was in doubt, and has been verified. */
+  reconfirmed(): void;
+  lost(reason: LossReason): void;
+  occupied(): void;
+  refused(error: SyncError): void;
+  /** Something failed and is being tried again. */
+  trouble(error: unknown, source: 'session' | 'lock'): void;
+  released(): void;
+}
+
+export interface Engine {
+  readonly backend: Backend;
+  readonly clock: Clock;
+  readonly keeper: SessionKeeper;
+  readonly outbox: Outbox;
+  /** Takes over a promise that never rejects; stopping waits for it. */
+  background(task: Promise<unknown>): void;
+}
+
+/**
+ * A lock held for less than this is never watched, in milliseconds: a short critical section costs no watch, and a
+ * deleted record is still noticed well within half a second.
+ */
+const UNWATCHED = 100;
+
+/** How often we look for what a lost reply may have left behind, in milliseconds. */
+const SWEEP_INTERVAL = 500;
+
+/** How long a release waits for an attempt that is still under way before it cuts it off, in milliseconds. */
+const SETTLE_BOUND = 1_000;
+
+/**
+ * The one distributed contender of this process for one key: runs the lock machine, and does for each state the work
+ * that the state calls for.
+ */
+export class Contender implements SessionListener {
+  readonly #engine: Engine;
+  readonly #key: string;
+  readonly #path: string;
+  readonly #contention: Contention;
+  readonly #listener: ContenderListener;
+  #state: LockState = { name: 'idle' };
+  #wanted = false;
+  #work: AbortController | undefined;
+  #unlisten: (() => void) | undefined;
+  /** The attempt under way. A release lets it end, rather than leave behind a request nobody knows the outcome of. */
+  #attempt: { readonly settled: Promise<void>; cut(): void } | undefined;
+  /** Until when a request without an answer may still take effect at the server. Monotonic milliseconds. */
+  #unsureUntil = Number.NEGATIVE_INFINITY;
+
+  constructor(engine: Engine, key: string, path: string, listener: ContenderListener) {
+    this.#engine = engine;
+    this.#key = key;
+    this.#path = path;
+    this.#contention = engine.backend.traits.contention === 'queue' ? queue : race;
+    this.#listener = listener;
+  }
+
+  get state(): LockState {
+    return this.#state;
+  }
+
+  /** Nothing wanted, nothing at the store, nothing to look after: it can be forgotten. */
+  get disposable(): boolean {
+    return this.#state.name === 'idle' && !this.#unsure;
+  }
+
+  claim(): void {
+    this.#wanted = true;
+    this.#unlisten ??= this.#engine.keeper.listen(this);
+    this.#engine.keeper.demand();
+    this.#post({ type: 'claim', session: this.#engine.keeper.current });
+  }
+
+  /** Ends in the notice `released`, at once or later. */
+  release(): void {
+    this.#wanted = false;
+    this.#post({ type: 'release' });
+  }
+
+  stop(): void {
+    this.#wanted = false;
+    this.#post({ type: 'stop' });
+  }
+
+  sessionLive(session: Session): void {
+    if (this.#state.name === 'held' && this.#state.session === session) this.#listener.reconfirmed();
+    else this.#post({ type: 'session-live', session });
+  }
+
+  sessionEnded(session: Session, reason: SessionEnd): void {
+    this.#post({ type: 'session-ended', session, reason });
+  }
+
+  sessionTrouble(error: unknown): void {
+    if (this.#state.name === 'seeking' && this.#state.session === undefined) this.#trouble(error, 'session');
+  }
+
+  #post(event: LockEvent): void {
+    this.#engine.outbox.during(() => this.#step(event));
+  }
+
+  #step(event: LockEvent): void {
+    const before = this.#state;
+    const { state, notices } = step(before, event, this.#wanted);
+    this.#state = state;
+    if (state !== before) {
+      this.#work?.abort(new SyncError('stopped', 'superseded'));
+      this.#work = undefined;
+      this.#listener.moved(state);
+    }
+    for (const notice of notices) this.#tell(notice);
+    // A listener may have moved the machine on: then that call has started what there is to do.
+    if (state !== before && this.#state === state) this.#begin(state);
+  }
+
+  #tell(notice: Notice): void {
+    switch (notice.tell) {
+      case 'granted':
+        return this.#listener.granted(notice.session, notice.holding);
+      case 'lost':
+        return this.#listener.lost(notice.reason);
+      case 'occupied':
+        return this.#listener.occupied();
+      case 'refused':
+        return this.#listener.refused(notice.error);
+      case 'session-gone':
+        return this.#engine.keeper.reportGone(notice.session);
+      case 'released':
+        return this.#listener.released();
+    }
+  }
+
+  #begin(state: LockState): void {
+    const work = new AbortController();
+    this.#work = work;
+    const { signal } = work;
+    switch (state.name) {
+      case 'idle':
+        if (this.#unsure) this.#run(state, this.#sweep(state, signal));
+        else this.#forgetSessions();
+        return;
+      case 'seeking':
+        if (state.session !== undefined) this.#run(state, this.#seek(state, state.session, work));
+        else this.#awaitSession();
+        return;
+      case 'waiting':
+        this.#run(state, this.#wait(state, signal));
+        return;
+      case 'held':
+        this.#run(state, this.#watch(state, signal));
+        return;
+      case 'lost':
+        this.#post({ type: 'resume', of: state });
+        return;
+      case 'releasing':
+        this.#run(state, this.#remove(state, signal));
+        return;
+      case 'stopped':
+        this.#attempt?.cut();
+        this.#forgetSessions();
+    }
+  }
+
+  /** One place owns the promises: a rejection is either stale or an event. */
+  #run(state: LockState, work: Promise<void>): void {
+    this.#engine.background(
+      work.catch((error: unknown) => {
+        if (this.#state !== state) return;
+        const failures = 'failures' in state ? state.failures : 0;
+        const pause = retryDelay(error, failures, this.#engine.clock.random());
+        this.#trouble(error, 'lock');
+        this.#post({ type: 'failed', of: state, pause });
+      }),
+    );
+  }
+
+  /** A session may have become live between the claim and now. */
+  #awaitSession(): void {
+    const { current } = this.#engine.keeper;
+    if (current !== undefined) this.#post({ type: 'session-live', session: current });
+  }
+
+  async #seek(
+    state: Extract<LockState, { name: 'seeking' }>,
+    session: Session,
+    work: AbortController,
+  ): Promise<void> {
+    await this.#settle();
+    if (this.#state !== state) return;
+    // Not the work's own signal: an attempt is not cut off by a release, which would make its outcome unknown.
+    const controller = new AbortController();
+    const attempt = this.#contention.attempt(this.#contest(session), state.place, controller.signal);
+    const settled = attempt.then(
+      () => undefined,
+      (error: unknown) => this.#becomeUnsure(session, error),
+    );
+    const entry = { settled, cut: () => controller.abort(work.signal.reason) };
+    this.#attempt = entry;
+    try {
+      const result = await attempt;
+      this.#post({ type: 'attempted', of: state, result, trusted: session.trusted });
+    } finally {
+      if (this.#attempt === entry) this.#attempt = undefined;
+    }
+  }
+
+  async #wait(state: Extract<LockState, { name: 'waiting' }>, signal: AbortSignal): Promise<void> {
+    let { place } = state;
+    if (state.pause !== undefined) await sleep(this.#engine.clock, state.pause, signal);
+    else if (place) place = await this.#contention.wait(this.#contest(state.session), place, signal);
+    this.#post({ type: 'woke', of: state, place });
+  }
+
+  async #watch(state: Extract<LockState, { name: 'held' }>, signal: AbortSignal): Promise<void> {
+    const { clock, keeper } = this.#engine;
+    await sleep(clock, UNWATCHED, signal);
+    for (let failures = 0; ; failures++) {
+      try {
+        const reason = await watchRecord(this.#contest(state.session), state.holding, signal);
+        this.#post({ type: 'observed', of: state, reason });
+        // Most often it is the session that is gone. Asking now spares an attempt with a dead one.
+        if (reason === 'record-gone') keeper.verify(state.session);
+        return;
+      } catch (error) {
+        // A failed read says nothing about the lock: the session's deadline decides.
+        if (signal.aborted) return;
+        await sleep(clock, retryDelay(error, failures, clock.random()), signal);
+      }
+    }
+  }
+
+  async #remove(state: Extract<LockState, { name: 'releasing' }>, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#engine;
+    await this.#settle();
+    for (let failures = 0; this.#state === state; failures++) {
+      try {
+        await this.#contention.remove(this.#contest(state.session), state.holding, signal);
+        this.#post({ type: 'removed', of: state });
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        await sleep(clock, retryDelay(error, failures, clock.random()), signal);
+      }
+    }
+  }
+
+  /**
+   * A request that had no answer may still be on its way. As long as it may take effect, look whether it did: a
+   * record in our name that nobody holds would keep everybody out for as long as our session lives.
+   */
+  async #sweep(state: LockState, signal: AbortSignal): Promise<void> {
+    const { backend, clock, keeper } = this.#engine;
+    while (this.#unsure) {
+      await sleep(clock, SWEEP_INTERVAL, signal);
+      const session = keeper.current;
+      if (session === undefined) continue;
+      const record = this.#contention.record(this.#path, session.id);
+      try {
+        const { records } = await backend.query({ key: record }, { signal });
+        if (records[0]?.session === session.id) {
+          this.#post({ type: 'leftover', of: state, session });
+          return;
+        }
+      } catch {
+        if (signal.aborted) return;
+      }
+    }
+    this.#forgetSessions();
+  }
+
+  /** Waits until no attempt is under way, and cuts off one that takes too long. */
+  async #settle(): Promise<void> {
+    const attempt = this.#attempt;
+    if (attempt === undefined) return;
+    const timer = this.#engine.clock.after(SETTLE_BOUND, () => attempt.cut());
+    await attempt.settled;
+    timer.cancel();
+  }
+
+  #becomeUnsure(session: Session, error: unknown): void {
+    // The server said no before it did anything.
+    if (isRefusal(error) && !isSyncError(error, 'stopped')) return;
+    this.#unsureUntil = this.#engine.clock.now() + session.ttl;
+  }
+
+  get #unsure(): boolean {
+    return this.#engine.clock.now() < this.#unsureUntil;
+  }
+
+  #trouble(error: unknown, source: 'session' | 'lock'): void {
+    this.#engine.outbox.during(() => {
+      this.#listener.trouble(error, source);
+      if (isRefusal(error)) this.#listener.refused(error);
+    });
+  }
+
+  #forgetSessions(): void {
+    this.#unlisten?.();
+    this.#unlisten = undefined;
+  }
+
+  #contest(session: Session): Contest {
+    return {
+      backend: this.#engine.backend,
+      key: this.#key,
+      path: this.#path,
+      session: session.id,
+      wait: session.ttl,
+      value: () => this.#listener.value(),
+    };
+  }
+}

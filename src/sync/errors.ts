@@ -1,0 +1,54 @@
+/**
+ * What went wrong, for programs.
+ *
+ * - `invalid-option`, `invalid-key`, `value-too-large`: bad input, refused before any I/O.
+ * - `stopped`: the manager was stopped.
+ * - `timeout`: the caller's own `timeout` ran out.
+ * - `unavailable`: the server was not reached, or did not answer in time. The outcome of a commit is unknown.
+ * - `permission-denied`: credentials are missing, wrong, or not sufficient.
+ * - `insecure`: TLS could not be established as configured. There is never a downgrade.
+ * - `rejected`: the server refused the request for another reason.
+ * - `bad-response`: what came back was not an answer of this server.
+ * - `foreign-record`: the key holds something that is not a lock of this kind. It was left untouched.
+ * - `lost`: the grant is no longer held.
+ * - `released`: the claim was given up by `release()`.
+ * - `store-reset`: the store went back in time (emptied or restored): a new token would not be larger than an old one.
+ * - `no-current-manager`: `leadershipLock()` or `lockWithKey()` before a manager was made current.
+ */
+export type SyncErrorCode =
+  | 'invalid-option'
+  | 'invalid-key'
+  | 'value-too-large'
+  | 'stopped'
+  | 'timeout'
+  | 'unavailable'
+  | 'permission-denied'
+  | 'insecure'
+  | 'rejected'
+  | 'bad-response'
+  | 'foreign-record'
+  | 'lost'
+  | 'released'
+  | 'store-reset'
+  | 'no-current-manager';
+
+/**
+ * The only error class of this library. An aborted call is the exception: it rejects with its signal's reason.
+ *
+ * The message is one readable sentence, with a hint where there is one. Neither it nor `cause` ever carries a
+ * credential: a backend builds the cause from the message of the client's error, never from the error itself,
+ * which may hold request headers.
+ */
+export class SyncError extends Error {
+  override readonly name = 'SyncError';
+  readonly code: SyncErrorCode;
+
+  constructor(code: SyncErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+export function isSyncError(error: unknown, code?: SyncErrorCode): error is SyncError {
+  return error instanceof SyncError && (code === undefined || error.code === code);
+}

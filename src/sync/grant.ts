@@ -1,0 +1,108 @@
+import { type Condition, SyncError } from './backend.ts';
+import type { Holding } from './contention/contention.ts';
+import { quoteKey } from './keys.ts';
+import type { LossReason } from './lock-machine.ts';
+import type { Session } from './session.ts';
+
+/** Low bits of a token, left for the number of a hand-off between callers of one process. */
+const HAND_OFF_BITS = 16n;
+
+/**
+ * The fencing token of a grant: the store's revision at which it was made in the high bits. Strictly increasing for
+ * each key, over all holders, processes, deletions and expiries; fits a signed 64-bit integer up to revision 2^47.
+ */
+export function fencingToken(holding: Holding): bigint {
+  return holding.token << HAND_OFF_BITS;
+}
+
+export type GrantEnd = LossReason | 'released';
+
+/**
+ * One period of holding a lock. Ends by release or by loss, and never revives: after a loss the lock comes back, if
+ * it does, with a new grant and a larger token.
+ */
+export class Grant implements AsyncDisposable {
+  readonly key: string;
+  /** Larger than that of every earlier grant for this key. Give it to the systems you write to. */
+  readonly token: bigint;
+  /** Proves to the store, in the same step as your writes, that this grant is still the one: see `sync.commit`. */
+  readonly isOwner: Condition;
+  readonly #session: Session;
+  readonly #release: (grant: Grant) => Promise<void>;
+  readonly #writes = new Set<Promise<unknown>>();
+  #ended: GrantEnd | undefined;
+  #controller: AbortController | undefined;
+
+  /** @internal */
+  constructor(key: string, session: Session, holding: Holding, release: (grant: Grant) => Promise<void>) {
+    this.key = key;
+    this.token = fencingToken(holding);
+    this.isOwner = { key: holding.record, revision: holding.revision };
+    this.#session = session;
+    this.#release = release;
+  }
+
+  /**
+   * Whether this process may still believe that it holds the lock. Compares the clock with the session's deadline
+   * at every look, so the first look after a stalled event loop or a stopped process already says no.
+   */
+  get held(): boolean {
+    return this.#ended === undefined && this.#session.trusted;
+  }
+
+  /** Aborts on loss (reason: a `SyncError` `lost`) and on release (`released`). For the work done under the lock. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#ended !== undefined && !this.#controller.signal.aborted) this.#controller.abort(this.#reason());
+    return this.#controller.signal;
+  }
+
+  /** Throws a `SyncError` `lost` or `released` unless the lock is held. */
+  assertHeld(): void {
+    if (!this.held) throw this.#reason();
+  }
+
+  /** Gives the lock back. Idempotent; never rejects; nothing to do for a grant that was lost. */
+  release(): Promise<void> {
+    return this.#release(this);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  /** @internal Counts a guarded write in, so that the release can wait for it. */
+  guard(write: Promise<unknown>): void {
+    this.#writes.add(write);
+    const forget = (): void => {
+      this.#writes.delete(write);
+    };
+    write.then(forget, forget);
+  }
+
+  /** @internal Guarded writes on their way: they must reach the store before the record goes. */
+  get pendingWrites(): Promise<unknown> | undefined {
+    return this.#writes.size === 0 ? undefined : Promise.allSettled(this.#writes);
+  }
+
+  /** @internal */
+  get ended(): GrantEnd | undefined {
+    return this.#ended;
+  }
+
+  /** @internal Ends belief at once; the signal is aborted by `announce`, when the engine is at rest. */
+  end(why: GrantEnd): void {
+    this.#ended ??= why;
+  }
+
+  /** @internal */
+  announce(): void {
+    this.#controller?.abort(this.#reason());
+  }
+
+  #reason(): SyncError {
+    const lock = `the lock ${quoteKey(this.key)}`;
+    if (this.#ended === 'released') return new SyncError('released', `${lock} was released`);
+    return new SyncError('lost', `${lock} was lost (${this.#ended ?? 'deadline'})`);
+  }
+}

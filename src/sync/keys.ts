@@ -1,0 +1,46 @@
+import { type Backend, SyncError } from './backend.ts';
+
+/** Bytes of UTF-8. Short enough for every store's request and URL limits. */
+export const MAX_KEY_BYTES = 1_024;
+
+/**
+ * What is wrong with a key, or `undefined`.
+ *
+ * One rule for all backends, so that a service can change its backend. It keeps out what some server would not
+ * give back as it was: Consul's HTTP router cleans `.`, `..` and empty segments out of a path by a redirect, and
+ * refuses NUL and newline.
+ */
+export function keyProblem(key: unknown): string | undefined {
+  if (typeof key !== 'string') return `must be a string, not ${key === null ? 'null' : typeof key}`;
+  if (key === '') return 'must not be empty';
+  if (!key.isWellFormed()) return 'has a lone surrogate, which no store can hold';
+  const control = [...key].find((character) => character < ' ' || character === '\u007f');
+  if (control !== undefined) {
+    const code = control.charCodeAt(0).toString(16).padStart(4, '0');
+    return `has the control character U+${code}`;
+  }
+  const bytes = Buffer.byteLength(key);
+  if (bytes > MAX_KEY_BYTES) return `has ${bytes} bytes; at most ${MAX_KEY_BYTES} are allowed`;
+  for (const segment of key.split('/')) {
+    if (segment === '') return 'has an empty segment: no leading, trailing or double slash is allowed';
+    if (segment === '.' || segment === '..') return `has the segment "${segment}"`;
+  }
+  return undefined;
+}
+
+/** Quotes a key for a message, in a form that shows what cannot be seen. */
+export function quoteKey(key: unknown): string {
+  const text = JSON.stringify(key) ?? String(key);
+  return text.length > 120 ? `${text.slice(0, 117)}..."` : text;
+}
+
+export function checkKey(key: unknown): asserts key is string {
+  const problem = keyProblem(key);
+  if (problem !== undefined) throw new SyncError('invalid-key', `key ${quoteKey(key)} ${problem}`);
+}
+
+/** Checks a lock's key and says where the backend keeps that lock. */
+export function lockPathOf(backend: Backend, key: unknown): string {
+  checkKey(key);
+  return backend.lockPath(key);
+}

@@ -1,0 +1,34 @@
+import { SyncError } from './backend.ts';
+import type { Lock } from './lock.ts';
+import type { LockOptions, SyncManager } from './sync-manager.ts';
+
+let current: SyncManager | undefined;
+
+/**
+ * Makes a manager the one that `leadershipLock()` and `lockWithKey()` use; `undefined` takes it away.
+ * The DI module does this for you. Gives back the manager that was current before.
+ */
+export function setCurrentSyncManager(manager: SyncManager | undefined): SyncManager | undefined {
+  const previous = current;
+  current = manager;
+  return previous;
+}
+
+/**
+ * The leadership lock of this service, for elections: `if (await leadershipLock().tryLock()) { ... }`.
+ * Throws a `SyncError` `no-current-manager` before a manager was made current.
+ */
+export function leadershipLock(): Lock {
+  return currentSyncManager('leadershipLock()').leadershipLock();
+}
+
+/** The lock of a key, from the current manager. Throws as `leadershipLock` and `SyncManager.lock` do. */
+export function lockWithKey(key: string, options?: LockOptions): Lock {
+  return currentSyncManager('lockWithKey()').lock(key, options);
+}
+
+function currentSyncManager(caller: string): SyncManager {
+  if (current !== undefined) return current;
+  const hint = 'load the DI module, or call setCurrentSyncManager(manager) at start-up';
+  throw new SyncError('no-current-manager', `${caller} was called before there was a current SyncManager: ${hint}`);
+}

@@ -1,0 +1,212 @@
+import { BehaviorSubject, type Observable, Subject } from 'rxjs';
+import { throwIfAborted } from './abort.ts';
+import { type Clock, SyncError } from './backend.ts';
+import { Call } from './call.ts';
+import { IsolatedObservable, type Outbox } from './events.ts';
+import type { Grant } from './grant.ts';
+import { quoteKey } from './keys.ts';
+import type { LocalQueue, Ticket } from './local-queue.ts';
+import type { LockState, LossReason } from './lock-machine.ts';
+import { type CallOptions, checkCallOptions } from './options.ts';
+
+/** What `lock.state$` tells. */
+export type LockStatus =
+  | { readonly name: 'idle' | 'seeking' | 'waiting' | 'releasing' | 'stopped' }
+  | { readonly name: 'held'; readonly token: bigint }
+  | { readonly name: 'lost'; readonly reason: LossReason };
+
+export interface LockLoss {
+  readonly key: string;
+  readonly reason: LossReason;
+  /** Of the grant that was lost. */
+  readonly token: bigint;
+}
+
+/** What a lock needs of its manager. */
+export interface LockHost {
+  readonly clock: Clock;
+  readonly outbox: Outbox;
+  report(error: unknown): void;
+  /** The queue of this key, made anew if it was forgotten. Throws `stopped` after the manager was stopped. */
+  queue(key: string): LocalQueue;
+  encode(): Uint8Array;
+}
+
+/**
+ * A standing claim to one key. Once asked for, by `lock()` or `tryLock()`, it keeps acquiring and re-acquiring until
+ * `release()`; a call that was aborted or timed out gives up the call, not the claim. There is one `Lock` for each
+ * key and manager, and its callers share it: they do not exclude one another. For that, see `sync.acquire`.
+ */
+export class Lock {
+  readonly key: string;
+  /** Replays the current state. Completes when the manager stops. Never errors. */
+  readonly state$: Observable<LockStatus>;
+  /** Tells each loss of a held lock at once. Silent on `release()`. Completes when the manager stops. Never errors. */
+  readonly lost$: Observable<LockLoss>;
+  readonly #host: LockHost;
+  readonly #states = new BehaviorSubject<LockStatus>({ name: 'idle' });
+  readonly #losses = new Subject<LockLoss>();
+  readonly #calls = new Set<{ readonly call: Call<Grant | undefined>; readonly once: boolean }>();
+  #claim: { readonly ticket: Ticket; readonly queue: LocalQueue } | undefined;
+  #grant: Grant | undefined;
+  #occupied = false;
+  /** What the server said no with, until the next attempt. */
+  #refusal: SyncError | undefined;
+
+  /** @internal */
+  constructor(key: string, host: LockHost) {
+    this.key = key;
+    this.#host = host;
+    const report = (error: unknown): void => host.report(error);
+    this.state$ = new IsolatedObservable(report, (subscriber) => this.#states.subscribe(subscriber));
+    this.lost$ = new IsolatedObservable(report, (subscriber) => this.#losses.subscribe(subscriber));
+  }
+
+  /** Whether this process may believe, at this moment, that it holds the lock. */
+  get held(): boolean {
+    return this.grant !== undefined;
+  }
+
+  /** The current grant, if the lock is held. */
+  get grant(): Grant | undefined {
+    return this.#grant?.held ? this.#grant : undefined;
+  }
+
+  /**
+   * Blocks until the lock is held; returns at once if it already is.
+   *
+   * Rejects with the signal's reason, with a `SyncError` `timeout`, `stopped`, or `released` when `release()` is called
+   * meanwhile, and with what the server refuses (`permission-denied`, `foreign-record`, ...). While the server is not
+   * reached it keeps trying.
+   */
+  async lock(options?: CallOptions): Promise<Grant> {
+    const grant = await this.#ask(options, false);
+    if (grant === undefined) throw new SyncError('released', `the lock ${quoteKey(this.key)} was released`);
+    return grant;
+  }
+
+  /**
+   * Like `lock()`, but resolves to `undefined` as soon as it is known that the lock cannot be had now. The claim
+   * stands nevertheless: the lock will be acquired when it becomes free.
+   */
+  tryLock(options?: CallOptions): Promise<Grant | undefined> {
+    return this.#ask(options, true);
+  }
+
+  /**
+   * Ends the claim and gives the lock back. Idempotent, and never rejects: if the server cannot be reached, the
+   * session's TTL frees the lock. Calls still waiting reject with `released`.
+   */
+  release(): Promise<void> {
+    return this.#host.outbox.during(() => {
+      const claim = this.#claim;
+      this.#claim = undefined;
+      this.#grant = undefined;
+      this.#occupied = false;
+      this.#refusal = undefined;
+      this.#rejectCalls(() => new SyncError('released', `the lock ${quoteKey(this.key)} was released`));
+      if (claim === undefined) return Promise.resolve();
+      this.#publish({ name: 'releasing' });
+      return claim.queue.leave(claim.ticket).then(() => {
+        if (this.#claim === undefined) this.#publish({ name: 'idle' });
+      });
+    });
+  }
+
+  /** @internal The manager is stopping: nobody waits any longer. */
+  close(error: SyncError): Promise<void> {
+    this.#rejectCalls(() => error);
+    return this.release();
+  }
+
+  /** @internal */
+  complete(): void {
+    this.#host.outbox.post(() => {
+      this.#states.next({ name: 'stopped' });
+      this.#states.complete();
+      this.#losses.complete();
+    });
+  }
+
+  async #ask(options: CallOptions | undefined, once: boolean): Promise<Grant | undefined> {
+    const checked = checkCallOptions(options);
+    const queue = this.#host.queue(this.key);
+    throwIfAborted(checked.signal);
+    // Bad metadata is told to the caller who asks, before any I/O.
+    if (this.#claim === undefined) this.#host.encode();
+    return this.#host.outbox.during(() => {
+      this.#stand(queue);
+      const { grant } = this;
+      if (grant !== undefined) return grant;
+      if (this.#refusal !== undefined) throw this.#refusal;
+      if (once && this.#occupied) return undefined;
+      const call = new Call<Grant | undefined>(this.#host.clock, checked, `the lock ${quoteKey(this.key)}`, () =>
+        this.#calls.delete(entry),
+      );
+      const entry = { call, once };
+      this.#calls.add(entry);
+      return call.promise;
+    });
+  }
+
+  #stand(queue: LocalQueue): void {
+    if (this.#claim !== undefined) return;
+    const ticket: Ticket = {
+      standing: true,
+      value: () => this.#host.encode(),
+      granted: (grant) => this.#granted(grant),
+      lost: (reason, grant) => this.#lost(reason, grant),
+      occupied: () => {
+        this.#occupied = true;
+        this.#settle((entry) => entry.once && entry.call.resolve(undefined));
+      },
+      refused: (error) => {
+        this.#refusal = error;
+        this.#settle((entry) => entry.call.reject(error));
+      },
+      trouble: (error) => {
+        for (const { call } of this.#calls) call.trouble = error;
+      },
+      moved: (state) => this.#moved(state),
+    };
+    this.#claim = { ticket, queue };
+    queue.enter(ticket);
+  }
+
+  #granted(grant: Grant): void {
+    this.#grant = grant;
+    this.#occupied = false;
+    this.#publish({ name: 'held', token: grant.token });
+    if (grant.held) this.#settle((entry) => entry.call.resolve(grant));
+  }
+
+  #lost(reason: LossReason, { token }: Grant): void {
+    this.#grant = undefined;
+    this.#host.outbox.post(() => this.#losses.next({ key: this.key, reason, token }));
+  }
+
+  #moved(state: LockState): void {
+    // What `held` shows needs the grant: told by `#granted`.
+    if (state.name === 'held') return;
+    if (state.name === 'seeking') {
+      this.#occupied = false;
+      this.#refusal = undefined;
+    }
+    this.#publish(state.name === 'lost' ? { name: 'lost', reason: state.reason } : { name: state.name });
+  }
+
+  #publish(status: LockStatus): void {
+    this.#host.outbox.post(() => {
+      if (this.#states.closed || this.#states.value.name === status.name) return;
+      this.#states.next(status);
+    });
+  }
+
+  #settle(settle: (entry: { call: Call<Grant | undefined>; once: boolean }) => boolean): void {
+    for (const entry of [...this.#calls]) if (settle(entry)) this.#calls.delete(entry);
+  }
+
+  #rejectCalls(error: () => SyncError): void {
+    this.#settle((entry) => entry.call.reject(error()));
+  }
+}

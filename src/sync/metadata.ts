@@ -1,0 +1,42 @@
+import { hostname } from 'node:os';
+import { type Clock, SyncError } from './backend.ts';
+
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JsonValue[]
+  | { readonly [name: string]: JsonValue };
+
+/** What stands in a lock's record, for operators. A function is asked anew each time the lock is sought. */
+export type Metadata = JsonValue | (() => JsonValue);
+
+const encoder = new TextEncoder();
+
+export function defaultMetadata(service: string, clock: Clock): () => JsonValue {
+  return () => ({ service, host: hostname(), pid: process.pid, since: new Date(clock.wall()).toISOString() });
+}
+
+/**
+ * The record's value. Throws `invalid-option` for what JSON cannot say or when the function throws, and
+ * `value-too-large` above the store's limit: both before any I/O.
+ */
+export function encodeMetadata(metadata: Metadata, maxBytes: number): Uint8Array {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(typeof metadata === 'function' ? metadata() : metadata);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SyncError('invalid-option', `option "metadata" cannot be written as JSON: ${why}`);
+  }
+  if (text === undefined) {
+    throw new SyncError('invalid-option', 'option "metadata" must be a JSON value or a function that returns one');
+  }
+  const bytes = encoder.encode(text);
+  if (bytes.byteLength > maxBytes) {
+    const size = `${bytes.byteLength} bytes; this store takes at most ${maxBytes}`;
+    throw new SyncError('value-too-large', `option "metadata" has ${size}`);
+  }
+  return bytes;
+}

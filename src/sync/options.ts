@@ -1,0 +1,124 @@
+import { type Backend, type Clock, SyncError, systemClock } from './backend.ts';
+import { keyProblem } from './keys.ts';
+import type { Metadata } from './metadata.ts';
+
+export interface SessionTiming {
+  /**
+   * Milliseconds the server keeps the session after the last renewal it saw. Default 10 000.
+   * A shorter TTL means a faster take-over after a crash, and less patience with a slow network.
+   */
+  readonly ttl?: number;
+  /**
+   * Milliseconds for which Consul holds a key back after the session that held it was invalidated.
+   * Default: the TTL, at most the server's limit. With it, a holder whose session an operator destroyed has stopped
+   * believing before anybody else can hold. Stores without a lock-delay ignore it.
+   */
+  readonly lockDelay?: number;
+  /** Milliseconds between renewals. Default: a third of the TTL the server granted. */
+  readonly renewInterval?: number;
+  /**
+   * Milliseconds by which we stop believing before the server may give the session up: the room for clocks that run
+   * at different rates. Default: a tenth of the TTL the server granted.
+   */
+  readonly margin?: number;
+}
+
+export interface SyncManagerOptions {
+  /** The service's name: of the session, the leadership key and the default metadata. One key segment. */
+  readonly name: string;
+  /** Belongs to this manager from now on: `stop()` disposes it. */
+  readonly backend: Backend;
+  readonly session?: SessionTiming;
+  /** What operators see on a lock's record. Default: `{ service, host, pid, since }`. */
+  readonly metadata?: Metadata;
+  /** Time, for tests. */
+  readonly clock?: Clock;
+}
+
+export interface CallOptions {
+  /** Gives up this call, with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Gives up this call after so many milliseconds, with a `SyncError` `timeout`. Default: waits without bound. */
+  readonly timeout?: number;
+}
+
+export interface Timing {
+  readonly ttl: number;
+  readonly lockDelay: number;
+  readonly renewInterval: number | undefined;
+  readonly margin: number | undefined;
+}
+
+export interface CheckedOptions {
+  readonly name: string;
+  readonly backend: Backend;
+  readonly timing: Timing;
+  readonly metadata: Metadata | undefined;
+  readonly clock: Clock;
+}
+
+const DEFAULT_TTL = 10_000;
+
+/** Interval and margin for a TTL as the server granted it. */
+export function scheduleFor(ttl: number, timing: Timing): { renewInterval: number; margin: number } {
+  return { renewInterval: timing.renewInterval ?? ttl / 3, margin: timing.margin ?? ttl / 10 };
+}
+
+/** Throws `invalid-option` with the option's name, what is wrong and what would be right. Does no I/O. */
+export function checkOptions(options: SyncManagerOptions): CheckedOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw invalid('options', 'must be an object with at least "name" and "backend"');
+  }
+  const { name, backend, session = {}, metadata, clock = systemClock } = options;
+  const problem = keyProblem(name) ?? (name.includes('/') ? 'must not have a slash' : undefined);
+  if (problem !== undefined) throw invalid('name', problem);
+  if (typeof backend?.commit !== 'function') {
+    throw invalid('backend', "must be a backend such as memory() from 'holdfast/memory'");
+  }
+  if (typeof session !== 'object' || session === null) throw invalid('session', 'must be an object');
+  return { name, backend, timing: checkTiming(session, backend), metadata, clock };
+}
+
+function checkTiming(session: SessionTiming, { traits }: Backend): Timing {
+  const ttl = session.ttl ?? DEFAULT_TTL;
+  checkDuration('session.ttl', ttl);
+  if (ttl < traits.ttl.min || ttl > traits.ttl.max) {
+    const range = `${traits.ttl.min} to ${traits.ttl.max} ms`;
+    throw invalid('session.ttl', `is ${ttl} ms, but ${traits.name} takes ${range}`);
+  }
+  const lockDelay = session.lockDelay ?? Math.min(ttl, traits.maxLockDelay);
+  if (lockDelay !== 0) checkDuration('session.lockDelay', lockDelay);
+  if (traits.maxLockDelay > 0 && lockDelay > traits.maxLockDelay) {
+    const limit = `${traits.name} takes at most ${traits.maxLockDelay} ms`;
+    throw invalid('session.lockDelay', `is ${lockDelay} ms, but ${limit}`);
+  }
+  const timing = { ttl, lockDelay, renewInterval: session.renewInterval, margin: session.margin };
+  if (timing.renewInterval !== undefined) checkDuration('session.renewInterval', timing.renewInterval);
+  if (timing.margin !== undefined) checkDuration('session.margin', timing.margin);
+  const { renewInterval, margin } = scheduleFor(ttl, timing);
+  if (margin >= ttl) throw invalid('session.margin', `is ${margin} ms; it must be below the TTL of ${ttl} ms`);
+  if (renewInterval >= ttl - margin) {
+    const deadline = `the ${ttl - margin} ms (TTL less margin) after which the session is no longer trusted`;
+    throw invalid('session.renewInterval', `is ${renewInterval} ms; it must be below ${deadline}`);
+  }
+  return timing;
+}
+
+export function checkCallOptions(options: CallOptions | undefined): CallOptions {
+  if (options === undefined) return {};
+  const { signal, timeout } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw invalid('signal', 'must be an AbortSignal');
+  }
+  if (timeout !== undefined && timeout !== 0) checkDuration('timeout', timeout);
+  return options;
+}
+
+function checkDuration(option: string, value: unknown): void {
+  if (typeof value === 'number' && Number.isFinite(value) && value > 0) return;
+  throw invalid(option, `is ${String(value)}; it must be a positive, finite number of milliseconds`);
+}
+
+function invalid(option: string, problem: string): SyncError {
+  return new SyncError('invalid-option', `option "${option}" ${problem}`);
+}

@@ -1,0 +1,233 @@
+import { bounded } from './abort.ts';
+import { type Backend, type Clock, isSyncError, SyncError } from './backend.ts';
+import { backoff, retryDelay } from './backoff.ts';
+import { scheduleFor, type Timing } from './options.ts';
+import { instant, Session, type SessionEnd } from './session.ts';
+
+/** What `session$` tells. */
+export type SessionState =
+  /** Nobody has asked for a lock yet. */
+  | { readonly name: 'idle' }
+  | { readonly name: 'opening' }
+  | { readonly name: 'live'; readonly id: string }
+  /** Renewal is failing, or the machine may have slept; the deadline is not reached. */
+  | { readonly name: 'suspended'; readonly id: string }
+  | { readonly name: 'ended'; readonly id: string; readonly reason: SessionEnd }
+  | { readonly name: 'stopped' };
+
+export interface SessionListener {
+  /** A session is there, or a suspected one was verified and is believed in again. */
+  sessionLive(session: Session): void;
+  sessionEnded(session: Session, reason: SessionEnd): void;
+  /** Opening or renewing failed; it is being tried again. */
+  sessionTrouble(error: unknown): void;
+}
+
+/** How long closing a session that nobody believes in any more may take, in milliseconds. The TTL ends it otherwise. */
+const CLOSE_BOUND = 5_000;
+
+/**
+ * Keeps one session alive: open, renew, suspend, expire, reopen. The only place with TTL arithmetic.
+ *
+ * One loop owns it all, so that nothing here ever runs twice at a time. Every wait of the loop is bounded by the
+ * session's deadline, and every call by less.
+ */
+export class SessionKeeper {
+  readonly #name: string;
+  readonly #backend: Backend;
+  readonly #timing: Timing;
+  readonly #clock: Clock;
+  readonly #publish: (state: SessionState) => void;
+  readonly #background: (task: Promise<unknown>) => void;
+  readonly #listeners = new Set<SessionListener>();
+  #current: Session | undefined;
+  #loop: Promise<void> | undefined;
+  #stopping = false;
+  #wake: (() => void) | undefined;
+  #renewal: AbortController | undefined;
+  #goneReported: Session | undefined;
+  #verifyNow = false;
+
+  constructor(
+    name: string,
+    backend: Backend,
+    timing: Timing,
+    clock: Clock,
+    publish: (state: SessionState) => void,
+    background: (task: Promise<unknown>) => void,
+  ) {
+    this.#name = name;
+    this.#backend = backend;
+    this.#timing = timing;
+    this.#clock = clock;
+    this.#publish = publish;
+    this.#background = background;
+  }
+
+  get current(): Session | undefined {
+    return this.#current;
+  }
+
+  listen(listener: SessionListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** From the first call on there is a session, or one is being opened. */
+  demand(): void {
+    if (this.#stopping) return;
+    this.#loop ??= this.#run();
+  }
+
+  /** Something of the session's has vanished: asks the server now whether the session is still there. */
+  verify(session: Session): void {
+    if (session !== this.#current) return;
+    this.#verifyNow = true;
+    this.#wake?.();
+  }
+
+  /** A commit was refused because the session is gone: no renewal needs to ask again. */
+  reportGone(session: Session): void {
+    if (session !== this.#current) return;
+    this.#goneReported = session;
+    this.#renewal?.abort(new SyncError('unavailable', 'the session is gone'));
+    this.#wake?.();
+  }
+
+  /** Ends the loop and closes the session. The keys must have been released before. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#renewal?.abort(new SyncError('stopped', 'the manager was stopped'));
+    this.#wake?.();
+    await this.#loop;
+    this.#publish({ name: 'stopped' });
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      this.#publish({ name: 'opening' });
+      const session = await this.#open();
+      if (session === undefined) return;
+      this.#current = session;
+      this.#live(session);
+      const reason = await this.#keep(session);
+      session.end(reason);
+      this.#current = undefined;
+      this.#publish({ name: 'ended', id: session.id, reason });
+      for (const listener of [...this.#listeners]) listener.sessionEnded(session, reason);
+      const closing = reason === 'session-gone' ? undefined : this.#close(session.id);
+      if (this.#stopping) await closing;
+      else if (closing) this.#background(closing);
+    }
+  }
+
+  async #open(): Promise<Session | undefined> {
+    const { ttl, lockDelay } = this.#timing;
+    for (let failures = 0; !this.#stopping; failures++) {
+      const sent = instant(this.#clock);
+      try {
+        const granted = await bounded(this.#clock, ttl, new AbortController(), (signal) =>
+          this.#backend.openSession({ name: this.#name, ttl, lockDelay }, signal),
+        );
+        const { margin } = scheduleFor(granted.ttl, this.#timing);
+        const session = new Session(granted, sent, margin, this.#clock, () => this.#wake?.());
+        if (this.#clock.now() < session.deadline) return session;
+        // The answer took longer than the session may be believed in.
+        this.#background(this.#close(session.id));
+        this.#trouble(new SyncError('unavailable', `opening a session took longer than its TTL of ${granted.ttl} ms`));
+      } catch (error) {
+        if (this.#stopping) return undefined;
+        this.#trouble(error);
+        await this.#pause(retryDelay(error, failures, this.#clock.random()));
+      }
+    }
+    return undefined;
+  }
+
+  async #keep(session: Session): Promise<SessionEnd> {
+    const { renewInterval } = scheduleFor(session.ttl, this.#timing);
+    let due = this.#clock.now() + renewInterval;
+    let failures = 0;
+    for (;;) {
+      const sent = instant(this.#clock);
+      const { now } = sent;
+      if (this.#stopping) return 'stopped';
+      if (this.#goneReported === session) return 'session-gone';
+      if (now >= session.deadline) return 'deadline';
+      // Looks at the wall clock too: a machine that slept is noticed here if nobody asked before.
+      const verify = !session.trusted;
+      if (verify && failures === 0) this.#publish({ name: 'suspended', id: session.id });
+      if (now < due && !(verify && failures === 0) && !this.#verifyNow) {
+        await this.#pause(Math.min(due, session.deadline) - now);
+        continue;
+      }
+      this.#verifyNow = false;
+      try {
+        const answer = await this.#renew(session, Math.min(session.deadline - now, session.ttl / 3));
+        if (answer === 'gone') return 'session-gone';
+        if (this.#clock.now() >= session.deadline) return 'deadline';
+        if (!session.renewed(sent)) continue;
+        due = now + renewInterval;
+        if (failures > 0 || verify) this.#live(session);
+        failures = 0;
+      } catch (error) {
+        if (this.#stopping || this.#goneReported === session) continue;
+        failures++;
+        if (failures === 1) this.#publish({ name: 'suspended', id: session.id });
+        this.#trouble(error);
+        due = this.#clock.now() + retryDelay(error, failures, this.#clock.random());
+      }
+    }
+  }
+
+  async #renew(session: Session, ms: number): Promise<'renewed' | 'gone'> {
+    const controller = new AbortController();
+    this.#renewal = controller;
+    try {
+      return await bounded(this.#clock, ms, controller, (signal) => this.#backend.renewSession(session.id, signal));
+    } finally {
+      this.#renewal = undefined;
+    }
+  }
+
+  /** Best effort: ends early what the TTL would end, so that others need not wait for it. */
+  async #close(id: string): Promise<void> {
+    const start = this.#clock.now();
+    const bound = Math.min(CLOSE_BOUND, this.#timing.ttl);
+    for (let failures = 0; ; failures++) {
+      const left = start + bound - this.#clock.now();
+      if (left <= 0) return;
+      try {
+        await bounded(this.#clock, left, new AbortController(), (signal) => this.#backend.closeSession(id, signal));
+        return;
+      } catch (error) {
+        if (isSyncError(error, 'stopped')) return;
+        await new Promise<void>((resolve) => {
+          this.#clock.after(Math.min(left, backoff(failures, this.#clock.random())), resolve);
+        });
+      }
+    }
+  }
+
+  #live(session: Session): void {
+    this.#publish({ name: 'live', id: session.id });
+    for (const listener of [...this.#listeners]) listener.sessionLive(session);
+  }
+
+  #trouble(error: unknown): void {
+    for (const listener of [...this.#listeners]) listener.sessionTrouble(error);
+  }
+
+  /** Sleeps, but not through a stop, a report or a doubt. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#wake = undefined;
+        timer.cancel();
+        resolve();
+      };
+      const timer = this.#clock.after(ms, done);
+      this.#wake = done;
+    });
+  }
+}

@@ -1,0 +1,289 @@
+import { BehaviorSubject, type Observable, Subject } from 'rxjs';
+import { Background } from './background.ts';
+import { type Clock, type CommitResult, type Condition, SyncError } from './backend.ts';
+import { checkCommit, type SyncCommit } from './commit.ts';
+import type { Engine } from './contender.ts';
+import { IsolatedObservable, Outbox, type SyncEvent } from './events.ts';
+import type { Grant } from './grant.ts';
+import { lockPathOf, quoteKey } from './keys.ts';
+import { LocalQueue, type QueueEvents } from './local-queue.ts';
+import { Lock } from './lock.ts';
+import { defaultMetadata, encodeMetadata, type Metadata } from './metadata.ts';
+import { type CallOptions, type CheckedOptions, checkCallOptions, checkOptions, type SyncManagerOptions } from './options.ts';
+import { acquireScoped, type OpenCalls } from './scoped.ts';
+import { SessionKeeper, type SessionState } from './session-keeper.ts';
+import { forwardOnly } from './store-reset.ts';
+
+export interface LockOptions {
+  /** Overrides the manager's metadata for this key, from the next acquisition on. */
+  readonly metadata?: Metadata;
+}
+
+export interface AcquireOptions extends CallOptions, LockOptions {}
+
+export interface StopOptions {
+  /** Upper bound in milliseconds; what is not released by then is left to the session's TTL. Default 5 000. */
+  readonly timeout?: number;
+}
+
+const STOP_BOUND = 5_000;
+
+/** How many locks are released at a time by `stop()`. */
+const STOP_PARALLELISM = 64;
+
+interface LockEntry {
+  readonly lock: Lock;
+  metadata: Metadata | undefined;
+}
+
+/** Backends belong to one manager. */
+const taken = new WeakSet<object>();
+
+/**
+ * Keeps one session alive at a coordination service, and hands out keyed locks over it. There is no I/O before the
+ * first lock is asked for.
+ *
+ * While no clock runs faster than the margin allows, and no operator removes a session or a record, at most one
+ * process believes that it holds a key. Always, even then: tokens strictly increase, and a commit guarded by
+ * `isOwner` never succeeds after another grant was made.
+ */
+export class SyncManager implements AsyncDisposable {
+  /** Replays what becomes of the session. */
+  readonly session$: Observable<SessionState>;
+  /** Everything that happens, for logs and metrics. */
+  readonly events$: Observable<SyncEvent>;
+  readonly #options: CheckedOptions;
+  readonly #clock: Clock;
+  readonly #engine: Engine;
+  readonly #keeper: SessionKeeper;
+  readonly #outbox = new Outbox();
+  readonly #background: Background;
+  readonly #sessions = new BehaviorSubject<SessionState>({ name: 'idle' });
+  readonly #events = new Subject<SyncEvent>();
+  readonly #locks = new Map<string, LockEntry>();
+  readonly #queues = new Map<string, LocalQueue>();
+  readonly #openCalls: OpenCalls = new Set();
+  readonly #owners = new WeakMap<Condition, Grant>();
+  readonly #queueEvents: QueueEvents;
+  #stopped: Promise<void> | undefined;
+
+  /** Throws a `SyncError` `invalid-option` that names the option. */
+  constructor(options: SyncManagerOptions) {
+    this.#options = checkOptions(options);
+    const { name, timing, clock } = this.#options;
+    if (taken.has(options.backend)) {
+      throw new SyncError('invalid-option', 'option "backend" belongs to another manager already: make one for each');
+    }
+    taken.add(options.backend);
+    const backend = forwardOnly(options.backend);
+    const report = (error: unknown): void => this.#report(error);
+    this.#clock = clock;
+    this.#background = new Background((error) => this.#emit({ type: 'trouble', error }));
+    this.session$ = new IsolatedObservable(report, (subscriber) => this.#sessions.subscribe(subscriber));
+    this.events$ = new IsolatedObservable(report, (subscriber) => this.#events.subscribe(subscriber));
+    const background = (task: Promise<unknown>): void => this.#background.run(task);
+    const publish = (state: SessionState): void => {
+      this.#outbox.post(() => this.#sessions.next(state));
+      this.#emit({ type: 'session', state });
+    };
+    this.#keeper = new SessionKeeper(name, backend, timing, clock, publish, background);
+    this.#keeper.listen({
+      sessionLive: () => {},
+      sessionEnded: () => {},
+      sessionTrouble: (error) => this.#emit({ type: 'trouble', error }),
+    });
+    this.#engine = { backend, clock, keeper: this.#keeper, outbox: this.#outbox, background };
+    this.#queueEvents = {
+      granted: (grant) => {
+        this.#owners.set(grant.isOwner, grant);
+        this.#emit({ type: 'lock-held', key: grant.key, token: grant.token });
+      },
+      lost: ({ key, token }, reason) => this.#emit({ type: 'lock-lost', key, token, reason }),
+      released: ({ key, token }) => this.#emit({ type: 'lock-released', key, token }),
+      trouble: (error) => this.#emit({ type: 'trouble', error }),
+    };
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  /**
+   * The standing claim to a key, idle at first. The same key gives the same `Lock`.
+   * Throws `invalid-key`, `invalid-option` or `value-too-large` before any I/O, and `stopped`.
+   */
+  lock(key: string, options?: LockOptions): Lock {
+    this.#assertRunning();
+    lockPathOf(this.#engine.backend, key);
+    if (options?.metadata !== undefined) this.#encode(options.metadata);
+    let entry = this.#locks.get(key);
+    if (entry === undefined) {
+      entry = this.#newLock(key);
+      this.#locks.set(key, entry);
+    }
+    if (options?.metadata !== undefined) entry.metadata = options.metadata;
+    return entry.lock;
+  }
+
+  /** The service's leadership: the lock `service/<name>/leadership`. */
+  leadershipLock(): Lock {
+    return this.lock(`service/${this.name}/leadership`);
+  }
+
+  /**
+   * Blocks until the lock is held, for this caller alone: callers of one process exclude one another, in the order in
+   * which they asked. Give it back with `release()` or `await using`. Rejects as `Lock.lock` does.
+   */
+  async acquire(key: string, options?: AcquireOptions): Promise<Grant> {
+    const grant = await this.#acquire(key, options, false);
+    if (grant === undefined) throw new SyncError('lost', `the lock ${quoteKey(key)} was not acquired`);
+    return grant;
+  }
+
+  /** Like `acquire`, but gives `undefined` when the lock cannot be had now; nothing is left behind then. */
+  tryAcquire(key: string, options?: AcquireOptions): Promise<Grant | undefined> {
+    return this.#acquire(key, options, true);
+  }
+
+  /**
+   * Runs `work` while the lock is held, and releases it whatever happens. Rejects with what `work` rejects with, and with
+   * a `SyncError` `lost` if the lock was lost before `work` was done: it should stop when `grant.signal` aborts.
+   */
+  async withLock<T>(
+    key: string,
+    work: (grant: Grant) => Promise<T> | T,
+    options?: AcquireOptions,
+  ): Promise<T> {
+    const grant = await this.acquire(key, options);
+    try {
+      const result = await work(grant);
+      // Giving it back early is the work's own business.
+      if (grant.ended !== 'released') grant.assertHeld();
+      return result;
+    } finally {
+      await grant.release();
+    }
+  }
+
+  /**
+   * Writes plain data, all or nothing. With `grant.isOwner` among the conditions it is a fenced write: it fails with
+   * `conflict` once the grant is over, whatever this process believes. A rejection with `unavailable` leaves the outcome
+   * unknown. A grant's release waits for its own writes.
+   */
+  async commit(commit: SyncCommit, options?: { readonly signal?: AbortSignal }): Promise<CommitResult> {
+    this.#assertRunning();
+    const checked = checkCommit(commit, this.#engine.backend);
+    const signal = checkCallOptions(options).signal ?? new AbortController().signal;
+    const writing = this.#engine.backend.commit(checked, signal);
+    for (const condition of checked.when) this.#owners.get(condition)?.guard(writing);
+    return await writing;
+  }
+
+  /**
+   * Ends every claim and call (they reject with `stopped`), releases the keys, closes the session and disposes the
+   * backend. Idempotent; never rejects.
+   */
+  stop(options?: StopOptions): Promise<void> {
+    this.#stopped ??= this.#stop(options?.timeout ?? STOP_BOUND);
+    return this.#stopped;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(bound: number): Promise<void> {
+    let giveUp: () => void = () => {};
+    const bounded = new Promise<void>((resolve) => {
+      giveUp = resolve;
+    });
+    const timer = this.#clock.after(bound, giveUp);
+    // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
+    await Promise.race([this.#releaseAll(), bounded]);
+    for (const queue of this.#queues.values()) queue.stop();
+    await Promise.race([this.#keeper.stop(), bounded]);
+    timer.cancel();
+    try {
+      await this.#engine.backend[Symbol.asyncDispose]();
+    } catch (error) {
+      this.#emit({ type: 'trouble', error });
+    }
+    await this.#background.settled();
+    for (const { lock } of this.#locks.values()) lock.complete();
+    this.#outbox.post(() => {
+      this.#sessions.complete();
+      this.#events.complete();
+    });
+  }
+
+  async #releaseAll(): Promise<void> {
+    const stopped = new SyncError('stopped', `the manager "${this.name}" was stopped`);
+    const releases = [
+      ...[...this.#openCalls].map((call) => () => call.stop(stopped)),
+      ...[...this.#locks.values()].map(({ lock }) => () => lock.close(stopped)),
+      ...[...this.#queues.values()].map((queue) => () => queue.drain()),
+    ];
+    const worker = async (): Promise<void> => {
+      for (let release = releases.pop(); release !== undefined; release = releases.pop()) await release();
+    };
+    await Promise.all(Array.from({ length: STOP_PARALLELISM }, worker));
+  }
+
+  async #acquire(key: string, options: AcquireOptions | undefined, once: boolean): Promise<Grant | undefined> {
+    this.#assertRunning();
+    const checked = checkCallOptions(options);
+    const value = (): Uint8Array => this.#encode(options?.metadata);
+    const background = (task: Promise<unknown>): void => this.#background.run(task);
+    return acquireScoped(this.#queue(key), checked, once, this.#clock, value, this.#openCalls, background);
+  }
+
+  #newLock(key: string): LockEntry {
+    const entry: LockEntry = {
+      metadata: undefined,
+      lock: new Lock(key, {
+        clock: this.#clock,
+        outbox: this.#outbox,
+        report: (error) => this.#report(error),
+        queue: (wanted) => this.#queue(wanted),
+        encode: () => this.#encode(entry.metadata),
+      }),
+    };
+    return entry;
+  }
+
+  #queue(key: string): LocalQueue {
+    this.#assertRunning();
+    let queue = this.#queues.get(key);
+    if (queue === undefined) {
+      const path = lockPathOf(this.#engine.backend, key);
+      const created: LocalQueue = new LocalQueue(this.#engine, key, path, this.#queueEvents, () => {
+        if (created.empty && this.#queues.get(key) === created) this.#queues.delete(key);
+      });
+      queue = created;
+      this.#queues.set(key, queue);
+    }
+    return queue;
+  }
+
+  #encode(metadata: Metadata | undefined): Uint8Array {
+    const { name, metadata: common, backend } = this.#options;
+    const chosen = metadata ?? common ?? defaultMetadata(name, this.#clock);
+    return encodeMetadata(chosen, backend.traits.maxValueBytes);
+  }
+
+  #assertRunning(): void {
+    if (this.#stopped !== undefined) {
+      throw new SyncError('stopped', `the manager "${this.name}" was stopped`);
+    }
+  }
+
+  #emit(event: SyncEvent): void {
+    this.#outbox.post(() => this.#events.next(event));
+  }
+
+  /** A user's callback failed. With nobody to tell, it becomes a process warning: never lost, never fatal. */
+  #report(error: unknown): void {
+    if (this.#events.observed) this.#emit({ type: 'listener-failed', error });
+    else process.emitWarning(error instanceof Error ? error : String(error), 'SyncListenerWarning');
+  }
+}
