@@ -1,0 +1,128 @@
+import {
+  type Backend,
+  type BackendTraits,
+  type Commit,
+  type CommitResult,
+  type QueryOptions,
+  type QueryResult,
+  type Scope,
+  type SessionOptions,
+  SyncError,
+} from '../../sync/backend.ts';
+import { AbortListeners } from './abort-listeners.ts';
+import type { MemoryStore } from './store.ts';
+import { checkCommit, checkKey, checkScope, checkSession, checkWait } from './validate.ts';
+
+/** Milliseconds. */
+const LONGEST_WAIT = 60_000;
+const SHORTEST_TTL = 10;
+const LONGEST_TTL = 24 * 60 * 60 * 1000;
+const LONGEST_LOCK_DELAY = 60_000;
+
+/** The segment under which the contenders for a key queue. No key may contain it, so that no two queues meet. */
+const QUEUE = '.lock';
+
+/** One client of a store. Disposing it ends its calls, not its sessions: those end as a dead process's do. */
+export class MemoryBackend implements Backend {
+  readonly traits: BackendTraits;
+  readonly #store: MemoryStore;
+  readonly #blocked = new Set<() => void>();
+  readonly #aborts = new AbortListeners();
+  #disposed = false;
+
+  constructor(store: MemoryStore) {
+    this.#store = store;
+    this.traits = {
+      name: 'memory',
+      contention: store.contention,
+      ttl: { min: SHORTEST_TTL, max: LONGEST_TTL },
+      maxLockDelay: store.contention === 'race' ? LONGEST_LOCK_DELAY : 0,
+      maxValueBytes: store.maxValueBytes,
+      fencing: 'advisory',
+    };
+  }
+
+  lockPath(key: string): string {
+    checkKey(key);
+    if (this.traits.contention === 'race') return key;
+    if (key.split('/').includes(QUEUE)) {
+      throw new SyncError(
+        'invalid-key',
+        `A key must not contain the segment \`${QUEUE}\`, which holds the queue.`,
+      );
+    }
+    return `${key}/${QUEUE}/`;
+  }
+
+  async openSession(options: SessionOptions, signal: AbortSignal): Promise<{ id: string; ttl: number }> {
+    checkSession(options, this.traits);
+    return this.#call(signal, () => ({ id: this.#store.openSession(options), ttl: options.ttl }));
+  }
+
+  async renewSession(id: string, signal: AbortSignal): Promise<'renewed' | 'gone'> {
+    return this.#call(signal, () => (this.#store.renewSession(id) ? 'renewed' : 'gone'));
+  }
+
+  async closeSession(id: string, signal: AbortSignal): Promise<void> {
+    return this.#call(signal, () => this.#store.closeSession(id));
+  }
+
+  async commit(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
+    checkCommit(commit, this.traits.maxValueBytes);
+    return this.#call(signal, () => this.#store.commit(commit));
+  }
+
+  async query(scope: Scope, { since, wait = LONGEST_WAIT, signal }: QueryOptions): Promise<QueryResult> {
+    checkScope(scope);
+    checkWait(wait);
+    return this.#call(signal, () =>
+      since === undefined || wait === 0 || this.#store.changedSince(since, scope)
+        ? this.#store.read(scope)
+        : this.#block(scope, Math.min(wait, LONGEST_WAIT), signal),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    for (const stop of [...this.#blocked]) stop();
+  }
+
+  /**
+   * The store acts at once and the answer takes its time, as on a network: a call that is aborted or stopped
+   * in between rejects although it was carried out.
+   */
+  async #call<T>(signal: AbortSignal, act: () => T | Promise<T>): Promise<T> {
+    this.#check(signal);
+    const answer = await act();
+    this.#check(signal);
+    return answer;
+  }
+
+  #check(signal: AbortSignal): void {
+    if (this.#disposed) throw stopped();
+    signal.throwIfAborted();
+  }
+
+  #block(scope: Scope, wait: number, signal: AbortSignal): Promise<QueryResult> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void) => {
+        unwatch();
+        timer.cancel();
+        unlisten();
+        this.#blocked.delete(stop);
+        settle();
+      };
+      const answer = () => end(() => resolve(this.#store.read(scope)));
+      const abort = () => end(() => reject(signal.reason));
+      const stop = () => end(() => reject(stopped()));
+      const unwatch = this.#store.watch(scope, answer);
+      const timer = this.#store.clock.after(wait, answer);
+      const unlisten = this.#aborts.add(signal, abort);
+      this.#blocked.add(stop);
+    });
+  }
+}
+
+function stopped(): SyncError {
+  return new SyncError('stopped', 'The memory backend was stopped.');
+}

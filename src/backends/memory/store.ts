@@ -1,0 +1,259 @@
+import type {
+  Clock,
+  Commit,
+  CommitResult,
+  Condition,
+  Cursor,
+  Mutation,
+  QueryResult,
+  Revision,
+  Scope,
+  SessionOptions,
+  StoredRecord,
+  Timer,
+} from '../../sync/backend.ts';
+import { History } from './history.ts';
+import { alters, type Change, placeOf } from './interest.ts';
+import { LockDelays } from './lock-delays.ts';
+import { type MemoryStoreOptions, resolveStoreOptions } from './options.ts';
+import { RecordTable, type Row, toRecord } from './records.ts';
+import { type Session, SessionTable } from './sessions.ts';
+import { type Wake, Watchers } from './watchers.ts';
+
+/** Milliseconds. A delay may be armed again meanwhile, so nobody is told to stay away for all of it. */
+const LONGEST_RETRY_AFTER = 1000;
+
+type Put = Extract<Mutation, { put: string }>;
+
+/**
+ * The server that memory backends are clients of. Several backends on one store are to each other what several
+ * processes are.
+ *
+ * The first group of methods is what a backend calls; they are synchronous, and trust their input. The second is
+ * what an operator could do, for tests.
+ */
+export class MemoryStore {
+  readonly contention: 'queue' | 'race';
+  readonly clock: Clock;
+  readonly maxValueBytes: number;
+
+  /** How many commits went through consensus: those with mutations, refused ones included. For tests. */
+  commits = 0;
+
+  readonly #records = new RecordTable();
+  readonly #sessions: SessionTable;
+  readonly #delays = new LockDelays();
+  readonly #watchers = new Watchers();
+  readonly #history = new History();
+  #revision: Revision = 0n;
+  /** Told apart in a cursor, so that one from before a wipe is never taken for a current one. */
+  #epoch = 0;
+  #expiryTimer: { readonly at: number; readonly timer: Timer } | undefined;
+
+  constructor(options: MemoryStoreOptions = {}) {
+    const { contention, clock, expiry, maxValueBytes } = resolveStoreOptions(options);
+    this.contention = contention;
+    this.clock = clock;
+    this.maxValueBytes = maxValueBytes;
+    this.#sessions = new SessionTable(expiry);
+  }
+
+  openSession(options: SessionOptions): string {
+    this.#expire();
+    const { id } = this.#sessions.open(options, this.clock.now());
+    this.#armExpiry();
+    return id;
+  }
+
+  renewSession(id: string): boolean {
+    this.#expire();
+    return this.#sessions.renew(id, this.clock.now());
+  }
+
+  closeSession(id: string): void {
+    this.#expire();
+    const session = this.#sessions.take(id);
+    if (session !== undefined) this.#bury(session);
+    this.#armExpiry();
+  }
+
+  read(scope: Scope): QueryResult {
+    this.#expire();
+    return { records: this.#read(scope), at: `${this.#epoch}.${this.#revision}` };
+  }
+
+  /** Whether the view of this scope is, or may be, another one than at that cursor. */
+  changedSince(cursor: Cursor, scope: Scope): boolean {
+    this.#expire();
+    const [, epoch, revision] = /^(\d+)\.(\d+)$/.exec(cursor) ?? [];
+    if (revision === undefined || Number(epoch) !== this.#epoch || BigInt(revision) > this.#revision)
+      return true;
+    const shown = this.#records.select(scope);
+    return this.#history.someSince(BigInt(revision), (change) => alters(change, scope, shown));
+  }
+
+  /** Calls `wake` at every change of what the scope shows now, until the returned function is called. */
+  watch(scope: Scope, wake: Wake): () => void {
+    const unwatch = this.#watchers.add(placeOf(scope, this.#records.select(scope), this.#revision), wake);
+    this.#armExpiry();
+    return () => {
+      unwatch();
+      this.#armExpiry();
+    };
+  }
+
+  commit({ when, then, read }: Commit): CommitResult {
+    this.#expire();
+    if (then.length > 0) this.commits++;
+    const retryAfter = this.#delayed(then);
+    if (retryAfter > 0) return { ok: false, why: 'delayed', retryAfter };
+    const why = this.#refusal(when, then);
+    const changes = why === undefined ? this.#apply(then) : [];
+    const seen = read === undefined ? {} : { read: this.#read(read) };
+    const result: CommitResult =
+      why === undefined ? { ok: true, revision: this.#revision, ...seen } : { ok: false, why, ...seen };
+    // Last, because who is woken looks at the clock, and may end a session and thereby move the revision.
+    this.#publish(changes);
+    return result;
+  }
+
+  /** For tests: ends a session as an operator would. In a race its keys are then under its lock-delay. */
+  destroySession(id: string): void {
+    this.closeSession(id);
+  }
+
+  /** For tests: what is stored, by key. */
+  records(prefix = ''): readonly StoredRecord[] {
+    this.#expire();
+    return this.#read({ prefix });
+  }
+
+  /** For tests: the sessions that live. */
+  sessions(): ReadonlyArray<{ readonly id: string; readonly name: string; readonly ttl: number }> {
+    this.#expire();
+    return [...this.#sessions.values()].map(({ id, name, ttl }) => ({ id, name, ttl }));
+  }
+
+  /** For tests: how many queries are blocked. */
+  get waiting(): number {
+    return this.#watchers.size;
+  }
+
+  /** For tests: all data is lost, and revisions restart. */
+  wipe(): void {
+    this.#records.clear();
+    this.#sessions.clear();
+    this.#delays.clear();
+    this.#history.clear();
+    this.#revision = 0n;
+    this.#epoch++;
+    this.#watchers.notifyAll();
+    this.#armExpiry();
+  }
+
+  #read(scope: Scope): StoredRecord[] {
+    return this.#records.select(scope).map(toRecord);
+  }
+
+  /** Milliseconds until the lock-delay of a key to be owned is over, or 0. Consul looks at this before all else. */
+  #delayed(then: readonly Mutation[]): number {
+    const now = this.clock.now();
+    let longest = 0;
+    for (const put of then) {
+      if ('put' in put && put.session !== undefined)
+        longest = Math.max(longest, this.#delays.left(put.put, now));
+    }
+    return Math.min(longest, LONGEST_RETRY_AFTER);
+  }
+
+  #refusal(when: readonly Condition[], then: readonly Mutation[]): 'conflict' | 'session-gone' | undefined {
+    if (!when.every((condition) => this.#holds(condition))) return 'conflict';
+    for (const put of then) {
+      if (!('put' in put) || put.session === undefined) continue;
+      if (this.#sessions.get(put.session) === undefined) return 'session-gone';
+      const owner = this.#records.get(put.put)?.session;
+      const taken = owner !== undefined && owner !== put.session;
+      if (taken && this.contention === 'race') return 'conflict';
+    }
+    return undefined;
+  }
+
+  #holds(condition: Condition): boolean {
+    const row = this.#records.get(condition.key);
+    if ('revision' in condition) return row?.revision === condition.revision;
+    if ('session' in condition) return row !== undefined && row.session === condition.session;
+    return condition.is === 'absent' ? row === undefined : row?.session === undefined;
+  }
+
+  #apply(then: readonly Mutation[]): Change[] {
+    const revision = this.#revision + 1n;
+    const changes = then.flatMap((mutation) =>
+      'put' in mutation ? this.#put(mutation, revision) : this.#remove(mutation.remove, revision),
+    );
+    if (changes.length > 0) this.#revision = revision;
+    return changes;
+  }
+
+  #put({ put: key, value, session }: Put, revision: Revision): Change[] {
+    const old = this.#records.get(key);
+    const race = this.contention === 'race';
+    // In Consul a plain write leaves the owner of a record in place, and taking a free one makes a lock anew.
+    const owner = race ? (session ?? old?.session) : session;
+    const anew = old === undefined || (race && session !== undefined && old.session === undefined);
+    const created = anew ? revision : old.created;
+    const foreign = race && session === undefined ? 'a plain value' : undefined;
+    this.#disown(old);
+    if (owner !== undefined) this.#sessions.get(owner)?.owned.add(key);
+    this.#records.set({ key, value: new Uint8Array(value), session: owner, created, revision, foreign });
+    const change = { key, created, revision };
+    return old === undefined || !anew ? [change] : [{ key, created: old.created, revision }, change];
+  }
+
+  #remove(key: string, revision: Revision): Change[] {
+    const old = this.#records.get(key);
+    if (old === undefined) return [];
+    this.#disown(old);
+    this.#records.delete(key);
+    return [{ key, created: old.created, revision }];
+  }
+
+  #disown(row: Row | undefined): void {
+    if (row?.session !== undefined) this.#sessions.get(row.session)?.owned.delete(row.key);
+  }
+
+  /** What a session leaves: its records go with it in one step and, in a race, their keys are held back. */
+  #bury({ owned, lockDelay }: Session): void {
+    if (this.contention === 'race' && lockDelay > 0) {
+      const now = this.clock.now();
+      this.#delays.prune(now);
+      for (const key of owned) this.#delays.set(key, now + lockDelay);
+    }
+    this.#publish(this.#apply([...owned].map((remove) => ({ remove }))));
+  }
+
+  #publish(changes: readonly Change[]): void {
+    for (const change of changes) this.#history.push(change);
+    if (changes.length > 0) this.#watchers.notify(changes.map(({ key }) => key));
+  }
+
+  /** Every access looks at the clock, because a timer may come late. */
+  #expire(): void {
+    for (const session of this.#sessions.takeExpired(this.clock.now())) this.#bury(session);
+  }
+
+  /** Only a blocked query needs a timer to see an expiry: without one, none is left behind. */
+  #armExpiry(): void {
+    const at = this.#watchers.size === 0 ? Number.POSITIVE_INFINITY : this.#sessions.nextExpiry;
+    if (this.#expiryTimer !== undefined && this.#expiryTimer.at <= at && at !== Number.POSITIVE_INFINITY)
+      return;
+    this.#expiryTimer?.timer.cancel();
+    this.#expiryTimer = undefined;
+    if (at === Number.POSITIVE_INFINITY) return;
+    const timer = this.clock.after(at - this.clock.now(), () => {
+      this.#expiryTimer = undefined;
+      this.#expire();
+      this.#armExpiry();
+    });
+    this.#expiryTimer = { at, timer };
+  }
+}

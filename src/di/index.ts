@@ -1,0 +1,1 @@
+export { LEADERSHIP_LOCK, type SyncModuleOptions, syncModule } from './sync-module.ts';

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { type Commit, isSyncError, type Scope } from '../../sync/backend.ts';
+import { bytes, text } from './bench.ts';
+import type { Rule } from './subject.ts';
+
+const LONG = 512;
+
+const goodKeys: readonly string[] = [
+  'a.b',
+  'a b',
+  ' a ',
+  'a?b=c&d',
+  'a#b',
+  'a%2Fb',
+  '%2e%2e',
+  '%2e%2e/%2e%2e/x',
+  '%',
+  '%00',
+  '..',
+  '../a',
+  'a/../b',
+  './a',
+  'a//b',
+  'a+b',
+  'a:b;c,d',
+  '"quoted"',
+  'back\\slash',
+  '{"json":[1]}',
+  'ключ/鍵/مفتاح',
+  'e\u0301 and \u00e9',
+  '🔒/👩‍👩‍👧',
+  '\u{10ffff}',
+  'x'.repeat(LONG),
+];
+
+const badKeys: Readonly<Record<string, string>> = {
+  empty: '',
+  'with NUL': 'a\0b',
+  'with a lone high surrogate': 'a\ud800b',
+  'with a lone low surrogate': 'a\udc00',
+};
+
+export const keyRules: readonly Rule[] = [
+  {
+    name: 'a key comes back the same, whatever it is made of',
+    async check(bench) {
+      const client = await bench.client();
+      const session = await bench.session(client);
+      for (const [i, name] of goodKeys.entries()) {
+        const key = bench.key(name);
+        await bench.put(client, key, String(i), i % 2 === 0 ? session : undefined);
+      }
+      for (const [i, name] of goodKeys.entries()) {
+        const record = await bench.get(client, bench.key(name));
+        assert.equal(record?.key, bench.key(name));
+        assert.equal(text(record), String(i), `the value of ${JSON.stringify(name)}`);
+      }
+      const { records } = await bench.query(client, { prefix: bench.prefix });
+      const shown = records.map(({ key }) => key).sort();
+      assert.deepEqual(shown, goodKeys.map((name) => bench.key(name)).sort());
+    },
+  },
+  {
+    name: 'a lock can be taken and waited for under any such key',
+    async check(bench) {
+      const [client, other] = [await bench.client(), await bench.client()];
+      const session = await bench.session(client);
+      for (const name of goodKeys) {
+        const path = client.lockPath(bench.key(name));
+        bench.alsoClear(path);
+        const queue = client.traits.contention === 'queue';
+        const key = queue ? path + session : path;
+        await bench.apply(client, {
+          when: [{ key, is: 'absent' }],
+          then: [{ put: key, value: bytes(''), session }],
+        });
+        const scope = queue ? { prefix: path } : { key: path };
+        const { records, at } = await bench.query(other, scope);
+        assert.equal(records[0]?.session, session, JSON.stringify(name));
+        await bench.apply(client, { when: [{ key, session }], then: [{ remove: key }] });
+        await bench.follow(other, scope, at, (shown) => shown.length === 0);
+      }
+    },
+  },
+  ...Object.entries(badKeys).map(
+    ([what, key]): Rule => ({
+      name: `a key ${what} is refused as invalid-key, wherever it stands`,
+      async check(bench) {
+        const client = await bench.client();
+        assert.throws(
+          () => client.lockPath(key),
+          (error) => isSyncError(error, 'invalid-key'),
+        );
+        const value = bytes('');
+        const session = await bench.session(client);
+        const commits: Commit[] = [
+          { when: [{ key, is: 'absent' }], then: [] },
+          { when: [{ key, revision: 1n }], then: [] },
+          { when: [], then: [{ put: key, value }] },
+          {
+            when: [],
+            then: [
+              { put: bench.key('a'), value },
+              { put: key, value, session },
+            ],
+          },
+          { when: [], then: [{ put: bench.key('a'), value }, { remove: key }] },
+          { when: [], then: [{ put: bench.key('a'), value }], read: { key } },
+        ];
+        for (const commit of commits) {
+          await assert.rejects(client.commit(commit, bench.signal), (error) =>
+            isSyncError(error, 'invalid-key'),
+          );
+        }
+        const scope: Scope = { key };
+        await assert.rejects(bench.query(client, scope), (error) => isSyncError(error, 'invalid-key'));
+        assert.deepEqual(await bench.list(client, { prefix: bench.prefix }), []);
+      },
+    }),
+  ),
+];

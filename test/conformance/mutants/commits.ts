@@ -1,0 +1,73 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Backend, Commit, CommitResult } from '../../../src/sync/backend.ts';
+import { type Mutant, wrapped } from './mutant.ts';
+
+export const commitMutants: readonly Mutant[] = [
+  {
+    name: 'conditions are ignored',
+    caughtBy: [
+      '`absent` holds for a key without a record only',
+      'of two clients that race for an absent key exactly one wins',
+      'a revision holds until the record is changed, removed or made anew',
+    ],
+    server: wrapped(() => (backend) => ({
+      commit: (commit, signal) => backend.commit({ ...commit, when: [] }, signal),
+    })),
+  },
+  {
+    name: 'a commit is applied one mutation at a time',
+    caughtBy: [
+      'a mutation that the server refuses keeps the others from being applied',
+      'nobody sees half a commit',
+    ],
+    server: wrapped(() => (backend) => ({ commit: (commit, signal) => piecemeal(backend, commit, signal) })),
+  },
+  {
+    name: 'the read of a commit is of before it',
+    caughtBy: ['`read` is of the same step, after the mutations when they were applied'],
+    server: wrapped(() => (backend) => ({
+      async commit({ read, ...commit }, signal) {
+        const before = read && (await backend.query(read, { signal }));
+        const result = await backend.commit(commit, signal);
+        return before === undefined ? result : { ...result, read: before.records };
+      },
+    })),
+  },
+  {
+    name: 'removing what is not there is refused',
+    caughtBy: ['removing what is not there is no error'],
+    server: wrapped(() => (backend) => ({
+      async commit(commit, signal) {
+        for (const mutation of commit.then) {
+          if ('put' in mutation) continue;
+          const { records } = await backend.query({ key: mutation.remove }, { signal });
+          if (records.length === 0) return { ok: false, why: 'conflict' };
+        }
+        return backend.commit(commit, signal);
+      },
+    })),
+  },
+  {
+    name: 'the read of a commit knows no bounded scope',
+    caughtBy: ['`read` takes every scope'],
+    server: wrapped(() => (backend) => ({
+      commit: ({ read, ...commit }, signal) =>
+        backend.commit(
+          read === undefined
+            ? commit
+            : { ...commit, read: 'prefix' in read ? { prefix: read.prefix } : read },
+          signal,
+        ),
+    })),
+  },
+];
+
+async function piecemeal(backend: Backend, commit: Commit, signal: AbortSignal): Promise<CommitResult> {
+  let result = await backend.commit({ ...commit, then: commit.then.slice(0, 1) }, signal);
+  for (const mutation of commit.then.slice(1)) {
+    if (!result.ok) return result;
+    await sleep(1);
+    result = await backend.commit({ ...commit, when: [], then: [mutation] }, signal);
+  }
+  return result;
+}

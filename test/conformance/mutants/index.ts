@@ -1,0 +1,14 @@
+import { commitMutants } from './commits.ts';
+import type { Mutant } from './mutant.ts';
+import { queryMutants } from './queries.ts';
+import { recordMutants } from './records.ts';
+import { sessionMutants } from './sessions.ts';
+
+export type { Mutant };
+
+export const mutants: readonly Mutant[] = [
+  ...queryMutants,
+  ...commitMutants,
+  ...recordMutants,
+  ...sessionMutants,
+];

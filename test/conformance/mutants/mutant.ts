@@ -1,0 +1,61 @@
+import { MemoryStore, memory } from 'holdfast/memory';
+import type { Backend, StoredRecord } from '../../../src/sync/backend.ts';
+
+/** A way to be wrong. */
+export interface Mutant {
+  readonly name: string;
+  /** Cases of the suite that must each notice. */
+  readonly caughtBy: readonly string[];
+  /** Makes a store, and returns how its clients are opened. */
+  server(): () => Backend;
+}
+
+type Verbs = Partial<Omit<Backend, 'traits'>>;
+
+/** A memory backend with some verbs replaced. What they remember is shared by the clients of one store. */
+export function wrapped(replace: () => (backend: Backend) => Verbs, contention: 'queue' | 'race' = 'queue') {
+  return () => {
+    const store = new MemoryStore({ contention });
+    const verbsOf = replace();
+    return () => {
+      const backend = memory({ store });
+      const verbs: Backend = {
+        traits: backend.traits,
+        lockPath: (key) => backend.lockPath(key),
+        openSession: (options, signal) => backend.openSession(options, signal),
+        renewSession: (id, signal) => backend.renewSession(id, signal),
+        closeSession: (id, signal) => backend.closeSession(id, signal),
+        query: (scope, options) => backend.query(scope, options),
+        commit: (commit, signal) => backend.commit(commit, signal),
+        [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
+      };
+      return Object.assign(verbs, verbsOf(backend));
+    };
+  };
+}
+
+/** Records shown otherwise than they are. */
+export function seen(show: (record: StoredRecord) => StoredRecord) {
+  return (backend: Backend): Verbs => ({
+    async query(scope, options) {
+      const { records, at } = await backend.query(scope, options);
+      return { records: records.map(show), at };
+    },
+  });
+}
+
+/** Values stored otherwise than they were given. */
+export function stored(alter: (value: Uint8Array) => Uint8Array) {
+  return (backend: Backend): Verbs => ({
+    commit: (commit, signal) =>
+      backend.commit(
+        {
+          ...commit,
+          then: commit.then.map((mutation) =>
+            'put' in mutation ? { ...mutation, value: alter(mutation.value) } : mutation,
+          ),
+        },
+        signal,
+      ),
+  });
+}

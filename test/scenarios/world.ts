@@ -1,0 +1,86 @@
+import { randomBytes } from 'node:crypto';
+import { type Backend, type Lock, type LockLoss, SyncManager, type SyncManagerOptions } from 'holdfast';
+import { firstValueFrom, type Observable } from 'rxjs';
+import { filter, timeout } from 'rxjs/operators';
+
+/** One store, as several services see it. */
+export interface World {
+  readonly name: string;
+  /** A fresh client of the store. */
+  backend(): Backend;
+  /** Milliseconds; the shortest session this store grants. */
+  readonly ttl: number;
+  readonly lockDelay: number;
+}
+
+/** A key nobody else uses. */
+export function uniqueKey(stem: string): string {
+  return `t${randomBytes(5).toString('hex')}/${stem}`;
+}
+
+/** Managers that are all stopped when the scope ends. */
+export class Managers implements AsyncDisposable {
+  readonly #world: World;
+  readonly #made: SyncManager[] = [];
+  readonly #tools: Backend[] = [];
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  make(options: Partial<SyncManagerOptions> = {}): SyncManager {
+    const { ttl, lockDelay } = this.#world;
+    const manager = new SyncManager({
+      name: `svc${randomBytes(4).toString('hex')}`,
+      backend: this.#world.backend(),
+      session: { ttl, lockDelay },
+      ...options,
+    });
+    this.#made.push(manager);
+    return manager;
+  }
+
+  /** A bare client, to look at the store and to act on it as an operator does. */
+  operator(): Backend {
+    const backend = this.#world.backend();
+    this.#tools.push(backend);
+    return backend;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#made.map((manager) => manager.stop()));
+    await Promise.all(this.#tools.map((backend) => backend[Symbol.asyncDispose]()));
+  }
+}
+
+export const live = new AbortController().signal;
+
+/** Waits for a condition, not for a time; the bound only ends a test that fails. */
+export async function until(condition: () => boolean | Promise<boolean>, bound = 20_000): Promise<void> {
+  const end = performance.now() + bound;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not so within ${bound} ms: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+export function next<T>(source: Observable<T>, matches: (value: T) => boolean, bound = 20_000): Promise<T> {
+  return firstValueFrom(source.pipe(filter(matches), timeout(bound)));
+}
+
+export function stateOf(lock: Lock, name: string): Promise<unknown> {
+  return next(lock.state$, (state) => state.name === name);
+}
+
+export function losses(lock: Lock): LockLoss[] {
+  const seen: LockLoss[] = [];
+  lock.lost$.subscribe((loss) => seen.push(loss));
+  return seen;
+}
+
+/** The id of the manager's session. */
+export async function sessionOf(manager: SyncManager): Promise<string> {
+  const state = await next(manager.session$, ({ name }) => name === 'live');
+  if (state.name !== 'live') throw new Error('not live');
+  return state.id;
+}

@@ -1,0 +1,89 @@
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Machine, unpackPackages } from './packages.ts';
+import { run } from './run.ts';
+
+interface Row {
+  /** The Debian packages to unpack together; the program and, where it has some, its libraries. */
+  readonly packages: readonly string[];
+  readonly path: string;
+  /** The first suite wins whose program runs on this machine. */
+  readonly suites: readonly string[];
+  readonly versionArgs: readonly string[];
+}
+
+/** To add a program, add a row. */
+const PROGRAMS = {
+  consul: {
+    packages: ['consul'],
+    path: 'usr/bin/consul',
+    suites: ['bullseye'],
+    versionArgs: ['version'],
+  },
+  etcd: {
+    packages: ['etcd-server'],
+    path: 'usr/bin/etcd',
+    suites: ['trixie', 'bookworm'],
+    versionArgs: ['--version'],
+  },
+  etcdctl: {
+    packages: ['etcd-client'],
+    path: 'usr/bin/etcdctl',
+    suites: ['trixie', 'bookworm'],
+    versionArgs: ['version'],
+  },
+} satisfies Record<string, Row>;
+
+export type ProgramName = keyof typeof PROGRAMS;
+
+export interface LocateOptions extends Partial<Machine> {
+  /** In the form of the variable PATH. */
+  readonly path?: string;
+}
+
+/**
+ * Finds a program: on PATH in whatever version, else in the cache of this repository, else by fetching its Debian
+ * package into that cache. Throws an error with a readable sentence if nothing of that works.
+ */
+export async function locateBinary(name: ProgramName, options: LocateOptions = {}): Promise<string> {
+  const onPath = await findOnPath(name, options.path ?? process.env.PATH ?? '');
+  if (onPath !== undefined) return onPath;
+
+  const machine: Machine = {
+    cache: fileURLToPath(new URL('../../.cache/servers', import.meta.url)),
+    aptFolder: '/etc/apt',
+    osRelease: '/etc/os-release',
+    ...options,
+  };
+  const row: Row = PROGRAMS[name];
+  const tried: string[] = [];
+  for (const suite of row.suites) {
+    try {
+      const program = join(await unpackPackages(machine, suite, row.packages), row.path);
+      const { code, stderr } = await run(program, row.versionArgs, { timeout: 10_000 });
+      if (code === 0) return program;
+      tried.push(`${suite}: it does not run here, ${stderr.trim().split('\n').at(-1)}`);
+    } catch (error) {
+      tried.push(`${suite}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  throw new Error(
+    `There is no ${name} to run: it is not on PATH, and its Debian package could not be used (${tried.join('; ')}); ` +
+      'install it, or run "docker compose up -d" and set HOLDFAST_ETCD=127.0.0.1:2379 and ' +
+      'HOLDFAST_CONSUL=127.0.0.1:8500.',
+  );
+}
+
+async function findOnPath(name: string, path: string): Promise<string | undefined> {
+  for (const folder of path.split(delimiter).filter((entry) => entry !== '')) {
+    const file = join(folder, name);
+    const executable = await access(file, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (executable) return file;
+  }
+  return undefined;
+}
