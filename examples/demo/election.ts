@@ -12,8 +12,8 @@ export interface Leader {
 
 /** The replicas of one run, and what they told so far. */
 export class Election {
-  /** Of every increment that was acknowledged, in the order in which it was told. */
-  readonly countTokens: bigint[] = [];
+  /** Every increment that was acknowledged: the value written, and the token of the grant. */
+  readonly increments: { readonly value: number; readonly token: bigint }[] = [];
   readonly #store: Store;
   readonly #name: StoreName;
   readonly #run: string;
@@ -44,8 +44,8 @@ export class Election {
 
   /** Resolves when so many more increments were acknowledged. */
   async counted(more: number): Promise<void> {
-    const goal = this.countTokens.length + more;
-    await this.#until(() => (this.countTokens.length >= goal ? true : undefined));
+    const goal = this.increments.length + more;
+    await this.#until(() => (this.increments.length >= goal ? true : undefined));
   }
 
   vanish(number: number): void {
@@ -67,7 +67,7 @@ export class Election {
   #hear(replica: number, report: Report): void {
     switch (report.type) {
       case 'counted':
-        this.countTokens.push(BigInt(report.token));
+        this.increments.push({ value: report.value, token: BigInt(report.token) });
         return;
       case 'session':
         this.#sessions.set(replica, report.id);

@@ -5,7 +5,7 @@ export type Report =
   | { readonly type: 'leading'; readonly token: string }
   | { readonly type: 'leadership-lost'; readonly reason: string }
   | { readonly type: 'session'; readonly id: string }
-  | { readonly type: 'counted'; readonly tally: number; readonly token: string }
+  | { readonly type: 'counted'; readonly value: number; readonly token: string }
   | { readonly type: 'trouble'; readonly message: string };
 
 /** Where the replicas meet. */
@@ -45,12 +45,12 @@ export async function runReplica(
       await sync.withLock(`${COUNTER_LOCK}/${run}`, (grant) => count(sync, grant, run, replica, report), {
         signal: stopped,
       });
-      await new Promise((resolve) => setTimeout(resolve, 20));
     } catch (error) {
       if (stopped.aborted || isSyncError(error, 'stopped')) return;
       // Lost while it worked: the guarded write was refused or has counted, and the next round reads anew.
       if (!isSyncError(error)) throw error;
     }
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
@@ -74,7 +74,7 @@ async function count(
       { put: own, value: String(tally) },
     ],
   });
-  if (written.ok) report({ type: 'counted', tally, token: String(token) });
+  if (written.ok) report({ type: 'counted', value, token: String(token) });
 }
 
 export function numberAt(records: readonly StoredRecord[] = [], key: string): number {

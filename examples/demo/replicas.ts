@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { type Backend, SyncManager } from 'holdfast';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Backend, SyncError, SyncManager } from 'holdfast';
 import { type Report, runReplica } from './replica.ts';
 import { LOCK_DELAY, type Store, type StoreName, TTL } from './stores.ts';
 
@@ -12,6 +13,9 @@ export interface Replica {
   /** Ends in good order. */
   stop(): Promise<void>;
 }
+
+/** Milliseconds after which an unplugged backend gives up a call. */
+const REQUEST_TIMEOUT = 500;
 
 export type OnReport = (replica: number, report: Report) => void;
 
@@ -72,10 +76,11 @@ function asProcess(
 /** A backend whose cable can be pulled: from then on nothing is answered. */
 function unpluggable(backend: Backend): { readonly backend: Backend; unplug(): void } {
   let plugged = true;
-  const via = <T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> =>
-    plugged
-      ? call()
-      : new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+  const via = async <T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> => {
+    if (plugged) return await call();
+    await delay(REQUEST_TIMEOUT, undefined, { signal });
+    throw new SyncError('unavailable', `no answer within ${REQUEST_TIMEOUT} ms`);
+  };
   return {
     unplug: () => {
       plugged = false;

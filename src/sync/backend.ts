@@ -70,7 +70,7 @@ export interface Commit {
 }
 
 export type CommitResult =
-  /** `revision` is that of the records written. For a commit without mutations, that of the store. */
+  /** `revision` is that of the records put. Without any it says nothing. */
   | { readonly ok: true; readonly revision: Revision; readonly read?: readonly StoredRecord[] }
   | {
       readonly ok: false;

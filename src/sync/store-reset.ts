@@ -15,7 +15,8 @@ export function forwardOnly(backend: Backend): Backend {
     // Only what was complete before this one was sent must have a smaller revision.
     const before = latest;
     const result = await backend.commit(commit, signal);
-    if (!result.ok || commit.then.length === 0) return result;
+    // A removal leaves no record, and so no revision, behind.
+    if (!result.ok || !commit.then.some((mutation) => 'put' in mutation)) return result;
     if (result.revision > before) {
       if (result.revision > latest) latest = result.revision;
       return result;

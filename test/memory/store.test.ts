@@ -31,6 +31,21 @@ it('in a race a plain record is foreign, and taking it makes it anew', async () 
   expect(store.records()[0]).toMatchObject({ created: 2n, revision: 2n });
 });
 
+it('in a race a put of what is there already changes nothing, in a queue it does', async () => {
+  for (const [options, revision] of [
+    [race, 1n],
+    [{}, 3n],
+  ] as const) {
+    const { backend, store } = virtual(options);
+    const owner = await session(backend);
+    await commit(backend, [put('a', owner)]);
+    await commit(backend, [put('a', owner)]);
+    expect(await commit(backend, [put('a', owner)])).toEqual({ ok: true, revision });
+    expect(store.records()[0]).toMatchObject({ created: 1n, revision });
+    expect(await commit(backend, [put('a', owner), put('b')])).toEqual({ ok: true, revision: revision + 1n });
+  }
+});
+
 it('in a race an owned put on the record of another session conflicts by itself', async () => {
   const { backend, store } = virtual(race);
   const [one, two] = [await session(backend), await session(backend)];

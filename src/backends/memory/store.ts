@@ -111,7 +111,7 @@ export class MemoryStore {
     const changes = why === undefined ? this.#apply(then) : [];
     const seen = read === undefined ? {} : { read: this.#read(read) };
     const result: CommitResult =
-      why === undefined ? { ok: true, revision: this.#revision, ...seen } : { ok: false, why, ...seen };
+      why === undefined ? { ok: true, revision: this.#written(then), ...seen } : { ok: false, why, ...seen };
     // Last, because who is woken looks at the clock, and may end a session and thereby move the revision.
     this.#publish(changes);
     return result;
@@ -194,6 +194,16 @@ export class MemoryStore {
     return changes;
   }
 
+  /** The revision of the youngest record put, or of the store where none was. */
+  #written(then: readonly Mutation[]): Revision {
+    let youngest: Revision | undefined;
+    for (const put of then) {
+      const revision = 'put' in put ? this.#records.get(put.put)?.revision : undefined;
+      if (revision !== undefined && (youngest === undefined || revision > youngest)) youngest = revision;
+    }
+    return youngest ?? this.#revision;
+  }
+
   #put({ put: key, value, session }: Put, revision: Revision): Change[] {
     const old = this.#records.get(key);
     const race = this.contention === 'race';
@@ -202,6 +212,8 @@ export class MemoryStore {
     const anew = old === undefined || (race && session !== undefined && old.session === undefined);
     const created = anew ? revision : old.created;
     const foreign = race && session === undefined ? 'a plain value' : undefined;
+    // Consul takes a put of what is there already for no change: the revision stays.
+    if (race && old?.session === owner && old?.foreign === foreign && equal(old?.value, value)) return [];
     this.#disown(old);
     if (owner !== undefined) this.#sessions.get(owner)?.owned.add(key);
     this.#records.set({ key, value: new Uint8Array(value), session: owner, created, revision, foreign });
@@ -256,4 +268,8 @@ export class MemoryStore {
     });
     this.#expiryTimer = { at, timer };
   }
+}
+
+function equal(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a?.length === b.length && a.every((byte, i) => byte === b[i]);
 }

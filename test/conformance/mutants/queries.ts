@@ -44,6 +44,25 @@ export const queryMutants: readonly Mutant[] = [
     })),
   },
   {
+    name: 'a change wakes the first who waits alone',
+    caughtBy: ['all who wait for one key see the change'],
+    server: wrapped(() => {
+      let waiting = 0;
+      return (backend) => ({
+        async query(scope, options) {
+          if (options.since === undefined) return backend.query(scope, options);
+          const first = waiting++ === 0;
+          try {
+            const { records, at } = await backend.query(scope, options);
+            return first ? { records, at } : await backend.query(scope, { ...options, since: at });
+          } finally {
+            waiting--;
+          }
+        },
+      });
+    }),
+  },
+  {
     name: 'an abort is ignored',
     caughtBy: [
       "a call whose signal is aborted already rejects with the signal's reason",
@@ -97,7 +116,10 @@ export const queryMutants: readonly Mutant[] = [
   },
   {
     name: 'keys lose what a URL would take from them',
-    caughtBy: ['a key comes back the same, whatever it is made of'],
+    caughtBy: [
+      'a key comes back the same, whatever it is made of',
+      'a key that not every store can hold comes back the same, or is refused as invalid-key',
+    ],
     server: wrapped(() => (backend) => ({
       query: (scope, options) =>
         backend.query(

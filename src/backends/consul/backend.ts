@@ -1,0 +1,100 @@
+import {
+  type Backend,
+  type BackendTraits,
+  type Commit,
+  type CommitResult,
+  type QueryOptions,
+  type QueryResult,
+  type Scope,
+  type SessionOptions,
+  SyncError,
+} from '../../sync/backend.ts';
+import { Commits } from './commits.ts';
+import { Hub } from './hub.ts';
+import { checkKey } from './keys.ts';
+import { Lifetime } from './lifetime.ts';
+import type { Settings } from './options.ts';
+import { Reader } from './reader.ts';
+import { recordOf } from './record.ts';
+import { checkScope, cursorOf, type Listing, select, targetOf } from './scope.ts';
+import { LONGEST_LOCK_DELAY, LONGEST_TTL, Sessions } from './sessions.ts';
+import { MAX_VALUE_BYTES } from './transaction.ts';
+import { connectionsOf, Transport } from './transport.ts';
+
+/** Milliseconds that a query blocks when it is not told. */
+const DEFAULT_WAIT = 60_000;
+
+export class ConsulBackend implements Backend {
+  readonly traits: BackendTraits;
+  readonly #settings: Settings;
+  readonly #lifetime = new Lifetime();
+  readonly #transport: Transport;
+  readonly #reader: Reader;
+  readonly #sessions: Sessions;
+  readonly #commits: Commits;
+  readonly #hub: Hub;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.#transport = new Transport(settings);
+    this.#reader = new Reader(this.#transport, settings.requestTimeout, settings.datacenter);
+    this.#sessions = new Sessions(this.#transport, settings);
+    this.#commits = new Commits(this.#transport, this.#reader, settings);
+    this.#hub = new Hub(this.#reader, connectionsOf(settings.maxConnections).watches);
+    this.traits = {
+      name: 'consul',
+      contention: 'race',
+      ttl: { min: settings.sessionTtlMin, max: LONGEST_TTL },
+      maxLockDelay: LONGEST_LOCK_DELAY,
+      maxValueBytes: MAX_VALUE_BYTES,
+      fencing: 'durable',
+    };
+  }
+
+  lockPath(key: string): string {
+    checkKey(key);
+    return key;
+  }
+
+  async openSession(options: SessionOptions, signal: AbortSignal): Promise<{ id: string; ttl: number }> {
+    return this.#lifetime.run(signal, (inner) => this.#sessions.open(options, inner));
+  }
+
+  async renewSession(id: string, signal: AbortSignal): Promise<'renewed' | 'gone'> {
+    return this.#lifetime.run(signal, (inner) => this.#sessions.renew(id, inner));
+  }
+
+  async closeSession(id: string, signal: AbortSignal): Promise<void> {
+    return this.#lifetime.run(signal, (inner) => this.#sessions.close(id, inner));
+  }
+
+  async commit(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
+    return this.#lifetime.run(signal, async (inner) =>
+      this.#commits.run(this.#commits.prepare(commit), inner),
+    );
+  }
+
+  async query(scope: Scope, { since, wait = DEFAULT_WAIT, signal }: QueryOptions): Promise<QueryResult> {
+    return this.#lifetime.run(signal, async (inner) => {
+      checkScope(scope);
+      if (!(wait >= 0))
+        throw new SyncError('invalid-option', `"wait" must be 0 or more milliseconds, not ${wait}`);
+      const listing =
+        since === undefined || wait === 0 ? undefined : await this.#hub.wait(scope, since, wait, inner);
+      return this.#answer(
+        scope,
+        listing ?? (await this.#reader.read(targetOf(scope), { lane: 'commands', signal: inner })),
+      );
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#lifetime.stop();
+    await this.#transport.close();
+  }
+
+  #answer(scope: Scope, listing: Listing): QueryResult {
+    const records = select(scope, listing.entries).map((entry) => recordOf(entry, this.#settings.lockFlags));
+    return { records, at: cursorOf(scope, listing) };
+  }
+}

@@ -1,0 +1,101 @@
+import { SyncError, type SyncErrorCode } from '../../sync/backend.ts';
+import { type Answer, ExchangeError } from './client.ts';
+
+interface NetworkError extends Error {
+  readonly code?: string;
+  readonly syscall?: string;
+  readonly errors?: readonly NetworkError[];
+}
+
+/** An answer that is larger than the reader allowed for. The hub then reads in smaller pieces. */
+export class TooLargeError extends SyncError {
+  constructor(message: string) {
+    super('bad-response', message);
+  }
+}
+
+/** Longer texts of a server are not repeated, nor those that are no plain text. */
+const LONGEST_TEXT = 300;
+
+/** Codes of Node and of OpenSSL for a handshake that failed or a certificate that does not do. */
+const TLS_CODE =
+  /^(?:EPROTO|ERR_TLS_|ERR_SSL_|ERR_OSSL|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA)/;
+
+/** The connection was never there, so the request was not sent. */
+export function wasNeverSent(error: unknown): boolean {
+  const { syscall, code, errors } = error as NetworkError;
+  // Node tries the addresses of a name one after the other, and then tells of all in one error.
+  if (errors !== undefined && errors.length > 0) return errors.every(wasNeverSent);
+  return syscall === 'connect' || syscall === 'getaddrinfo' || TLS_CODE.test(code ?? '');
+}
+
+export function exchangeError(error: unknown, address: string): SyncError {
+  const { code = '', message } = error as NetworkError;
+  const cause = new Error(message || code || 'unknown');
+  const fail = (kind: SyncErrorCode, sentence: string) => new SyncError(kind, sentence, { cause });
+  if (error instanceof ExchangeError) {
+    if (error.why === 'too-large') return new TooLargeError(`Consul at ${address} answered with ${message}`);
+    if (error.why === 'timeout') {
+      return fail(
+        'unavailable',
+        `Consul at ${address} gave ${message}: is the network up, and is there a leader?`,
+      );
+    }
+    return fail('unavailable', `Consul at ${address} did not answer to the end: ${message}`);
+  }
+  if (TLS_CODE.test(code)) {
+    return fail(
+      'insecure',
+      `no TLS connection to Consul at ${address} (${code}): check the CA, the name in the certificate, its dates, and whether the port speaks TLS`,
+    );
+  }
+  if (code.startsWith('HPE_')) {
+    return fail(
+      'bad-response',
+      `what ${address} answered is not HTTP (${code}): is that the port of Consul's HTTP API?`,
+    );
+  }
+  const hint =
+    code === 'ECONNREFUSED' ? 'is the agent running there?' : 'is the address right, and is the network up?';
+  return fail(
+    'unavailable',
+    `Consul at ${address} was not reached (${code || 'connection failed'}): ${hint}`,
+  );
+}
+
+/** For an answer with a status that its caller has no use for. */
+export function statusError({ status, headers, body }: Answer, address: string, token = ''): SyncError {
+  const text = plainText(headers['content-type'], body, token);
+  const said = `Consul at ${address} answered ${status}${text && ` (${text})`}`;
+  const { code, hint } = meaningOf(status, text);
+  return new SyncError(code, hint === '' ? said : `${said}: ${hint}`);
+}
+
+/** What a server says in an error list or a plain-text body, without anything secret. */
+export function withoutToken(text: string, token = ''): string {
+  return token === '' ? text : text.replaceAll(token, '<token>');
+}
+
+function plainText(type: string | undefined, body: Buffer, token: string): string {
+  if (!type?.startsWith('text/plain') || body.byteLength > LONGEST_TEXT) return '';
+  return withoutToken(body.toString('utf8'), token).replace(/\s+/g, ' ').trim();
+}
+
+function meaningOf(status: number, text: string): { code: SyncErrorCode; hint: string } {
+  if (status >= 300 && status < 400)
+    return { code: 'bad-response', hint: 'a redirect, which is not followed' };
+  if (status === 401 || status === 403 || /ACL not found|Permission denied/i.test(text)) {
+    return { code: 'permission-denied', hint: 'check the token and its policies' };
+  }
+  if (/HTTP request to an HTTPS server/.test(text)) return { code: 'insecure', hint: 'that port speaks TLS' };
+  if (/Invalid Session TTL/i.test(text)) {
+    return { code: 'invalid-option', hint: 'set "sessionTtlMin" to the servers\' session_ttl_min' };
+  }
+  if (/^Missing check /i.test(text)) return { code: 'invalid-option', hint: 'look at the option "checks"' };
+  if (/No path to datacenter/i.test(text)) {
+    return { code: 'invalid-option', hint: 'look at the option "datacenter"' };
+  }
+  if (status === 413) return { code: 'value-too-large', hint: 'the limit is its txn_max_req_len' };
+  if (status === 429 || status >= 500) return { code: 'unavailable', hint: 'is there a leader?' };
+  return { code: status >= 400 ? 'rejected' : 'bad-response', hint: '' };
+}

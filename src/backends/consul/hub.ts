@@ -1,0 +1,123 @@
+import type { Cursor, Scope } from '../../sync/backend.ts';
+import { cover, idOf } from './cover.ts';
+import type { Reader } from './reader.ts';
+import type { Listing, Target } from './scope.ts';
+import { Waiter } from './waiter.ts';
+import { Watch } from './watch.ts';
+
+/** Milliseconds for which a target keeps its place: who was woken most often comes back to wait. */
+const LINGER = 1_000;
+/** Milliseconds from one plan to the next, so that many newcomers do not each rearrange the queries of all. */
+const PLAN_INTERVAL = 50;
+
+interface Interest {
+  readonly target: Target;
+  readonly waiters: Set<Waiter>;
+  watch: Watch | undefined;
+  leftAt: number;
+}
+
+/**
+ * All that one client waits for, over a limited number of connections. Up to that number every target has a query of
+ * its own; beyond it, neighbours share one on what they have in common.
+ */
+export class Hub {
+  readonly #reader: Reader;
+  readonly #budget: number;
+  readonly #interests = new Map<string, Interest>();
+  #watches = new Map<string, Watch>();
+  #planned: NodeJS.Timeout | undefined;
+  #plannedAt = Number.NEGATIVE_INFINITY;
+  #waiting = 0;
+
+  constructor(reader: Reader, budget: number) {
+    this.#reader = reader;
+    this.#budget = budget;
+  }
+
+  /**
+   * Resolves when the scope may show something newer, at the latest after `wait` milliseconds; with the listing if
+   * that is as good as a read of the scope. Rejects with the signal's reason, or because a read failed.
+   */
+  wait(scope: Scope, since: Cursor, wait: number, signal: AbortSignal): Promise<Listing | undefined> {
+    const waiter = new Waiter(scope, since, wait, signal, (self) => this.#leave(self));
+    const id = idOf(waiter.target);
+    const interest = this.#interests.get(id) ?? newInterest(waiter.target);
+    this.#interests.set(id, interest);
+    interest.waiters.add(waiter);
+    this.#waiting++;
+    if (interest.watch !== undefined) interest.watch.add(waiter);
+    else if (this.#interests.size <= this.#budget) this.#plan();
+    else this.#schedule();
+    return waiter.promise;
+  }
+
+  #leave(waiter: Waiter): void {
+    const interest = this.#interests.get(idOf(waiter.target));
+    if (interest === undefined) return;
+    interest.waiters.delete(waiter);
+    interest.leftAt = performance.now();
+    interest.watch?.delete(waiter);
+    this.#waiting--;
+    if (this.#waiting > 0) return;
+    clearTimeout(this.#planned);
+    this.#planned = undefined;
+    this.#interests.clear();
+    this.#watches.clear();
+  }
+
+  #schedule(): void {
+    if (this.#planned !== undefined) return;
+    const pause = Math.max(0, this.#plannedAt + PLAN_INTERVAL - performance.now());
+    this.#planned = setTimeout(() => {
+      this.#planned = undefined;
+      this.#plan();
+    }, pause);
+  }
+
+  #plan(): void {
+    this.#plannedAt = performance.now();
+    const groups = cover(this.#targets(), this.#budget);
+    const before = this.#watches;
+    this.#watches = new Map();
+    const moves: [Waiter, Watch][] = [];
+    for (const { query, members } of groups) {
+      const id = idOf(query);
+      const watch = before.get(id) ?? new Watch(query, this.#reader);
+      this.#watches.set(id, watch);
+      for (const target of members) moves.push(...this.#assign(target, watch));
+    }
+    // Only after every query that nobody needs is cut off, so that there are connections for the new ones.
+    for (const [waiter, watch] of moves) watch.add(waiter);
+  }
+
+  /** Who has to move to this watch; each has left the one before. */
+  #assign(target: Target, watch: Watch): [Waiter, Watch][] {
+    const interest = this.#interests.get(idOf(target));
+    if (interest === undefined || interest.watch === watch) return [];
+    const { watch: previous, waiters } = interest;
+    interest.watch = watch;
+    return [...waiters].map((waiter) => {
+      previous?.delete(waiter);
+      return [waiter, watch];
+    });
+  }
+
+  /** All that are waited for; and those that lingering costs nothing, or keeps the groups as they are. */
+  #targets(): Target[] {
+    const since = performance.now() - LINGER;
+    const interests = [...this.#interests.values()];
+    const active = interests.filter(({ waiters }) => waiters.size > 0);
+    const recent = interests
+      .filter(({ waiters, leftAt }) => waiters.size === 0 && leftAt >= since)
+      .toSorted((a, b) => b.leftAt - a.leftAt);
+    const spare = active.length > this.#budget ? recent.length : this.#budget - active.length;
+    const kept = new Set([...active, ...recent.slice(0, spare)]);
+    for (const interest of interests) if (!kept.has(interest)) this.#interests.delete(idOf(interest.target));
+    return [...kept].map(({ target }) => target);
+  }
+}
+
+function newInterest(target: Target): Interest {
+  return { target, waiters: new Set(), watch: undefined, leftAt: 0 };
+}

@@ -1,0 +1,39 @@
+import { SyncError } from '../../sync/backend.ts';
+
+/** Ends every call by its own signal or by the disposal of the backend, and leaves no listener behind. */
+export class Lifetime {
+  readonly #calls = new Map<AbortController, Promise<unknown>>();
+  #stopped = false;
+
+  /** Rejects with the signal's reason, or with code `stopped`, as soon as either happens; `work` is told to end. */
+  async run<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (this.#stopped) throw stopped();
+    signal.throwIfAborted();
+    const controller = new AbortController();
+    const abort = () => controller.abort(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    const working = work(controller.signal);
+    this.#calls.set(controller, working);
+    try {
+      const result = await working;
+      controller.signal.throwIfAborted();
+      return result;
+    } catch (error) {
+      throw controller.signal.aborted ? controller.signal.reason : error;
+    } finally {
+      signal.removeEventListener('abort', abort);
+      this.#calls.delete(controller);
+    }
+  }
+
+  /** Resolves when no call is under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const controller of this.#calls.keys()) controller.abort(stopped());
+    await Promise.allSettled(this.#calls.values());
+  }
+}
+
+function stopped(): SyncError {
+  return new SyncError('stopped', 'the Consul backend was disposed');
+}

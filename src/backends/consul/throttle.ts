@@ -1,0 +1,22 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/**
+ * A token bucket for answers that woke nobody. A query on a key that is not there wakes for every write anywhere,
+ * and an index that is zero or goes back does not wait at all.
+ */
+export class Throttle {
+  /** At most BURST + RATE, fewer than 10, in any one second. */
+  static readonly BURST = 3;
+  static readonly RATE = 6;
+  #tokens = Throttle.BURST;
+  #at = performance.now();
+
+  /** Resolves when there is one to take. Rejects when the signal aborts. */
+  async take(signal: AbortSignal): Promise<void> {
+    const now = performance.now();
+    this.#tokens = Math.min(Throttle.BURST, this.#tokens + ((now - this.#at) / 1000) * Throttle.RATE);
+    this.#at = now;
+    this.#tokens -= 1;
+    if (this.#tokens < 0) await sleep((-this.#tokens / Throttle.RATE) * 1000, undefined, { signal });
+  }
+}

@@ -1,0 +1,168 @@
+import { once } from 'node:events';
+import { Agent as PlainAgent } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
+import type { Socket } from 'node:net';
+import { SyncError } from '../../sync/backend.ts';
+import {
+  type Answer,
+  agentSettingsOf,
+  type ConsulClient,
+  createClient,
+  ExchangeError,
+  exchange,
+  internalsOf,
+} from './client.ts';
+import { exchangeError, statusError, wasNeverSent, withoutToken } from './errors.ts';
+import type { Endpoint, Settings } from './options.ts';
+
+/** Connections are set apart, so that renewals and commits never stand behind queries that block for minutes. */
+export type Lane = 'renewals' | 'commands' | 'watches';
+
+export interface Call {
+  readonly lane: Lane;
+  readonly method: 'GET' | 'PUT';
+  /** Below `/v1`, encoded, with the query. */
+  readonly path: string;
+  readonly body?: string;
+  /** Milliseconds. Default: the option `requestTimeout`. */
+  readonly timeout?: number;
+  readonly maxBytes?: number;
+  readonly signal: AbortSignal;
+}
+
+/** Bytes. An answer beyond this is cut off. */
+const MAX_ANSWER = 16 * 1024 * 1024;
+const RENEWALS = 2;
+const MOST_WATCHES = 48;
+
+export function connectionsOf(maxConnections: number): Record<Lane, number> {
+  const commands = Math.max(2, Math.floor((maxConnections * 3) / 16));
+  const watches = Math.min(MOST_WATCHES, maxConnections - RENEWALS - commands);
+  return { renewals: RENEWALS, commands, watches };
+}
+
+/** Requests to one of the addresses, by connections of our own. */
+export class Transport {
+  readonly #settings: Settings;
+  #current = 0;
+  #line: Line;
+  #retired: Line[] = [];
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.#line = this.#open();
+  }
+
+  get address(): string {
+    return this.#line.address;
+  }
+
+  /** Any answer below 300, and 404 and 409, which are for the caller to read. Everything else rejects. */
+  async call(call: Call): Promise<Answer> {
+    const { requestTimeout, token, endpoints } = this.#settings;
+    const { timeout = requestTimeout } = call;
+    const deadline = performance.now() + timeout;
+    for (let attempt = 1; ; attempt++) {
+      const line = this.#line;
+      try {
+        const left = Math.max(1, deadline - performance.now());
+        const answer = await exchange(line.client, {
+          method: call.method,
+          path: call.path,
+          headers: token === undefined ? {} : { 'x-consul-token': token },
+          ...(call.body !== undefined && { body: Buffer.from(call.body) }),
+          agent: line.agents[call.lane],
+          maxBytes: call.maxBytes ?? MAX_ANSWER,
+          timeout: attempt === 1 ? timeout : left,
+          signal: call.signal,
+        });
+        const { status } = answer;
+        if ((status >= 200 && status < 300) || status === 404 || status === 409) return answer;
+        throw statusError(answer, line.address, token);
+      } catch (error) {
+        if (call.signal.aborted) throw call.signal.reason;
+        if (error instanceof SyncError) throw error;
+        if (!(error instanceof ExchangeError && error.why === 'too-large')) this.#changeOver(line);
+        // What may have been sent is not sent again: its outcome is unknown, and for the caller to find out.
+        const again = wasNeverSent(error) && attempt < endpoints.length && performance.now() < deadline;
+        if (!again) throw exchangeError(error, line.address);
+      }
+    }
+  }
+
+  /** For an answer that its caller cannot use after all. */
+  refuse(answer: Answer): SyncError {
+    return statusError(answer, this.address, this.#settings.token);
+  }
+
+  /** A text of the server, fit to be shown. */
+  shown(text: string): string {
+    return withoutToken(text, this.#settings.token);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#line, ...this.#retired].map((line) => line.close()));
+  }
+
+  #open(): Line {
+    const endpoint = this.#settings.endpoints[this.#current];
+    if (endpoint === undefined) throw new RangeError('no endpoint');
+    return new Line(endpoint, connectionsOf(this.#settings.maxConnections));
+  }
+
+  #changeOver(from: Line): void {
+    const { length } = this.#settings.endpoints;
+    if (from !== this.#line || length === 1) return;
+    this.#current = (this.#current + 1) % length;
+    this.#retired = [...this.#retired.filter((line) => line.busy), from];
+    from.retire();
+    this.#line = this.#open();
+  }
+}
+
+/** The connections to one address. */
+class Line {
+  readonly client: ConsulClient;
+  readonly address: string;
+  readonly agents: Readonly<Record<Lane, PlainAgent>>;
+
+  constructor(endpoint: Endpoint, sizes: Record<Lane, number>) {
+    this.client = 'client' in endpoint ? endpoint.client : createClient(endpoint.url, endpoint.tls);
+    const { baseUrl, socketPath } = internalsOf(this.client)._opts;
+    const secure = baseUrl.protocol === 'https:';
+    const host = baseUrl.hostname.includes(':') ? `[${baseUrl.hostname}]` : baseUrl.hostname;
+    this.address = socketPath ?? `${host}:${baseUrl.port || (secure ? 443 : 80)}`;
+    const settings = 'client' in endpoint ? agentSettingsOf(endpoint.client) : {};
+    const agent = (maxSockets: number) => {
+      const options = { ...settings, keepAlive: true, maxSockets };
+      return secure ? new TlsAgent(options) : new PlainAgent(options);
+    };
+    const { renewals, commands, watches } = sizes;
+    this.agents = { renewals: agent(renewals), commands: agent(commands), watches: agent(watches) };
+  }
+
+  get busy(): boolean {
+    return Object.values(this.agents).some((agent) => Object.keys(agent.sockets).length > 0);
+  }
+
+  /** Lets what is under way end, and keeps no connection afterwards. */
+  retire(): void {
+    for (const agent of Object.values(this.agents)) {
+      agent.maxFreeSockets = 0;
+      for (const socket of socketsIn(agent.freeSockets)) socket.destroy();
+    }
+  }
+
+  async close(): Promise<void> {
+    const agents = Object.values(this.agents);
+    const sockets = agents.flatMap((agent) => [...socketsIn(agent.sockets), ...socketsIn(agent.freeSockets)]);
+    const closed = sockets.filter((socket) => !socket.closed).map((socket) => once(socket, 'close'));
+    for (const agent of agents) agent.destroy();
+    for (const socket of sockets) socket.destroy();
+    await Promise.allSettled(closed);
+  }
+}
+
+function socketsIn(pools: NodeJS.ReadOnlyDict<Socket[]>): Socket[] {
+  return Object.values(pools).flatMap((sockets) => sockets ?? []);
+}

@@ -1,0 +1,268 @@
+import { Etcd3, type IOptions } from 'etcd3';
+import type { Dial } from './options.ts';
+
+/**
+ * Everything that is particular to the package etcd3 and to grpc-js.
+ *
+ * Of etcd3 only its generated gRPC clients are used, taken out through `withConnection`. Its own way to run a call
+ * repeats a write whose outcome is unknown, opens circuit breakers, and can neither be aborted nor be given a time
+ * limit where it matters.
+ */
+
+export type ServiceName = 'KV' | 'Lease' | 'Watch' | 'Auth';
+
+export interface Metadata {
+  clone(): Metadata;
+  set(key: string, value: string): void;
+}
+
+export interface RawCall {
+  cancel(): void;
+}
+
+export interface RawStream<Request, Response> extends RawCall {
+  write(message: Request): boolean;
+  on(event: 'data', listener: (message: Response) => void): this;
+  on(event: 'error', listener: (error: Error) => void): this;
+  on(event: 'end', listener: () => void): this;
+}
+
+interface Channel {
+  getTarget(): string;
+  getConnectivityState(tryToConnect: boolean): number;
+  watchConnectivityState(from: number, deadline: Date, changed: (error?: Error) => void): void;
+}
+
+interface RawClient {
+  getChannel(): Channel;
+  close(): void;
+}
+
+/** One server as etcd3 knows it. */
+interface Host {
+  getServiceClient(name: ServiceName): RawClient;
+}
+
+interface Drawn {
+  readonly resource: Host;
+  readonly metadata: Metadata;
+}
+
+type Unary = (
+  request: unknown,
+  metadata: Metadata,
+  options: object,
+  done: (error: Error | null, response?: unknown) => void,
+) => RawCall;
+
+type Duplex = (metadata: Metadata) => RawStream<unknown, unknown>;
+
+const IDLE = 0;
+const CONNECTING = 1;
+const TRANSIENT_FAILURE = 3;
+/** Milliseconds. A watcher of the state cannot be taken back, and its timer must not outlive us for long. */
+const STATE_SLICE = 200;
+
+const GRPC_OPTIONS = {
+  // The server tolerates pings 5 s apart (its --grpc-keepalive-min-time).
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 5_000,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 1_000,
+  // A prefix may hold many records, but a peer gone mad must not fill the memory.
+  'grpc.max_receive_message_length': 64 * 1024 * 1024,
+};
+
+/** The way to one server. */
+export class Connection {
+  /** `host:port`. */
+  readonly address: string;
+  /** Without credentials if the client is ours. */
+  readonly metadata: Metadata;
+  /** When something last came in, on the clock of `performance.now()`. */
+  heardAt = Number.NEGATIVE_INFINITY;
+  readonly #host: Host;
+  #close: (() => void) | undefined;
+  readonly #streams = new Set<RawCall>();
+
+  constructor({ resource, metadata }: Drawn, close?: () => void) {
+    this.#host = resource;
+    this.metadata = metadata;
+    this.#close = close;
+    this.address = resource.getServiceClient('KV').getChannel().getTarget().replace(/^dns:/, '');
+  }
+
+  get host(): unknown {
+    return this.#host;
+  }
+
+  get failing(): boolean {
+    return this.#state() === TRANSIENT_FAILURE;
+  }
+
+  /** Waits until the connection is made or has failed. `false`: it was neither within `limit` milliseconds. */
+  async settled(limit: number): Promise<boolean> {
+    const until = performance.now() + limit;
+    for (;;) {
+      const state = this.#state();
+      if (state !== IDLE && state !== CONNECTING) return true;
+      const left = until - performance.now();
+      if (left <= 0) return false;
+      const slice = new Date(Date.now() + Math.max(1, Math.min(left, STATE_SLICE)));
+      const channel = this.#host.getServiceClient('KV').getChannel();
+      await new Promise<void>((resolve) => channel.watchConnectivityState(state, slice, () => resolve()));
+    }
+  }
+
+  call(
+    service: ServiceName,
+    method: string,
+    request: unknown,
+    metadata: Metadata,
+    done: (error: Error | null, response?: unknown) => void,
+  ): RawCall {
+    const client = this.#host.getServiceClient(service) as unknown as Record<string, Unary>;
+    const unary = client[method] as Unary;
+    return unary.call(client, request, metadata, {}, done);
+  }
+
+  stream<Request, Response>(
+    service: ServiceName,
+    method: string,
+    metadata: Metadata,
+  ): RawStream<Request, Response> {
+    const client = this.#host.getServiceClient(service) as unknown as Record<string, Duplex>;
+    const duplex = client[method] as Duplex;
+    const stream = duplex.call(client, metadata) as RawStream<Request, Response>;
+    this.#streams.add(stream);
+    stream.on('error', () => this.#streams.delete(stream)).on('end', () => this.#streams.delete(stream));
+    return stream;
+  }
+
+  /** Ends the streams too, which would otherwise wait for a peer that is gone. Their readers are told. */
+  sever(): void {
+    for (const stream of this.#streams) stream.cancel();
+    this.close();
+  }
+
+  /** Calls under way come to their end. A client that is not ours stays open. */
+  close(): void {
+    const close = this.#close;
+    this.#close = undefined;
+    close?.();
+  }
+
+  /** Asking makes it connect. A client that was closed counts as failing: a call on it is refused at once. */
+  #state(): number {
+    try {
+      return this.#host.getServiceClient('KV').getChannel().getConnectivityState(true);
+    } catch {
+      return TRANSIENT_FAILURE;
+    }
+  }
+}
+
+export interface Connector {
+  /** How many servers there are to choose from, as far as known. */
+  readonly size: number;
+  /** `avoid` is the one that just failed. */
+  connect(avoid?: Connection): Promise<Connection>;
+}
+
+/** Dials by itself. Every connection has a client of its own, so that it can be replaced as a whole. */
+export class Dialler implements Connector {
+  readonly size: number;
+  readonly #dial: Dial;
+  #next: number;
+  #generation = 0;
+
+  constructor(dial: Dial) {
+    this.#dial = dial;
+    this.size = dial.addresses.length;
+    // Not everybody to the first of the list.
+    this.#next = Math.floor(Math.random() * this.size);
+  }
+
+  async connect(): Promise<Connection> {
+    const { addresses, secure } = this.#dial;
+    const address = addresses[this.#next++ % addresses.length] as string;
+    const credentials = credentialsOf(this.#dial);
+    const hosts = secure ? `https://${address}` : address;
+    // Different options keep grpc-js from handing out the old connection again.
+    const grpcOptions = { ...GRPC_OPTIONS, 'holdfast.generation': this.#generation++ };
+    const options = { hosts, grpcOptions, ...(credentials && { credentials }) };
+    const channelOverride = (await draw(new Etcd3(options))).resource.getServiceClient('KV').getChannel();
+    // etcd3 makes a channel for every service. On one that comes later, grpc-js cannot say why there is no connection.
+    const etcd = new Etcd3({
+      ...options,
+      grpcOptions: { ...grpcOptions, channelOverride } as NonNullable<IOptions['grpcOptions']>,
+    });
+    const drawn = await draw(etcd);
+    return new Connection(drawn, () => closeClient(etcd, drawn.resource));
+  }
+}
+
+/** Takes connections from a client of the application. Which server it gets is etcd3's choice, at random. */
+export class Borrower implements Connector {
+  readonly #client: Etcd3;
+  readonly #seen = new Set<unknown>();
+
+  constructor(client: Etcd3) {
+    this.#client = client;
+  }
+
+  get size(): number {
+    return Math.max(1, this.#seen.size);
+  }
+
+  async connect(avoid?: Connection): Promise<Connection> {
+    let best: Connection | undefined;
+    for (let draws = 0; draws < 16; draws++) {
+      const drawn = await draw(this.#client);
+      this.#seen.add(drawn.resource);
+      const candidate = new Connection(drawn);
+      if (candidate.host !== avoid?.host && !candidate.failing) best ??= candidate;
+    }
+    return best ?? new Connection(await draw(this.#client));
+  }
+
+  /** The application's credentials: etcd3 fetches the token if it has none. */
+  async metadata(): Promise<Metadata> {
+    return (await draw(this.#client)).metadata;
+  }
+
+  /**
+   * Has etcd3 look at its token. It forgets a token only when a call that it ran itself was refused for it, so this
+   * runs one, the smallest there is.
+   */
+  async reauthenticate(): Promise<void> {
+    const key = Buffer.from([0]);
+    await this.#client.kv.range({ key, limit: 1, keys_only: true }).catch(() => undefined);
+  }
+}
+
+/** The member is private in the types, and the only door to what etcd3 wraps. */
+function draw(etcd: Etcd3): Promise<Drawn> {
+  const { client } = etcd.kv as unknown as {
+    readonly client: { withConnection<T>(service: ServiceName, take: (drawn: Drawn) => T): Promise<T> };
+  };
+  return client.withConnection('KV', (drawn) => drawn);
+}
+
+function credentialsOf({ secure, tls }: Dial): IOptions['credentials'] {
+  if (!secure || tls === undefined) return undefined;
+  const { ca, cert, key } = tls;
+  const credentials = {
+    ...(ca !== undefined && { rootCertificate: Buffer.from(ca) }),
+    ...(cert !== undefined && { certChain: Buffer.from(cert) }),
+    ...(key !== undefined && { privateKey: Buffer.from(key) }),
+  };
+  // The types ask for a root certificate; grpc-js takes Node's without one.
+  return credentials as IOptions['credentials'];
+}
+
+/** Its services share one channel. etcd3 alone would hold one that is still connecting open for up to a second. */
+function closeClient(etcd: Etcd3, host: Host): void {
+  host.getServiceClient('KV').close();
+  etcd.close();
+}

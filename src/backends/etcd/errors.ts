@@ -1,0 +1,114 @@
+import { SyncError, type SyncErrorCode } from '../../sync/backend.ts';
+
+/** What a gRPC call fails with. `details` is the server's text, or that of the client for what it found itself. */
+export interface Failure {
+  readonly code: number;
+  readonly details: string;
+}
+
+/** https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
+export const Status = {
+  cancelled: 1,
+  unknown: 2,
+  invalidArgument: 3,
+  deadlineExceeded: 4,
+  notFound: 5,
+  permissionDenied: 7,
+  resourceExhausted: 8,
+  unavailable: 14,
+  unauthenticated: 16,
+} as const;
+
+/** The failure of a call, whatever the client made of it: its typed errors keep the status in the message only. */
+export function failureOf(error: unknown): Failure {
+  if (error instanceof Error) {
+    if (CLOSED.test(error.message)) return { code: Status.unavailable, details: error.message };
+    const { code, details } = error as Error & Partial<Failure>;
+    if (typeof code === 'number' && typeof details === 'string') return { code, details };
+    const [, status, text] = /^(\d+) [A-Z_]+: (.*)$/s.exec(error.message) ?? [];
+    return { code: status === undefined ? Status.unknown : Number(status), details: text ?? error.message };
+  }
+  return { code: Status.unknown, details: String(error) };
+}
+
+/** The request cannot have reached a server: no connection was there to carry it. */
+export function wasNeverSent({ code, details }: Failure): boolean {
+  return code === Status.unavailable && NOT_SENT.test(details);
+}
+
+/**
+ * The server refused the token before it looked at the request. Tokens expire (`--auth-token-ttl`), are forgotten
+ * in a restart, and are outdated by every change to users and roles.
+ */
+export function isTokenRefused({ code, details }: Failure): boolean {
+  return code === Status.unauthenticated || TOKEN_REFUSED.test(details);
+}
+
+export function isLeaseMissing({ code, details }: Failure): boolean {
+  return code === Status.notFound && details.includes('requested lease not found');
+}
+
+/** `address` says who was asked. The text is the server's or the client's own; neither repeats a credential. */
+export function syncErrorOf(failure: Failure, address: string): SyncError {
+  const { code, sentence } = describe(failure, address);
+  return new SyncError(code, sentence, { cause: new Error(failure.details) });
+}
+
+export function badResponse(address: string, what: string): SyncError {
+  return new SyncError('bad-response', `What ${address} answered is not an answer of etcd: ${what}.`);
+}
+
+const NOT_SENT =
+  /^No connection established|^Name resolution failed|^Channel closed before call|channel has been shut down|client was already closed/i;
+/** Texts of grpc-js and etcd3 for a client that somebody closed. */
+const CLOSED = /channel has been shut down|client was already closed/i;
+const TOKEN_REFUSED = /invalid auth token|revision in header is old|user name is empty/;
+const DENIED = /permission denied|invalid user ID or password|user name not found|user name is empty/;
+const TOO_LARGE = /request is too large|received message larger than max/;
+/** Texts of OpenSSL and Node when a TLS handshake fails. */
+const TLS =
+  /certificate|altnames|wrong version number|before secure TLS connection|\bSSL\b|TLSV1|tlsv1|EPROTO|handshake failure/;
+
+function describe(failure: Failure, address: string): { code: SyncErrorCode; sentence: string } {
+  const { code, details } = failure;
+  const text = reasonIn(details);
+  if (code === Status.unavailable && TLS.test(details)) {
+    return {
+      code: 'insecure',
+      sentence: `No TLS connection to etcd at ${address} (${text}): check the CA, the name in the certificate, and whether the port speaks TLS.`,
+    };
+  }
+  if (code === Status.permissionDenied || code === Status.unauthenticated || DENIED.test(details)) {
+    return {
+      code: 'permission-denied',
+      sentence: `etcd at ${address} refused the credentials or the access (${text}): check username, password and roles.`,
+    };
+  }
+  if (TOO_LARGE.test(details)) {
+    return {
+      code: 'value-too-large',
+      sentence: `etcd at ${address} refused the request for its size (${text}): its limit is --max-request-bytes.`,
+    };
+  }
+  if (wasNeverSent(failure)) {
+    return {
+      code: 'unavailable',
+      sentence: `etcd at ${address} was not reached (${text}): is it running, and is the address right?`,
+    };
+  }
+  if (code === Status.unavailable || code === Status.deadlineExceeded || code === Status.cancelled) {
+    return {
+      code: 'unavailable',
+      sentence: `etcd at ${address} did not answer (${text}): is there a leader, and is the network up?`,
+    };
+  }
+  return { code: 'rejected', sentence: `etcd at ${address} refused the request (${text}).` };
+}
+
+/** On one line, without the addresses and file names that OpenSSL puts around it. */
+function reasonIn(details: string): string {
+  const [, last = details] = /Last error: (?:Error: )?(.*?)\. Resolution note:/s.exec(details) ?? [];
+  const [, openSsl] = /error:[0-9A-F]+:SSL routines:[^:]*:([^:]+)/.exec(last) ?? [];
+  const text = (openSsl ?? last).replace(/\s+/g, ' ').trim().slice(0, 300);
+  return text === '' || text === 'null' ? 'no reason given' : text;
+}

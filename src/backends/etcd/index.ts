@@ -1,0 +1,80 @@
+import { type Backend, type BackendTraits, SyncError } from '../../sync/backend.ts';
+import { commit } from './commit.ts';
+import { WatchHub } from './hub.ts';
+import { KeepAlive } from './keep-alive.ts';
+import { type EtcdOptions, resolveOptions } from './options.ts';
+import { Queries } from './query.ts';
+import { Sessions } from './sessions.ts';
+import { Transport } from './transport.ts';
+import { checkCommit, checkKey, checkScope, checkTtl, checkWait } from './validate.ts';
+
+export type { EtcdOptions, EtcdTls } from './options.ts';
+
+const traits: BackendTraits = {
+  name: 'etcd',
+  contention: 'queue',
+  // The server raises anything below 2 s without a word. It would take centuries; a session that outlives its
+  // process by more than a day is a mistake.
+  ttl: { min: 2_000, max: 24 * 60 * 60 * 1_000 },
+  maxLockDelay: 0,
+  // The server's limit is 1.5 MiB for a whole request.
+  maxValueBytes: 1024 * 1024,
+  fencing: 'durable',
+};
+
+const LOCK_SEGMENT = '.lock';
+
+/**
+ * etcd 3.4 and later. A session is a lease; a lock's contenders lie as Go's `concurrency` package and `etcdctl lock`
+ * lay theirs, so that all of them stand in one queue.
+ *
+ * Throws a `SyncError` `invalid-option` that names the option. Connects with the first call.
+ */
+export function etcd(options: EtcdOptions = {}): Backend {
+  const resolved = resolveOptions(options);
+  const transport = new Transport(resolved);
+  const hub = new WatchHub(transport);
+  const keepAlive = new KeepAlive(transport);
+  const queries = new Queries(transport, hub);
+  const sessions = new Sessions(transport, keepAlive);
+  return {
+    traits,
+    lockPath: (key) => lockPath(key, resolved.lockName),
+    async openSession(session, signal) {
+      checkTtl(session.ttl, traits.ttl);
+      return sessions.open(session, signal);
+    },
+    renewSession: (id, signal) => sessions.renew(id, signal),
+    closeSession: (id, signal) => sessions.close(id, signal),
+    async query(scope, query) {
+      checkScope(scope);
+      checkWait(query.wait);
+      return queries.query(scope, query);
+    },
+    async commit(wanted, signal) {
+      checkCommit(wanted, traits.maxValueBytes);
+      return commit(transport, wanted, signal);
+    },
+    async [Symbol.asyncDispose]() {
+      hub.close();
+      keepAlive.close();
+      transport.close();
+    },
+  };
+}
+
+function lockPath(key: string, lockName: ((key: string) => string) | undefined): string {
+  checkKey(key);
+  if (lockName !== undefined) {
+    const name = lockName(key);
+    checkKey(name);
+    return `${name}/`;
+  }
+  if (key.split('/').includes(LOCK_SEGMENT)) {
+    throw new SyncError(
+      'invalid-key',
+      `The key ${JSON.stringify(key)} must not have a segment "${LOCK_SEGMENT}": locks are kept under that name.`,
+    );
+  }
+  return `${key}/${LOCK_SEGMENT}/`;
+}

@@ -1,0 +1,79 @@
+import type { Cursor, Revision, Scope, StoredRecord } from '../../sync/backend.ts';
+import type { RangeRequest } from './wire.ts';
+
+/** A key, or with an end all keys from the first up to it. */
+export interface KeyRange {
+  readonly key: Buffer;
+  readonly range_end?: Buffer;
+}
+
+/** Where a query stood. `seen` is set when only these keys can change its answer. */
+export interface Position {
+  readonly revision: Revision;
+  readonly seen?: readonly string[];
+}
+
+/** With more keys than this, one watch on the prefix is cheaper than one on each. */
+const MAX_SEEN = 8;
+/** etcd's sign for "from here to the end", and, as a key, for the beginning. */
+const EDGE = Buffer.from([0]);
+
+export function rangeOf(scope: Scope): RangeRequest {
+  if ('key' in scope) return { key: Buffer.from(scope.key) };
+  const range = prefixRange(scope.prefix);
+  if ('oldest' in scope) {
+    return { ...range, limit: String(scope.oldest), sort_order: 'Ascend', sort_target: 'Create' };
+  }
+  if ('youngestBefore' in scope) {
+    // 0 would mean "no bound", where "none" is meant. A negative bound excludes everything.
+    const bound = scope.youngestBefore > 1n ? scope.youngestBefore - 1n : -1n;
+    return {
+      ...range,
+      limit: '1',
+      sort_order: 'Descend',
+      sort_target: 'Create',
+      max_create_revision: String(bound),
+    };
+  }
+  return range;
+}
+
+export function positionOf(scope: Scope, revision: Revision, records: readonly StoredRecord[]): Position {
+  const keys = records.map((record) => record.key);
+  // Whatever is created from now on is younger than what was asked for.
+  if ('youngestBefore' in scope) return { revision, seen: keys };
+  if ('oldest' in scope && keys.length === scope.oldest && keys.length <= MAX_SEEN)
+    return { revision, seen: keys };
+  return { revision };
+}
+
+/** What has to be watched to learn that the answer has changed. */
+export function watchedOf(scope: Scope, { seen }: Position): readonly KeyRange[] {
+  if (seen !== undefined) return seen.map((key) => ({ key: Buffer.from(key) }));
+  return ['key' in scope ? { key: Buffer.from(scope.key) } : prefixRange(scope.prefix)];
+}
+
+export function encodeCursor({ revision, seen }: Position): Cursor {
+  return JSON.stringify(seen === undefined ? [String(revision)] : [String(revision), seen]);
+}
+
+/** `undefined` for what is not a cursor of this backend: the query then answers at once. */
+export function decodeCursor(cursor: Cursor): Position | undefined {
+  try {
+    const [revision, seen] = JSON.parse(cursor) as [string, string[]?];
+    return seen === undefined
+      ? { revision: BigInt(revision) }
+      : { revision: BigInt(revision), seen: [...seen] };
+  } catch {
+    return undefined;
+  }
+}
+
+function prefixRange(prefix: string): KeyRange {
+  if (prefix === '') return { key: EDGE, range_end: EDGE };
+  const key = Buffer.from(prefix);
+  const end = Buffer.from(key);
+  // No byte of UTF-8 is 0xff, so there is never a carry.
+  end[end.length - 1] = (end[end.length - 1] as number) + 1;
+  return { key, range_end: end };
+}

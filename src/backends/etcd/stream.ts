@@ -1,0 +1,112 @@
+import type { SyncError } from '../../sync/backend.ts';
+import type { Connection, RawStream, ServiceName } from './client.ts';
+import { failureOf, isTokenRefused, Status, syncErrorOf } from './errors.ts';
+import type { Transport } from './transport.ts';
+
+export interface StreamEnd {
+  readonly error: SyncError;
+  /** Whether anything had come over the stream. */
+  readonly wasAlive: boolean;
+}
+
+export interface StreamHandlers<Response> {
+  message(response: Response): void;
+  /** Called once, unless we ended it. */
+  ended(end: StreamEnd): void;
+}
+
+/** A stream of requests and responses. It can be written to at once, and is not repaired: open another one. */
+export class Stream<Request, Response> {
+  readonly #transport: Transport;
+  readonly #handlers: StreamHandlers<Response>;
+  #queue: Request[] = [];
+  #raw: RawStream<Request, Response> | undefined;
+  #connection: Connection | undefined;
+  #wasAlive = false;
+  #over = false;
+
+  constructor(
+    transport: Transport,
+    service: ServiceName,
+    method: string,
+    handlers: StreamHandlers<Response>,
+  ) {
+    this.#transport = transport;
+    this.#handlers = handlers;
+    this.#open(service, method).catch((error: unknown) => this.#fail(error));
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  get address(): string {
+    return this.#connection?.address ?? 'its hosts';
+  }
+
+  write(request: Request): void {
+    if (this.#over) return;
+    if (this.#raw === undefined) this.#queue.push(request);
+    else this.#raw.write(request);
+  }
+
+  /** No answer since `since`, on the clock of `performance.now()`. */
+  silent(since: number): void {
+    if (this.#connection !== undefined) this.#transport.route.silent(this.#connection, since);
+  }
+
+  /** Ends it from our side; no handler is called any more. */
+  end(): void {
+    this.#over = true;
+    this.#raw?.cancel();
+  }
+
+  async #open(service: ServiceName, method: string): Promise<void> {
+    const { route, credentials, requestTimeout } = this.#transport;
+    const connection = await this.#reachable(requestTimeout);
+    const used = await credentials.metadata(connection);
+    if (this.#over) return;
+    this.#connection = connection;
+    // A member cut off from its leader would else keep the stream open and send nothing.
+    const metadata = used.clone();
+    metadata.set('hasleader', 'true');
+    const raw = connection.stream<Request, Response>(service, method, metadata);
+    raw.on('data', (response) => {
+      connection.heardAt = performance.now();
+      this.#wasAlive = true;
+      if (!this.#over) this.#handlers.message(response);
+    });
+    raw.on('end', () => this.#fail({ code: Status.unavailable, details: 'the server ended the stream' }));
+    raw.on('error', (error) => {
+      if (this.#over) return;
+      const failure = failureOf(error);
+      if (failure.code === Status.unavailable) route.failed(connection);
+      if (!isTokenRefused(failure)) return this.#fail(error);
+      credentials.refused(used).then(
+        () => this.#fail(error),
+        () => this.#fail(error),
+      );
+    });
+    this.#raw = raw;
+    for (const request of this.#queue) raw.write(request);
+    this.#queue = [];
+  }
+
+  /** The first server that takes a connection, or the last one tried. */
+  async #reachable(limit: number): Promise<Connection> {
+    const { route } = this.#transport;
+    for (let tries = 1; ; tries++) {
+      const connection = await route.connection();
+      const settled = await connection.settled(limit / route.size);
+      if ((settled && !connection.failing) || tries >= route.size) return connection;
+      route.failed(connection);
+    }
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#raw?.cancel();
+    this.#handlers.ended({ error: syncErrorOf(failureOf(cause), this.address), wasAlive: this.#wasAlive });
+  }
+}

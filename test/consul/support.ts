@@ -1,0 +1,138 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
+import { type AddressInfo, connect, createServer, type Server as NetServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Backend, isSyncError, type SyncError, type SyncErrorCode } from '../../src/sync/backend.ts';
+
+/** Resolves as soon as the condition holds. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  ms = 10_000,
+): Promise<void> {
+  const deadline = performance.now() + ms;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${ms} ms`);
+    await sleep(5);
+  }
+}
+
+export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+export const signal = (): AbortSignal => new AbortController().signal;
+export const uniquePrefix = (): string => `test/${randomUUID()}/`;
+
+export async function failure(promise: Promise<unknown>, code: SyncErrorCode): Promise<SyncError> {
+  const outcome: unknown = await promise.then(
+    (value) => ({ value }),
+    (error: unknown) => error,
+  );
+  if (isSyncError(outcome, code)) return outcome;
+  throw new Error(`expected a SyncError ${code}`, { cause: outcome });
+}
+
+export async function session(backend: Backend, lockDelay = 0): Promise<string> {
+  const { id } = await backend.openSession({ name: 'test', ttl: 60_000, lockDelay }, signal());
+  return id;
+}
+
+export async function put(backend: Backend, key: string, text: string, owner?: string) {
+  const mutation = { put: key, value: bytes(text), ...(owner !== undefined && { session: owner }) };
+  const result = await backend.commit({ when: [], then: [mutation] }, signal());
+  if (!result.ok) throw new Error(`not applied: ${result.why}`);
+  return result.revision;
+}
+
+interface Listening extends AsyncDisposable {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** An HTTP server that answers as it is told. */
+export async function fakeHttp(listener: RequestListener): Promise<Listening> {
+  return listen(createHttpServer(listener));
+}
+
+/** A server below HTTP. */
+export async function fakeTcp(onConnection: (socket: Socket) => void): Promise<Listening> {
+  return listen(
+    createServer((socket) => {
+      socket.on('error', () => {});
+      onConnection(socket);
+    }),
+  );
+}
+
+export async function listen(server: Server | NetServer): Promise<Listening> {
+  const sockets = new Set<Socket>();
+  const event = 'closeAllConnections' in server && 'key' in server ? 'secureConnection' : 'connection';
+  server.on(event, (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    address: `127.0.0.1:${port}`,
+    port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      if (!server.listening) return;
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+/** Counts the connections to a server, and can cut them. */
+export class CountingProxy {
+  open = 0;
+  most = 0;
+  readonly #target: string;
+  readonly #sockets = new Set<Socket>();
+  #server: Listening | undefined;
+
+  private constructor(target: string) {
+    this.#target = target;
+  }
+
+  static async start(target: string): Promise<CountingProxy> {
+    const proxy = new CountingProxy(target);
+    proxy.#server = await fakeTcp((socket) => proxy.#pass(socket));
+    return proxy;
+  }
+
+  get address(): string {
+    return this.#server?.address ?? '';
+  }
+
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cut();
+    await this.#server?.[Symbol.asyncDispose]();
+  }
+
+  #pass(socket: Socket): void {
+    const [host, port] = this.#target.split(':');
+    const onward = connect(Number(port), host);
+    this.open++;
+    this.most = Math.max(this.most, this.open);
+    socket.once('close', () => this.open--);
+    for (const [one, other] of [
+      [socket, onward],
+      [onward, socket],
+    ] as const) {
+      this.#sockets.add(one);
+      one.on('error', () => {});
+      one.once('close', () => {
+        this.#sockets.delete(one);
+        other.destroy();
+      });
+      one.pipe(other);
+    }
+  }
+}

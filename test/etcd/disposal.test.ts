@@ -1,0 +1,122 @@
+import { Etcd3 } from 'etcd3';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { etcd } from '../../src/backends/etcd/index.ts';
+import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
+import { never, put, socketCount, TcpProxy, uniqueName, until } from './support.ts';
+
+const timerCount = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+
+describe('disposal', () => {
+  let server: EtcdServer;
+
+  beforeAll(async () => {
+    server = await startEtcd();
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  it('ends what is under way with `stopped`, and leaves no socket, timer, watch or stream', async () => {
+    await using own = await startEtcd();
+    const watches = () => own.metric('etcd_debugging_mvcc_watcher_total');
+    await watches();
+    await until('the request for the metric to end', () => socketCount() === 0);
+    const timers = timerCount();
+    const backend = etcd({ hosts: own.address });
+    const session = await backend.openSession({ name: 'test', ttl: 5_000, lockDelay: 0 }, never);
+    await backend.renewSession(session.id, never);
+    const { at } = await backend.query({ prefix: '' }, { signal: never });
+    const waiting = backend.query({ prefix: 'none' }, { since: at, signal: never });
+    await until('the watch', async () => (await watches()) === 1);
+    // A frozen server answers to nothing, not even to the end of a connection.
+    await own.kill('SIGSTOP');
+    const pending = [waiting, put(backend, 'a'), backend.renewSession(session.id, never)];
+    const outcomes = Promise.allSettled(pending);
+    await backend[Symbol.asyncDispose]();
+    for (const outcome of await outcomes) expect(outcome).toMatchObject({ reason: { code: 'stopped' } });
+    await until('the sockets to close', () => socketCount() === 0, 1_000);
+    expect(timerCount()).toBeLessThanOrEqual(timers);
+    for (const call of [
+      backend.query({ key: 'a' }, { signal: never }),
+      put(backend, 'a'),
+      backend.openSession({ name: 'test', ttl: 5_000, lockDelay: 0 }, never),
+      backend.renewSession(session.id, never),
+      backend.closeSession(session.id, never),
+    ]) {
+      await expect(call).rejects.toMatchObject({ code: 'stopped' });
+    }
+  });
+
+  it('leaves no socket nor timer in this process', async () => {
+    const [sockets, timers] = [socketCount(), timerCount()];
+    for (let n = 0; n < 10; n++) {
+      await using backend = etcd({ hosts: server.address });
+      await put(backend, 'a');
+      await backend.renewSession('abc', never);
+      await backend.query({ key: 'a' }, { since: '["999999999"]', signal: never });
+    }
+    await until('the sockets to close', () => socketCount() <= sockets);
+    await until('the timers to end', () => timerCount() <= timers);
+  });
+
+  it('ends also while it connects to what does not answer', async () => {
+    // In the range that is kept for documentation: packets go nowhere.
+    const [sockets, timers] = [socketCount(), timerCount()];
+    const backend = etcd({ hosts: ['192.0.2.1:2379', '192.0.2.2:2379'] });
+    const outcome = put(backend, 'a').catch((error: unknown) => error);
+    await new Promise((resolve) => setImmediate(resolve));
+    await backend[Symbol.asyncDispose]();
+    expect(await outcome).toMatchObject({ code: 'stopped' });
+    await until('the sockets to close', () => socketCount() <= sockets);
+    await until('the timers to end', () => timerCount() <= timers);
+  });
+
+  it("does not touch the application's own client", async () => {
+    const client = new Etcd3({ hosts: server.address });
+    const key = uniqueName();
+    const backend = etcd({ client });
+    await put(backend, key, 'one');
+    const { at } = await backend.query({ key }, { signal: never });
+    const waiting = backend.query({ key }, { since: at, signal: never }).catch((error: unknown) => error);
+    await backend[Symbol.asyncDispose]();
+    expect(await waiting).toMatchObject({ code: 'stopped' });
+    expect(await client.get(key).string()).toBe('one');
+    client.close();
+    await using late = etcd({ client });
+    await expect(put(late, key)).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  it('rejects an aborted call at once, with its reason, and removes the listener', async () => {
+    await using proxy = await TcpProxy.open(server.address);
+    await using backend = etcd({ hosts: proxy.address });
+    await put(backend, 'a');
+    proxy.silence();
+    const controller = new AbortController();
+    let listeners = 0;
+    const { signal } = controller;
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = (...args: Parameters<typeof add>) => {
+      listeners += 1;
+      add(...args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+      listeners -= 1;
+      remove(...args);
+    };
+    const calls = [
+      backend.commit({ when: [], then: [{ remove: 'a' }] }, signal),
+      backend.query({ key: 'a' }, { signal }),
+      backend.query({ key: 'a' }, { since: '["1"]', signal }),
+      backend.openSession({ name: 'test', ttl: 5_000, lockDelay: 0 }, signal),
+      backend.renewSession('abc', signal),
+      backend.closeSession('abc', signal),
+    ];
+    const outcomes = Promise.allSettled(calls);
+    await until('the listeners', () => listeners === calls.length);
+    const reason = new Error('enough');
+    const at = performance.now();
+    controller.abort(reason);
+    for (const outcome of await outcomes) expect(outcome).toMatchObject({ reason });
+    expect(performance.now() - at).toBeLessThan(50);
+    expect(listeners).toBe(0);
+  });
+});
