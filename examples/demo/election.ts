@@ -39,7 +39,9 @@ export class Election {
   }
 
   async leaderAfter(earlier: Leader): Promise<Leader> {
-    return await this.#until(() => (this.#leader && this.#leader.token > earlier.token ? this.#leader : undefined));
+    return await this.#until(() =>
+      this.#leader && this.#leader.token > earlier.token ? this.#leader : undefined,
+    );
   }
 
   /** Resolves when so many more increments were acknowledged. */

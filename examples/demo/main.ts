@@ -3,13 +3,15 @@ import { Command, Option } from 'commander';
 import { SyncError } from 'holdfast';
 import { Election } from './election.ts';
 import { counterKey, numberAt } from './replica.ts';
-import { BOUND, openStore, type Store, type StoreName, STORES } from './stores.ts';
+import { BOUND, openStore, STORES, type Store, type StoreName } from './stores.ts';
 import { say } from './timeline.ts';
 
 const REPLICAS = 3;
 
 const program = new Command('npm run demo --')
-  .description('Three replicas elect a leader and count under a lock; the leader disappears; nothing is lost.')
+  .description(
+    'Three replicas elect a leader and count under a lock; the leader disappears; nothing is lost.',
+  )
   .addOption(new Option('--backend <name>', 'where the locks live').choices(STORES).default('memory'))
   .addOption(new Option('--address <host:port>', 'of a running server; without it, one is started'))
   .parse();
@@ -42,7 +44,9 @@ async function reach(store: Store): Promise<void> {
 async function demonstrate(store: Store): Promise<boolean> {
   const run = randomUUID().slice(0, 8);
   const election = new Election(store, backend, run);
-  say(`${REPLICAS} replicas of the service "demo" on ${backend}${store.address ? ` at ${store.address}` : ''}`);
+  say(
+    `${REPLICAS} replicas of the service "demo" on ${backend}${store.address ? ` at ${store.address}` : ''}`,
+  );
   for (let number = 1; number <= REPLICAS; number++) election.start(number);
 
   const first = await election.leader();
@@ -59,7 +63,12 @@ async function demonstrate(store: Store): Promise<boolean> {
   await election.counted(10);
   say('everybody stops in good order');
   await election.stop();
-  return await summary(store, run, election, [first, second, third].map(({ token }) => token));
+  return await summary(
+    store,
+    run,
+    election,
+    [first, second, third].map(({ token }) => token),
+  );
 }
 
 async function summary(store: Store, run: string, election: Election, tokens: bigint[]): Promise<boolean> {
@@ -74,7 +83,8 @@ async function summary(store: Store, run: string, election: Election, tokens: bi
 
   // A process that was killed may have counted without telling, so values may be missing here, but none twice.
   const told = election.increments.toSorted((a, b) => a.value - b.value);
-  const rising = (values: readonly bigint[]) => values.every((value, i) => i === 0 || value > (values[i - 1] ?? 0n));
+  const rising = (values: readonly bigint[]) =>
+    values.every((value, i) => i === 0 || value > (values[i - 1] ?? 0n));
   const proofs = {
     [`counter ${counter} = ${increments} increments`]: counter === increments && counter > 0,
     [`no value was written twice, in ${told.length} acknowledged increments`]: rising(

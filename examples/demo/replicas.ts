@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { type Backend, SyncError, SyncManager } from 'holdfast';
 import { type Report, runReplica } from './replica.ts';
 import { LOCK_DELAY, type Store, type StoreName, TTL } from './stores.ts';

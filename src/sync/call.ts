@@ -64,6 +64,8 @@ export class Call<T> {
   #timeout(what: string, timeout: number): SyncError {
     const { trouble } = this;
     const hint = trouble instanceof Error ? `; last trouble: ${trouble.message}` : '';
-    return new SyncError('timeout', `${what} was not acquired within ${timeout} ms${hint}`, { cause: trouble });
+    return new SyncError('timeout', `${what} was not acquired within ${timeout} ms${hint}`, {
+      cause: trouble,
+    });
   }
 }

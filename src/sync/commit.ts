@@ -1,6 +1,6 @@
+import type { Condition, Scope } from './backend.ts';
 import { type Backend, type Commit, type Mutation, SyncError } from './backend.ts';
 import { checkKey, quoteKey } from './keys.ts';
-import type { Condition, Scope } from './backend.ts';
 
 /** A write of plain data, in the same store as the locks. */
 export type SyncMutation =

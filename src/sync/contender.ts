@@ -135,17 +135,22 @@ export class Contender implements SessionListener {
   #tell(notice: Notice): void {
     switch (notice.tell) {
       case 'granted':
-        return this.#listener.granted(notice.session, notice.holding);
+        this.#listener.granted(notice.session, notice.holding);
+        return;
       case 'lost':
-        return this.#listener.lost(notice.reason);
+        this.#listener.lost(notice.reason);
+        return;
       case 'occupied':
-        return this.#listener.occupied();
+        this.#listener.occupied();
+        return;
       case 'refused':
-        return this.#listener.refused(notice.error);
+        this.#listener.refused(notice.error);
+        return;
       case 'session-gone':
-        return this.#engine.keeper.reportGone(notice.session);
+        this.#engine.keeper.reportGone(notice.session);
+        return;
       case 'released':
-        return this.#listener.released();
+        this.#listener.released();
     }
   }
 

@@ -61,8 +61,7 @@ export class IsolatedObservable<T> extends Observable<T> {
           };
     return super.subscribe({
       next: (value) => this.#guard(() => observer.next?.(value)),
-      error: (reason) =>
-        this.#guard(() => (observer.error ? observer.error(reason) : this.#report(reason))),
+      error: (reason) => this.#guard(() => (observer.error ? observer.error(reason) : this.#report(reason))),
       complete: () => this.#guard(() => observer.complete?.()),
     });
   }

@@ -30,5 +30,8 @@ export function lockWithKey(key: string, options?: LockOptions): Lock {
 function currentSyncManager(caller: string): SyncManager {
   if (current !== undefined) return current;
   const hint = 'load the DI module, or call setCurrentSyncManager(manager) at start-up';
-  throw new SyncError('no-current-manager', `${caller} was called before there was a current SyncManager: ${hint}`);
+  throw new SyncError(
+    'no-current-manager',
+    `${caller} was called before there was a current SyncManager: ${hint}`,
+  );
 }

@@ -42,13 +42,7 @@ export class LocalQueue implements ContenderListener {
   readonly #awaitingRelease: (() => void)[] = [];
   #current: { readonly grant: Grant; readonly holding: Holding } | undefined;
 
-  constructor(
-    engine: Engine,
-    key: string,
-    path: string,
-    events: QueueEvents,
-    onIdle: () => void,
-  ) {
+  constructor(engine: Engine, key: string, path: string, events: QueueEvents, onIdle: () => void) {
     this.key = key;
     this.#contender = new Contender(engine, key, path, this);
     this.#outbox = engine.outbox;

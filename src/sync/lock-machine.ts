@@ -45,7 +45,12 @@ export type LockEvent =
   | { readonly type: 'session-live'; readonly session: Session }
   | { readonly type: 'session-ended'; readonly session: Session; readonly reason: SessionEnd }
   /** `trusted`: whether the session may be believed in now, after the answer has come. */
-  | { readonly type: 'attempted'; readonly of: LockState; readonly result: Attempt; readonly trusted: boolean }
+  | {
+      readonly type: 'attempted';
+      readonly of: LockState;
+      readonly result: Attempt;
+      readonly trusted: boolean;
+    }
   /** Work rejected; `pause` is how long to wait before the next try, in milliseconds. */
   | { readonly type: 'failed'; readonly of: LockState; readonly pause: number }
   | { readonly type: 'woke'; readonly of: LockState; readonly place: Place | undefined }
@@ -166,7 +171,8 @@ function whileLost(state: In<'lost'>, event: LockEvent, wanted: boolean): Step {
   if (ends(event, session)) return stay({ name: 'lost', session: undefined, reason });
   if (event.type !== 'resume') return stay(state);
   // What somebody wrote over our record still stands in our name, in everybody's way: remove it first.
-  if (session !== undefined && (reason === 'record-overwritten' || !wanted)) return release(session, undefined);
+  if (session !== undefined && (reason === 'record-overwritten' || !wanted))
+    return release(session, undefined);
   return afterRelease(wanted, session);
 }
 

@@ -140,8 +140,11 @@ export class Lock {
       if (grant !== undefined) return grant;
       if (this.#refusal !== undefined) throw this.#refusal;
       if (once && this.#occupied) return undefined;
-      const call = new Call<Grant | undefined>(this.#host.clock, checked, `the lock ${quoteKey(this.key)}`, () =>
-        this.#calls.delete(entry),
+      const call = new Call<Grant | undefined>(
+        this.#host.clock,
+        checked,
+        `the lock ${quoteKey(this.key)}`,
+        () => this.#calls.delete(entry),
       );
       const entry = { call, once };
       this.#calls.add(entry);

@@ -31,7 +31,10 @@ export function encodeMetadata(metadata: Metadata, maxBytes: number): Uint8Array
     throw new SyncError('invalid-option', `option "metadata" cannot be written as JSON: ${why}`);
   }
   if (text === undefined) {
-    throw new SyncError('invalid-option', 'option "metadata" must be a JSON value or a function that returns one');
+    throw new SyncError(
+      'invalid-option',
+      'option "metadata" must be a JSON value or a function that returns one',
+    );
   }
   const bytes = encoder.encode(text);
   if (bytes.byteLength > maxBytes) {

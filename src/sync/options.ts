@@ -96,7 +96,8 @@ function checkTiming(session: SessionTiming, { traits }: Backend): Timing {
   if (timing.renewInterval !== undefined) checkDuration('session.renewInterval', timing.renewInterval);
   if (timing.margin !== undefined) checkDuration('session.margin', timing.margin);
   const { renewInterval, margin } = scheduleFor(ttl, timing);
-  if (margin >= ttl) throw invalid('session.margin', `is ${margin} ms; it must be below the TTL of ${ttl} ms`);
+  if (margin >= ttl)
+    throw invalid('session.margin', `is ${margin} ms; it must be below the TTL of ${ttl} ms`);
   if (renewInterval >= ttl - margin) {
     const deadline = `the ${ttl - margin} ms (TTL less margin) after which the session is no longer trusted`;
     throw invalid('session.renewInterval', `is ${renewInterval} ms; it must be below ${deadline}`);

@@ -134,7 +134,9 @@ export class SessionKeeper {
         if (this.#clock.now() < session.deadline) return session;
         // The answer took longer than the session may be believed in.
         this.#background(this.#close(session.id));
-        this.#trouble(new SyncError('unavailable', `opening a session took longer than its TTL of ${granted.ttl} ms`));
+        this.#trouble(
+          new SyncError('unavailable', `opening a session took longer than its TTL of ${granted.ttl} ms`),
+        );
       } catch (error) {
         if (this.#stopping) return undefined;
         this.#trouble(error);
@@ -184,7 +186,9 @@ export class SessionKeeper {
     const controller = new AbortController();
     this.#renewal = controller;
     try {
-      return await bounded(this.#clock, ms, controller, (signal) => this.#backend.renewSession(session.id, signal));
+      return await bounded(this.#clock, ms, controller, (signal) =>
+        this.#backend.renewSession(session.id, signal),
+      );
     } finally {
       this.#renewal = undefined;
     }
@@ -198,7 +202,9 @@ export class SessionKeeper {
       const left = start + bound - this.#clock.now();
       if (left <= 0) return;
       try {
-        await bounded(this.#clock, left, new AbortController(), (signal) => this.#backend.closeSession(id, signal));
+        await bounded(this.#clock, left, new AbortController(), (signal) =>
+          this.#backend.closeSession(id, signal),
+        );
         return;
       } catch (error) {
         if (isSyncError(error, 'stopped')) return;

@@ -1,6 +1,6 @@
 import { BehaviorSubject, type Observable, Subject } from 'rxjs';
-import { Background } from './background.ts';
 import { type Clock, type CommitResult, type Condition, SyncError } from './backend.ts';
+import { Background } from './background.ts';
 import { checkCommit, type SyncCommit } from './commit.ts';
 import type { Engine } from './contender.ts';
 import { IsolatedObservable, Outbox, type SyncEvent } from './events.ts';
@@ -9,7 +9,13 @@ import { lockPathOf, quoteKey } from './keys.ts';
 import { LocalQueue, type QueueEvents } from './local-queue.ts';
 import { Lock } from './lock.ts';
 import { defaultMetadata, encodeMetadata, type Metadata } from './metadata.ts';
-import { type CallOptions, type CheckedOptions, checkCallOptions, checkOptions, type SyncManagerOptions } from './options.ts';
+import {
+  type CallOptions,
+  type CheckedOptions,
+  checkCallOptions,
+  checkOptions,
+  type SyncManagerOptions,
+} from './options.ts';
 import { acquireScoped, type OpenCalls } from './scoped.ts';
 import { SessionKeeper, type SessionState } from './session-keeper.ts';
 import { forwardOnly } from './store-reset.ts';
@@ -72,7 +78,10 @@ export class SyncManager implements AsyncDisposable {
     this.#options = checkOptions(options);
     const { name, timing, clock } = this.#options;
     if (taken.has(options.backend)) {
-      throw new SyncError('invalid-option', 'option "backend" belongs to another manager already: make one for each');
+      throw new SyncError(
+        'invalid-option',
+        'option "backend" belongs to another manager already: make one for each',
+      );
     }
     taken.add(options.backend);
     const backend = forwardOnly(options.backend);
@@ -220,7 +229,11 @@ export class SyncManager implements AsyncDisposable {
     const stopped = new SyncError('stopped', `the manager "${this.name}" was stopped`);
     const releases = [
       ...[...this.#openCalls].map((call) => () => call.stop(stopped)),
-      ...[...this.#locks.values()].map(({ lock }) => () => lock.close(stopped)),
+      ...[...this.#locks.values()].map(
+        ({ lock }) =>
+          () =>
+            lock.close(stopped),
+      ),
       ...[...this.#queues.values()].map((queue) => () => queue.drain()),
     ];
     const worker = async (): Promise<void> => {
@@ -229,7 +242,11 @@ export class SyncManager implements AsyncDisposable {
     await Promise.all(Array.from({ length: STOP_PARALLELISM }, worker));
   }
 
-  async #acquire(key: string, options: AcquireOptions | undefined, once: boolean): Promise<Grant | undefined> {
+  async #acquire(
+    key: string,
+    options: AcquireOptions | undefined,
+    once: boolean,
+  ): Promise<Grant | undefined> {
     this.#assertRunning();
     const checked = checkCallOptions(options);
     const value = (): Uint8Array => this.#encode(options?.metadata);

@@ -25,7 +25,7 @@ describe('cover', () => {
       4,
       ['a1 1', 'b1 1', 'b2 1', 'b3 1'],
     ],
-    ['narrow groups', [key('a1'), key('a2'), key('b1'), key('b2')], 3, ['a1 1', 'a2 1', 'b* 2']],
+    ['narrow groups', [key('a1'), key('a2'), key('b1'), key('b2')], 3, ['a* 2', 'b1 1', 'b2 1']],
     ['a key that begins the others', [key('a'), key('ab'), key('ac')], 3, ['a 1', 'ab 1', 'ac 1']],
     ['the same, too many', [key('a'), key('ab'), key('ac')], 1, ['a* 3']],
     ['a prefix serves what is below it', [tree('a/'), key('a/b'), key('a/c')], 9, ['a/* 3']],
@@ -33,7 +33,13 @@ describe('cover', () => {
     ['nothing in common', [key('a'), key('b')], 1, ['* 2']],
     ['no half characters', [key('x😀'), key('x😁')], 1, ['x* 2']],
     ['no segment of dots', [key('x/.a'), key('x/.b')], 1, ['x/* 2']],
-    ['shortened to the same', [key('x/..a'), key('x/..b'), key('x/.a'), key('x/.b')], 3, ['x/* 2', 'x/.a 1', 'x/.b 1']],
+    [
+      'shortened to the same',
+      [key('x/..a'), key('x/..b'), key('x/.a'), key('x/.b')],
+      3,
+      ['x/* 2', 'x/.a 1', 'x/.b 1'],
+    ],
+    ['cut to the same', ['a1', 'a2', 'b1', 'b2'].map((end) => key(`x\u200d${end}`)), 2, ['x* 4']],
   ])('%s', (_, targets, budget, expected) => {
     expect(shape(targets, budget)).toEqual(expected);
   });

@@ -65,7 +65,7 @@ describe('keys', () => {
     await failure(backend.commit({ when: [], then: [], read: { key } }, signal()), 'invalid-key');
   });
 
-  it.each(['.', '..', 'a/.', 'x', 'x😀'.slice(0, 3)])('a prefix that ends in %j is read', async (end) => {
+  it.each(['.', '..', 'a/.', 'x', 'x😀'.slice(0, 2)])('a prefix that ends in %j is read', async (end) => {
     await using backend = consul({ addresses: [address] });
     const prefix = uniquePrefix() + end;
     if (!prefix.isWellFormed()) {

@@ -1,9 +1,10 @@
-import { SyncManager } from 'holdfast';
+import type { Grant, Lock } from 'holdfast';
 import { consul } from 'holdfast/consul';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { live, Managers, uniqueKey, until, type World } from '../scenarios/world.ts';
+import { live, Managers, stateOf, uniqueKey, until, type World } from '../scenarios/world.ts';
 import { type ConsulServer, startConsul } from '../servers/consul.ts';
 import { counted } from './counting.ts';
+import { countingProxy } from './counting-proxy.ts';
 
 // A server of its own: its counters are compared exactly.
 let server: ConsulServer;
@@ -54,41 +55,40 @@ test('an uncontended acquire and release cost exactly two raft writes, renewals 
 });
 
 test('500 locks held and 500 waited for by one manager use at most 64 connections', async () => {
-  await using managers = new Managers({ ...world, ttl: 20_000 });
-  const connections = async () => (await established(server.port)).length;
+  await using proxy = await countingProxy(server.port);
+  await using managers = new Managers(world);
+  const session = { ttl: 20_000 };
+  const backend = consul({ addresses: [proxy.address], sessionTtlMin: 1_000 });
+  const sync = managers.make({ backend, session });
+  const rival = managers.make({ session });
   const stem = uniqueKey('many');
-  const keys = Array.from({ length: 500 }, (_, number) => `${stem}/${number}`);
+  const numbers = Array.from({ length: 500 }, (_, number) => number);
 
-  // The rival's own connections are counted away: it holds what we wait for, over a client of its own.
-  const rival = managers.make();
-  const taken = await Promise.all(keys.map((key) => rival.acquire(`${key}/taken`)));
-  const waiting = managers.make();
-  const held = await Promise.all(keys.map((key) => waiting.acquire(`${key}/held`)));
-  expect(held.every((grant) => grant.held)).toBe(true);
-  const calls = keys.map((key) => waiting.acquire(`${key}/taken`));
-  await until(async () => (await connections()) > 64);
+  const taken = await Promise.all(numbers.map((number) => rival.acquire(`${stem}/taken/${number}`)));
+  const held = await Promise.all(numbers.map((number) => sync.acquire(`${stem}/held/${number}`)));
+  const locks = numbers.map((number) => sync.lock(`${stem}/taken/${number}`));
+  const answers = await Promise.all(locks.map((lock) => lock.tryLock()));
+  expect(answers).toEqual(numbers.map(() => undefined));
 
-  // With the rival gone quiet, what is left is ours.
-  const quiet = new SyncManager({ name: 'quiet', backend: world.backend(), session: { ttl: 20_000 } });
-  await quiet.stop();
-  let most = 0;
-  const ours = async () => {
-    const mine = await establishedBy(process.pid, server.port);
-    return mine.length;
-  };
-  for (let look = 0; look < 20; look++) most = Math.max(most, await ours());
-  // Two managers in this process, 64 each.
-  expect(most).toBeLessThanOrEqual(128);
-
-  await rival.stop();
-  await until(async () => (await ours()) <= 64);
-  const grants = await Promise.all(calls);
-  expect(grants.every((grant) => grant.held)).toBe(true);
-  expect(held.every((grant) => grant.held)).toBe(true);
-  expect(await ours()).toBeLessThanOrEqual(64);
-  expect(taken).toHaveLength(500);
+  // Both kinds of watch are at work: every hand-over and every loss is noticed.
+  for (const number of [0, 123, 499]) {
+    await taken[number]?.release();
+    await stateOf(locks[number] as Lock, 'held');
+  }
   const operator = managers.operator();
-  await waiting.stop();
+  const victim = held[250] as Grant;
+  await operator.commit({ when: [], then: [{ remove: victim.isOwner.key }] }, live);
+  await until(() => victim.signal.aborted);
+  await Promise.all(taken.map((grant) => grant.release()));
+  await Promise.all(locks.map((lock) => stateOf(lock, 'held')));
+  expect(held.filter((grant) => grant.held)).toHaveLength(499);
+  expect(proxy.most).toBeGreaterThan(1);
+  expect(proxy.most).toBeLessThanOrEqual(64);
+
+  const stopping = performance.now();
+  await sync.stop();
+  expect(performance.now() - stopping).toBeLessThan(5_000);
+  expect(proxy.open).toBe(0);
   const { records } = await operator.query({ prefix: `${stem}/` }, { signal: live });
   expect(records).toEqual([]);
 });

@@ -1,4 +1,5 @@
 import { type Grant, SyncError, SyncManager } from 'holdfast';
+import type { Observable } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { live, losses, Managers, next, sessionOf, stateOf, uniqueKey, until, type World } from './world.ts';
 
@@ -199,7 +200,10 @@ export function lockScenarios(world: World): void {
       };
       const others = [
         manager.acquire(key).then((grant) => use('b', grant)),
-        manager.lock(key).lock().then((grant) => use('c', grant)),
+        manager
+          .lock(key)
+          .lock()
+          .then((grant) => use('c', grant)),
         manager.acquire(key).then((grant) => use('d', grant)),
       ];
       await use('a', first);
@@ -288,9 +292,8 @@ export function lockScenarios(world: World): void {
       const session = await sessionOf(manager);
       const lost = losses(lock);
       let completed = 0;
-      for (const stream of [lock.lost$, lock.state$, manager.session$, manager.events$]) {
-        stream.subscribe({ complete: () => completed++ });
-      }
+      const streams: Observable<unknown>[] = [lock.lost$, lock.state$, manager.session$, manager.events$];
+      for (const stream of streams) stream.subscribe({ complete: () => completed++ });
       await Promise.all([manager.stop(), manager.stop()]);
       await Promise.all(rejected);
       expect([grant.held, grant.signal.aborted, completed, lost.length]).toEqual([false, true, 4, 0]);
@@ -315,7 +318,10 @@ export function lockScenarios(world: World): void {
       const { ttl } = world.backend().traits;
       for (const bad of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, ttl.min - 1, ttl.max + 1]) {
         expect(() => new SyncManager({ name: 'x', backend: world.backend(), session: { ttl: bad } })).toThrow(
-          expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining('session.ttl') }),
+          expect.objectContaining({
+            code: 'invalid-option',
+            message: expect.stringContaining('session.ttl'),
+          }),
         );
       }
     });
@@ -343,7 +349,19 @@ export function lockScenarios(world: World): void {
       const operator = managers.operator();
       const manager = managers.make();
       const stem = uniqueKey('keys');
-      const good = ['%2e%2e', 'a?b=c', 'a#b', '\u{1f512}', 'a b', 'ä/ö', '...', '.hidden', 'a+b&c', "q'\"", 'x'.repeat(900)];
+      const good = [
+        '%2e%2e',
+        'a?b=c',
+        'a#b',
+        '\u{1f512}',
+        'a b',
+        'ä/ö',
+        '...',
+        '.hidden',
+        'a+b&c',
+        'q\'"',
+        'x'.repeat(900),
+      ];
       for (const tail of good) {
         const key = `${stem}/${tail}`;
         const grant = await manager.acquire(key);
@@ -352,7 +370,20 @@ export function lockScenarios(world: World): void {
         expect(grant.isOwner.key.startsWith(key)).toBe(true);
         await grant.release();
       }
-      const bad = ['', '/', '/a', 'a/', 'a//b', '..', 'a/../b', './a', 'a\0b', 'a\nb', '\ud800', 'x'.repeat(4096)];
+      const bad = [
+        '',
+        '/',
+        '/a',
+        'a/',
+        'a//b',
+        '..',
+        'a/../b',
+        './a',
+        'a\0b',
+        'a\nb',
+        '\ud800',
+        'x'.repeat(4096),
+      ];
       for (const key of bad) {
         await expect(manager.acquire(key)).rejects.toSatisfy(code('invalid-key'));
         expect(() => manager.lock(key)).toThrow(expect.objectContaining({ code: 'invalid-key' }));

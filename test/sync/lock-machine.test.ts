@@ -24,16 +24,33 @@ const every = { idle, awaiting, seeking, waiting, held, lost, releasing, stopped
 
 const released: Notice = { tell: 'released' };
 const ended: LockEvent = { type: 'session-ended', session: s1, reason: 'deadline' };
-const attempted = (of: LockState, result: Extract<LockEvent, { type: 'attempted' }>['result'], trusted = true) =>
-  ({ type: 'attempted', of, result, trusted }) as const;
+const attempted = (
+  of: LockState,
+  result: Extract<LockEvent, { type: 'attempted' }>['result'],
+  trusted = true,
+) => ({ type: 'attempted', of, result, trusted }) as const;
 const acquired = { outcome: 'acquired', holding } as const;
 
-type Row = [from: LockState, event: LockEvent, to: Partial<LockState>, tells?: readonly Notice[], wanted?: boolean];
+type Row = [
+  from: LockState,
+  event: LockEvent,
+  to: Partial<LockState>,
+  tells?: readonly Notice[],
+  wanted?: boolean,
+];
 
 const rows: Record<string, Row> = {
-  'a claim seeks under the session there is': [idle, { type: 'claim', session: s1 }, { name: 'seeking', session: s1 }],
+  'a claim seeks under the session there is': [
+    idle,
+    { type: 'claim', session: s1 },
+    { name: 'seeking', session: s1 },
+  ],
   'a claim without a session waits for one': [idle, { type: 'claim', session: undefined }, awaiting],
-  'the awaited session is used': [awaiting, { type: 'session-live', session: s2 }, { name: 'seeking', session: s2 }],
+  'the awaited session is used': [
+    awaiting,
+    { type: 'session-live', session: s2 },
+    { name: 'seeking', session: s2 },
+  ],
   'giving up before there is a session': [awaiting, { type: 'release' }, idle, [released]],
   'an acquired lock is held': [
     seeking,
@@ -100,7 +117,12 @@ const rows: Record<string, Row> = {
     { name: 'lost', session: s1, reason: 'record-gone' },
     [{ tell: 'lost', reason: 'record-gone' }],
   ],
-  'a claim resumes after a loss': [lost, { type: 'resume', of: lost }, { name: 'seeking', session: s1 }, [released]],
+  'a claim resumes after a loss': [
+    lost,
+    { type: 'resume', of: lost },
+    { name: 'seeking', session: s1 },
+    [released],
+  ],
   'what was overwritten is removed first': [
     overwritten,
     { type: 'resume', of: overwritten },
@@ -177,7 +199,8 @@ describe('lock machine', () => {
   });
 
   test('stop ends every state, and nothing leaves it', () => {
-    for (const state of Object.values(every)) expect(step(state, { type: 'stop' }, true).state.name).toBe('stopped');
+    for (const state of Object.values(every))
+      expect(step(state, { type: 'stop' }, true).state.name).toBe('stopped');
     expect(step(stopped, { type: 'claim', session: s1 }, true).state).toBe(stopped);
     expect(step(stopped, { type: 'release' }, true).notices).toEqual([released]);
   });

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { SyncError } from '../../sync/backend.ts';
 
 /** Ends every call by its own signal or by the disposal of the backend, and leaves no listener behind. */
@@ -10,6 +11,8 @@ export class Lifetime {
     if (this.#stopped) throw stopped();
     signal.throwIfAborted();
     const controller = new AbortController();
+    // A commit may read many keys at a time; Node would take more than ten listeners for a leak.
+    setMaxListeners(0, controller.signal);
     const abort = () => controller.abort(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     const working = work(controller.signal);

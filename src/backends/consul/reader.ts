@@ -52,7 +52,10 @@ export class Reader {
     if (!entries.every(({ key }) => (recurse ? key.startsWith(carried) : key === text))) {
       throw this.#bad('tells of a key that was not asked for');
     }
-    return { index: BigInt(index), entries: entries.filter(({ key }) => (tree ? key.startsWith(text) : key === text)) };
+    return {
+      index: BigInt(index),
+      entries: entries.filter(({ key }) => (tree ? key.startsWith(text) : key === text)),
+    };
   }
 
   #strange(answer: Answer): SyncError {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Agent as PlainAgent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import type { Socket } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 import { SyncError } from '../../sync/backend.ts';
 import {
   type Answer,
@@ -156,10 +157,12 @@ class Line {
   async close(): Promise<void> {
     const agents = Object.values(this.agents);
     const sockets = agents.flatMap((agent) => [...socketsIn(agent.sockets), ...socketsIn(agent.freeSockets)]);
-    const closed = sockets.filter((socket) => !socket.closed).map((socket) => once(socket, 'close'));
+    const closed = sockets.filter((socket) => !socket.destroyed).map((socket) => once(socket, 'close'));
     for (const agent of agents) agent.destroy();
     for (const socket of sockets) socket.destroy();
     await Promise.allSettled(closed);
+    // Those that an abort destroyed just now may have told of their end already, but hold their descriptor for a turn.
+    await turn();
   }
 }
 

@@ -44,6 +44,11 @@ export function isTokenRefused({ code, details }: Failure): boolean {
   return code === Status.unauthenticated || TOKEN_REFUSED.test(details);
 }
 
+/** Of a watch, for which etcd gives a reason in words only. */
+export function isAccessRefused(reason: string): boolean {
+  return TOKEN_REFUSED.test(reason) || DENIED.test(reason);
+}
+
 export function isLeaseMissing({ code, details }: Failure): boolean {
   return code === Status.notFound && details.includes('requested lease not found');
 }
@@ -62,7 +67,7 @@ const NOT_SENT =
   /^No connection established|^Name resolution failed|^Channel closed before call|channel has been shut down|client was already closed/i;
 /** Texts of grpc-js and etcd3 for a client that somebody closed. */
 const CLOSED = /channel has been shut down|client was already closed/i;
-const TOKEN_REFUSED = /invalid auth token|revision in header is old|user name is empty/;
+const TOKEN_REFUSED = /invalid auth token|revision (in header|of auth store) is old|user name is empty/;
 const DENIED = /permission denied|invalid user ID or password|user name not found|user name is empty/;
 const TOO_LARGE = /request is too large|received message larger than max/;
 /** Texts of OpenSSL and Node when a TLS handshake fails. */

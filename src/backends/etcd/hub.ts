@@ -1,4 +1,5 @@
 import type { Revision, SyncError } from '../../sync/backend.ts';
+import { isAccessRefused } from './errors.ts';
 import type { KeyRange } from './scope.ts';
 import { Stream, type StreamEnd } from './stream.ts';
 import type { Transport } from './transport.ts';
@@ -92,7 +93,7 @@ export class WatchHub {
       this.#rest(line);
       const reason = response.cancel_reason;
       // No reason, or a compacted revision: nothing is wrong, but what was missed has to be read.
-      watch.wake(DENIED.test(reason) ? { why: 'refused', reason } : { why: 'changed' });
+      watch.wake(isAccessRefused(reason) ? { why: 'refused', reason } : { why: 'changed' });
       return;
     }
     // A store that is behind the position was emptied or restored: the events to come may be those of before.
@@ -131,6 +132,3 @@ export class WatchHub {
     for (const { wake } of watches) wake(wasAlive ? { why: 'changed' } : { why: 'failed', error });
   }
 }
-
-/** etcd gives a reason in words only. */
-const DENIED = /permission denied|invalid auth token|revision in header is old|user name is empty/;

@@ -17,6 +17,9 @@ interface Line {
   readonly renewals: Set<Renewal>;
 }
 
+/** The part of the request timeout after which a renewal without an answer puts the connection in doubt. */
+const PATIENCE = 10;
+
 /**
  * Renewals of all sessions, on one stream: a renewal costs one message each way, and nothing in the store.
  *
@@ -54,7 +57,8 @@ export class KeepAlive {
         renewal.abandoned = true;
         if (this.#line === line) this.#line = undefined;
         endIfIdle(line);
-        line.stream.silent(since);
+        // Not for a caller that gave up at once, whatever the connection was like.
+        if (performance.now() - since >= requestTimeout / PATIENCE) line.stream.silent(since);
       };
     });
   }

@@ -2,11 +2,9 @@ import type {
   Clock,
   Commit,
   CommitResult,
-  Condition,
   Cursor,
   Mutation,
   QueryResult,
-  Revision,
   Scope,
   SessionOptions,
   StoredRecord,
@@ -14,16 +12,15 @@ import type {
 } from '../../sync/backend.ts';
 import { History } from './history.ts';
 import { alters, type Change, placeOf } from './interest.ts';
+import { Ledger } from './ledger.ts';
 import { LockDelays } from './lock-delays.ts';
 import { type MemoryStoreOptions, resolveStoreOptions } from './options.ts';
-import { RecordTable, type Row, toRecord } from './records.ts';
+import { toRecord } from './records.ts';
 import { type Session, SessionTable } from './sessions.ts';
 import { type Wake, Watchers } from './watchers.ts';
 
 /** Milliseconds. A delay may be armed again meanwhile, so nobody is told to stay away for all of it. */
 const LONGEST_RETRY_AFTER = 1000;
-
-type Put = Extract<Mutation, { put: string }>;
 
 /**
  * The server that memory backends are clients of. Several backends on one store are to each other what several
@@ -40,12 +37,11 @@ export class MemoryStore {
   /** How many commits went through consensus: those with mutations, refused ones included. For tests. */
   commits = 0;
 
-  readonly #records = new RecordTable();
+  readonly #ledger: Ledger;
   readonly #sessions: SessionTable;
   readonly #delays = new LockDelays();
   readonly #watchers = new Watchers();
   readonly #history = new History();
-  #revision: Revision = 0n;
   /** Told apart in a cursor, so that one from before a wipe is never taken for a current one. */
   #epoch = 0;
   #expiryTimer: { readonly at: number; readonly timer: Timer } | undefined;
@@ -56,6 +52,7 @@ export class MemoryStore {
     this.clock = clock;
     this.maxValueBytes = maxValueBytes;
     this.#sessions = new SessionTable(expiry);
+    this.#ledger = new Ledger(this.#sessions, contention === 'race');
   }
 
   openSession(options: SessionOptions): string {
@@ -79,22 +76,25 @@ export class MemoryStore {
 
   read(scope: Scope): QueryResult {
     this.#expire();
-    return { records: this.#read(scope), at: `${this.#epoch}.${this.#revision}` };
+    return { records: this.#read(scope), at: `${this.#epoch}.${this.#ledger.revision}` };
   }
 
   /** Whether the view of this scope is, or may be, another one than at that cursor. */
   changedSince(cursor: Cursor, scope: Scope): boolean {
     this.#expire();
     const [, epoch, revision] = /^(\d+)\.(\d+)$/.exec(cursor) ?? [];
-    if (revision === undefined || Number(epoch) !== this.#epoch || BigInt(revision) > this.#revision)
+    if (revision === undefined || Number(epoch) !== this.#epoch || BigInt(revision) > this.#ledger.revision)
       return true;
-    const shown = this.#records.select(scope);
+    const shown = this.#ledger.select(scope);
     return this.#history.someSince(BigInt(revision), (change) => alters(change, scope, shown));
   }
 
   /** Calls `wake` at every change of what the scope shows now, until the returned function is called. */
   watch(scope: Scope, wake: Wake): () => void {
-    const unwatch = this.#watchers.add(placeOf(scope, this.#records.select(scope), this.#revision), wake);
+    const unwatch = this.#watchers.add(
+      placeOf(scope, this.#ledger.select(scope), this.#ledger.revision),
+      wake,
+    );
     this.#armExpiry();
     return () => {
       unwatch();
@@ -107,11 +107,13 @@ export class MemoryStore {
     if (then.length > 0) this.commits++;
     const retryAfter = this.#delayed(then);
     if (retryAfter > 0) return { ok: false, why: 'delayed', retryAfter };
-    const why = this.#refusal(when, then);
-    const changes = why === undefined ? this.#apply(then) : [];
+    const why = this.#ledger.refusal(when, then);
+    const changes = why === undefined ? this.#ledger.apply(then) : [];
     const seen = read === undefined ? {} : { read: this.#read(read) };
     const result: CommitResult =
-      why === undefined ? { ok: true, revision: this.#written(then), ...seen } : { ok: false, why, ...seen };
+      why === undefined
+        ? { ok: true, revision: this.#ledger.written(then), ...seen }
+        : { ok: false, why, ...seen };
     // Last, because who is woken looks at the clock, and may end a session and thereby move the revision.
     this.#publish(changes);
     return result;
@@ -141,18 +143,17 @@ export class MemoryStore {
 
   /** For tests: all data is lost, and revisions restart. */
   wipe(): void {
-    this.#records.clear();
+    this.#ledger.clear();
     this.#sessions.clear();
     this.#delays.clear();
     this.#history.clear();
-    this.#revision = 0n;
     this.#epoch++;
     this.#watchers.notifyAll();
     this.#armExpiry();
   }
 
   #read(scope: Scope): StoredRecord[] {
-    return this.#records.select(scope).map(toRecord);
+    return this.#ledger.select(scope).map(toRecord);
   }
 
   /** Milliseconds until the lock-delay of a key to be owned is over, or 0. Consul looks at this before all else. */
@@ -166,73 +167,6 @@ export class MemoryStore {
     return Math.min(longest, LONGEST_RETRY_AFTER);
   }
 
-  #refusal(when: readonly Condition[], then: readonly Mutation[]): 'conflict' | 'session-gone' | undefined {
-    if (!when.every((condition) => this.#holds(condition))) return 'conflict';
-    for (const put of then) {
-      if (!('put' in put) || put.session === undefined) continue;
-      if (this.#sessions.get(put.session) === undefined) return 'session-gone';
-      const owner = this.#records.get(put.put)?.session;
-      const taken = owner !== undefined && owner !== put.session;
-      if (taken && this.contention === 'race') return 'conflict';
-    }
-    return undefined;
-  }
-
-  #holds(condition: Condition): boolean {
-    const row = this.#records.get(condition.key);
-    if ('revision' in condition) return row?.revision === condition.revision;
-    if ('session' in condition) return row !== undefined && row.session === condition.session;
-    return condition.is === 'absent' ? row === undefined : row?.session === undefined;
-  }
-
-  #apply(then: readonly Mutation[]): Change[] {
-    const revision = this.#revision + 1n;
-    const changes = then.flatMap((mutation) =>
-      'put' in mutation ? this.#put(mutation, revision) : this.#remove(mutation.remove, revision),
-    );
-    if (changes.length > 0) this.#revision = revision;
-    return changes;
-  }
-
-  /** The revision of the youngest record put, or of the store where none was. */
-  #written(then: readonly Mutation[]): Revision {
-    let youngest: Revision | undefined;
-    for (const put of then) {
-      const revision = 'put' in put ? this.#records.get(put.put)?.revision : undefined;
-      if (revision !== undefined && (youngest === undefined || revision > youngest)) youngest = revision;
-    }
-    return youngest ?? this.#revision;
-  }
-
-  #put({ put: key, value, session }: Put, revision: Revision): Change[] {
-    const old = this.#records.get(key);
-    const race = this.contention === 'race';
-    // In Consul a plain write leaves the owner of a record in place, and taking a free one makes a lock anew.
-    const owner = race ? (session ?? old?.session) : session;
-    const anew = old === undefined || (race && session !== undefined && old.session === undefined);
-    const created = anew ? revision : old.created;
-    const foreign = race && session === undefined ? 'a plain value' : undefined;
-    // Consul takes a put of what is there already for no change: the revision stays.
-    if (race && old?.session === owner && old?.foreign === foreign && equal(old?.value, value)) return [];
-    this.#disown(old);
-    if (owner !== undefined) this.#sessions.get(owner)?.owned.add(key);
-    this.#records.set({ key, value: new Uint8Array(value), session: owner, created, revision, foreign });
-    const change = { key, created, revision };
-    return old === undefined || !anew ? [change] : [{ key, created: old.created, revision }, change];
-  }
-
-  #remove(key: string, revision: Revision): Change[] {
-    const old = this.#records.get(key);
-    if (old === undefined) return [];
-    this.#disown(old);
-    this.#records.delete(key);
-    return [{ key, created: old.created, revision }];
-  }
-
-  #disown(row: Row | undefined): void {
-    if (row?.session !== undefined) this.#sessions.get(row.session)?.owned.delete(row.key);
-  }
-
   /** What a session leaves: its records go with it in one step and, in a race, their keys are held back. */
   #bury({ owned, lockDelay }: Session): void {
     if (this.contention === 'race' && lockDelay > 0) {
@@ -240,7 +174,7 @@ export class MemoryStore {
       this.#delays.prune(now);
       for (const key of owned) this.#delays.set(key, now + lockDelay);
     }
-    this.#publish(this.#apply([...owned].map((remove) => ({ remove }))));
+    this.#publish(this.#ledger.apply([...owned].map((remove) => ({ remove }))));
   }
 
   #publish(changes: readonly Change[]): void {
@@ -268,8 +202,4 @@ export class MemoryStore {
     });
     this.#expiryTimer = { at, timer };
   }
-}
-
-function equal(a: Uint8Array | undefined, b: Uint8Array): boolean {
-  return a?.length === b.length && a.every((byte, i) => byte === b[i]);
 }

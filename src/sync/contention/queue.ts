@@ -42,7 +42,8 @@ export const queue: Contention = {
   },
 
   async remove(contest, holding, signal) {
-    if (holding !== undefined && (await removeRecord(contest, { key: holding.record, ...holding }, signal))) return;
+    if (holding !== undefined && (await removeRecord(contest, { key: holding.record, ...holding }, signal)))
+      return;
     for (;;) {
       // The name carries our session, so whatever stands there is ours to remove, even if somebody overwrote it.
       const record = await own(contest, signal);
@@ -85,7 +86,11 @@ async function enter(contest: Contest, signal: AbortSignal): Promise<Contender |
  * Still in line, and nobody ahead? Asked anew after every wait and about *every* earlier contender: the one we waited
  * for may have left from the middle of the queue. `undefined`: our contender is gone.
  */
-async function verify(contest: Contest, contender: Contender, signal: AbortSignal): Promise<Attempt | undefined> {
+async function verify(
+  contest: Contest,
+  contender: Contender,
+  signal: AbortSignal,
+): Promise<Attempt | undefined> {
   const result = await contest.backend.commit(
     {
       when: [{ key: contest.path + contest.session, revision: contender.revision }],

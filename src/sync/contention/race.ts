@@ -66,7 +66,8 @@ export const race: Contention = {
   },
 
   async remove(contest, holding, signal) {
-    if (holding !== undefined && (await removeRecord(contest, { key: holding.record, ...holding }, signal))) return;
+    if (holding !== undefined && (await removeRecord(contest, { key: holding.record, ...holding }, signal)))
+      return;
     for (;;) {
       const { records } = await contest.backend.query({ key: contest.path }, { signal });
       const record = records[0];

@@ -19,7 +19,11 @@ export async function removeRecord(
  * Watches the record we hold by, and resolves when it is no longer ours. Errors reject: they say nothing about the
  * record, and the session's deadline decides.
  */
-export async function watchRecord(contest: Contest, holding: Holding, signal: AbortSignal): Promise<RecordLoss> {
+export async function watchRecord(
+  contest: Contest,
+  holding: Holding,
+  signal: AbortSignal,
+): Promise<RecordLoss> {
   const scope = { key: holding.record };
   let { records, at } = await contest.backend.query(scope, { signal });
   for (;;) {

@@ -1,0 +1,75 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+interface Room {
+  /** Folders or files of `src/` that this one may import from, beside itself. */
+  readonly may: readonly string[];
+  readonly packages: readonly string[];
+}
+
+/** Which way the arrows point. A folder that is not named here fails the test. */
+const rooms: Record<string, Room> = {
+  'src/sync/': { may: [], packages: ['rxjs'] },
+  'src/backends/memory/': { may: ['src/sync/backend.ts'], packages: [] },
+  'src/backends/consul/': { may: ['src/sync/backend.ts'], packages: ['consul'] },
+  'src/backends/etcd/': { may: ['src/sync/backend.ts'], packages: ['etcd3', '@grpc/grpc-js'] },
+  'src/di/': { may: ['src/index.ts'], packages: ['inversify'] },
+  'src/testing/': { may: ['src/sync/backend.ts', 'src/sync/clock.ts'], packages: [] },
+  'src/index.ts': { may: ['src/sync/'], packages: [] },
+};
+
+const files = listFiles('src');
+
+function listFiles(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)));
+}
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8');
+  return [...text.matchAll(/^(?:import|export)\b[^;]*?from '([^']+)';/gms)].map(([, from]) => from ?? '');
+}
+
+describe('architecture', () => {
+  test('there are files to look at', () => {
+    expect(files.length).toBeGreaterThan(40);
+  });
+
+  test.each(files)('%s imports only what its folder may', (file) => {
+    const folder = Object.keys(rooms).find((name) => file.startsWith(name));
+    expect(folder, 'a folder without rules').toBeDefined();
+    const { may, packages } = rooms[folder as string] as Room;
+    for (const from of importsOf(file)) {
+      if (from.startsWith('node:')) continue;
+      if (from.startsWith('.')) {
+        const target = join(dirname(file), from);
+        const allowed = [folder as string, ...may].some((place) => target.startsWith(place));
+        expect(allowed, `${file} imports ${target}`).toBe(true);
+      } else {
+        expect(packages, `${file} imports the package ${from}`).toContain(from);
+      }
+    }
+  });
+
+  test.each(files.filter((file) => /^src\/(sync|backends\/memory)\//.test(file)))(
+    '%s asks the injected clock for the time',
+    (file) => {
+      if (file === 'src/sync/clock.ts') return;
+      const text = readFileSync(join(root, file), 'utf8');
+      expect(text).not.toMatch(
+        /\b(Date\.now|performance\.now|setTimeout|setInterval|AbortSignal\.timeout|Math\.random)\b/,
+      );
+    },
+  );
+
+  test.each(files)('%s is short and finished', (file) => {
+    const text = readFileSync(join(root, file), 'utf8');
+    expect(text.split('\n').length).toBeLessThan(400);
+    expect(text).not.toMatch(/\b(TODO|FIXME|XXX)\b|@ts-ignore|: any\b|<any>|as any\b/);
+  });
+});

@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { failureOf, isTokenRefused, syncErrorOf, wasNeverSent } from '../../src/backends/etcd/errors.ts';
+
+const notConnected = (last: string) => `No connection established. Last error: ${last}. Resolution note: `;
+
+/** Texts as etcd 3.5.16 and grpc-js 1.14 gave them. */
+describe('errors', () => {
+  it.each<[string, number, string]>([
+    ['unavailable', 14, notConnected('Error: connect ECONNREFUSED 127.0.0.1:1')],
+    ['unavailable', 14, notConnected('null')],
+    ['unavailable', 14, 'Name resolution failed for target dns:nosuch.invalid:2379'],
+    ['unavailable', 14, 'etcdserver: no leader'],
+    ['unavailable', 14, 'etcdserver: request timed out'],
+    ['unavailable', 14, 'Connection dropped'],
+    ['unavailable', 4, 'Deadline exceeded'],
+    ['unavailable', 1, 'Cancelled on client'],
+    ['insecure', 14, notConnected('Error: self-signed certificate in certificate chain')],
+    ['insecure', 14, notConnected('Error: unable to verify the first certificate')],
+    ['insecure', 14, notConnected("Error: Hostname/IP does not match certificate's altnames: IP: 127.0.0.1")],
+    ['insecure', 14, notConnected('Error: certificate has expired')],
+    [
+      'insecure',
+      14,
+      notConnected('Error: Client network socket disconnected before secure TLS connection was established'),
+    ],
+    [
+      'insecure',
+      14,
+      notConnected('809C:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../x.c:1:'),
+    ],
+    ['permission-denied', 7, 'etcdserver: permission denied'],
+    ['permission-denied', 16, 'etcdserver: invalid auth token'],
+    ['permission-denied', 3, 'etcdserver: user name is empty'],
+    ['permission-denied', 3, 'etcdserver: authentication failed, invalid user ID or password'],
+    ['value-too-large', 3, 'etcdserver: request is too large'],
+    ['value-too-large', 8, 'grpc: received message larger than max (3072872 vs. 2097152)'],
+    ['rejected', 8, 'etcdserver: mvcc: database space exceeded'],
+    ['rejected', 11, 'etcdserver: too large lease TTL'],
+    ['rejected', 12, 'Received HTTP status code 404'],
+  ])('%s: %i %s', (code, status, details) => {
+    const error = syncErrorOf({ code: status, details }, '10.0.0.1:2379');
+    expect(error).toMatchObject({ code, cause: { message: details } });
+    expect(error.message).toContain('10.0.0.1:2379');
+    expect(error.message).not.toMatch(/\n|Resolution note|null|SSL routines/);
+  });
+
+  it('know a request that cannot have left from one that may have', () => {
+    expect(wasNeverSent({ code: 14, details: notConnected('x') })).toBe(true);
+    expect(wasNeverSent(failureOf(new Error('Channel has been shut down')))).toBe(true);
+    expect(wasNeverSent({ code: 14, details: 'Connection dropped' })).toBe(false);
+    expect(wasNeverSent({ code: 4, details: notConnected('x') })).toBe(false);
+  });
+
+  it('know a token that is to be renewed from a permission that is missing', () => {
+    expect(isTokenRefused({ code: 16, details: 'etcdserver: invalid auth token' })).toBe(true);
+    expect(isTokenRefused({ code: 3, details: 'etcdserver: revision of auth store is old' })).toBe(true);
+    expect(isTokenRefused({ code: 7, details: 'etcdserver: permission denied' })).toBe(false);
+  });
+
+  it("read the client's typed errors, which keep the status in the message only", () => {
+    expect(failureOf(new TypeError('14 UNAVAILABLE: no luck'))).toEqual({ code: 14, details: 'no luck' });
+    expect(failureOf(new Error('something else'))).toEqual({ code: 2, details: 'something else' });
+    expect(failureOf('a string')).toEqual({ code: 2, details: 'a string' });
+  });
+});
