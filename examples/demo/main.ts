@@ -90,7 +90,7 @@ async function summary(store: Store, run: string, election: Election, tokens: bi
     [`no value was written twice, in ${told.length} acknowledged increments`]: rising(
       told.map(({ value }) => BigInt(value)),
     ),
-    ['fencing tokens increase with the counter']: rising(told.map(({ token }) => token)),
+    'fencing tokens increase with the counter': rising(told.map(({ token }) => token)),
     [`leadership tokens strictly increase: ${tokens.join(' < ')}`]: rising(tokens),
   };
   for (const [claim, holds] of Object.entries(proofs)) say(`${holds ? 'ok  ' : 'FAIL'}  ${claim}`);

@@ -1,0 +1,61 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { run } from './servers/run.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = join(root, '.cache', `examples-${process.pid}`);
+
+beforeAll(async () => {
+  await mkdir(folder, { recursive: true });
+  const config = { extends: join(root, 'tsconfig.json'), include: ['.'], exclude: [] };
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(config));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** The TypeScript examples of a document, by the heading they stand under. */
+async function examplesOf(document: string): Promise<Map<string, string>> {
+  const text = await readFile(join(root, document), 'utf8');
+  const examples = new Map<string, string>();
+  let heading = '';
+  for (const [, title, code] of text.matchAll(/^#+ ([^\n]+)$|^```ts\n(.*?)^```$/gms)) {
+    if (title !== undefined) heading = title;
+    else examples.set(heading, code ?? '');
+  }
+  return examples;
+}
+
+const expected: Record<string, Record<string, string>> = {
+  'README.md': {
+    'On etcd': 'written true\n',
+    'On Consul': 'leading with token true\n',
+    'With inversify': 'working false\n',
+  },
+  'docs/testing.md': {
+    'A service': 'theirs: undefined\nlost: record-gone\ntaken over\n',
+    'A backend': 'conforms\n',
+  },
+};
+
+for (const [document, outputs] of Object.entries(expected)) {
+  test(`every example of ${document} runs as it stands`, async () => {
+    const examples = await examplesOf(document);
+    expect([...examples.keys()]).toEqual(Object.keys(outputs));
+    for (const [heading, code] of examples) {
+      const file = join(folder, `${heading.replaceAll(/\W+/g, '-')}.mts`);
+      const pointed = code
+        .replaceAll('127.0.0.1:2379', inject('etcdAddress'))
+        .replaceAll('127.0.0.1:8500', inject('consulAddress'));
+      await writeFile(file, pointed);
+      const args = ['--unhandled-rejections=strict', '--import', 'tsx', file];
+      const env = { TSX_TSCONFIG_PATH: join(folder, 'tsconfig.json') };
+      const result = await run(process.execPath, args, { cwd: root, timeout: 60_000, env });
+      expect(result, heading).toEqual({ code: 0, stderr: '', stdout: outputs[heading] });
+    }
+    // And it compiles as strictly as the library itself.
+    const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+    const types = await run(process.execPath, [compiler, '-p', folder], { cwd: root, timeout: 60_000 });
+    expect(types).toEqual({ code: 0, stderr: '', stdout: '' });
+  });
+}
