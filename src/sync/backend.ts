@@ -32,8 +32,8 @@ export interface StoredRecord {
   /** The session that owns the record; it disappears with that session. */
   readonly session: string | undefined;
   /**
-   * Revision of the commit that made the record. On Consul, where releasing and deleting are one,
-   * taking an unowned record counts as making it anew.
+   * Revision of the commit that made the record. Where contenders race, the store may count taking an unowned record
+   * as making it anew.
    */
   readonly created: Revision;
   /** Revision of the last commit that changed it. */
