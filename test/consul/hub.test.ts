@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { describe, expect, inject, it } from 'vitest';
 import { consul } from '../../src/backends/consul/index.ts';
 import type { Backend, Cursor } from '../../src/sync/backend.ts';
+import { startConsul } from '../servers/consul.ts';
 import { bytes, CountingProxy, failure, put, session, signal, uniquePrefix, until } from './support.ts';
 
 const address = inject('consulAddress');
@@ -80,10 +81,32 @@ describe('many waiters', () => {
     stop.abort(reason);
     await until('every rejection', () => ended.length === keys.length - changed.length, 1_000);
     expect(new Set(ended)).toEqual(new Set([reason]));
-    // What remains are idle connections for commands.
-    await until('the connections of the watches to be closed', () => proxy.open <= 14, 1_000);
     await clear(actor, keys);
     await actor.closeSession(owner, signal());
+  });
+
+  it('waits that are given up do not pile up at the server, which would refuse the 201st connection', async () => {
+    // A server of its own: the limit is for all that this machine opens.
+    await using server = await startConsul();
+    await using proxy = await CountingProxy.start(server.address);
+    await using backend = consul({ addresses: [proxy.address] });
+    const prefix = uniquePrefix();
+    for (let round = 0; round < 10; round++) {
+      const stop = manyCalls();
+      const keys = Array.from({ length: 60 }, (_, i) => `${prefix}${round}/${i}`);
+      await Promise.all(keys.map((key) => put(backend, key, 'quiet')));
+      const waits = keys.map(async (key) => {
+        const { at } = await backend.query({ key }, { signal: stop.signal });
+        return backend.query({ key }, { since: at, wait: 60_000, signal: stop.signal });
+      });
+      const ended = Promise.allSettled(waits);
+      await until('blocked queries', () => proxy.open >= 20);
+      stop.abort(new Error('given up'));
+      await ended;
+      // A client that hung up would leave its connection behind in the server, and be refused before long.
+      expect((await server.http('GET', '/v1/status/leader')).status).toBe(200);
+      expect(await put(backend, `${prefix}works`, String(round))).toBeGreaterThan(0n);
+    }
   });
 
   it('commits and renewals go through while every watch connection blocks', async () => {

@@ -1,10 +1,10 @@
 import type { Grant, Lock } from 'holdfast';
 import { consul } from 'holdfast/consul';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CountingProxy } from '../consul/support.ts';
 import { live, Managers, stateOf, uniqueKey, until, type World } from '../scenarios/world.ts';
 import { type ConsulServer, startConsul } from '../servers/consul.ts';
 import { counted } from './counting.ts';
-import { countingProxy } from './counting-proxy.ts';
 
 // A server of its own: its counters are compared exactly.
 let server: ConsulServer;
@@ -55,7 +55,7 @@ test('an uncontended acquire and release cost exactly two raft writes, renewals 
 });
 
 test('500 locks held and 500 waited for by one manager use at most 64 connections', async () => {
-  await using proxy = await countingProxy(server.port);
+  await using proxy = await CountingProxy.start(server.address);
   await using managers = new Managers(world);
   const session = { ttl: 20_000 };
   const backend = consul({ addresses: [proxy.address], sessionTtlMin: 1_000 });
@@ -88,7 +88,7 @@ test('500 locks held and 500 waited for by one manager use at most 64 connection
   const stopping = performance.now();
   await sync.stop();
   expect(performance.now() - stopping).toBeLessThan(5_000);
-  expect(proxy.open).toBe(0);
+  await until(() => proxy.open === 0);
   const { records } = await operator.query({ prefix: `${stem}/` }, { signal: live });
   expect(records).toEqual([]);
 });

@@ -90,6 +90,7 @@ export class ConsulBackend implements Backend {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#lifetime.stop();
+    this.#hub.close();
     await this.#transport.close();
   }
 

@@ -1,7 +1,9 @@
+import { setMaxListeners } from 'node:events';
 import type { Cursor, Scope } from '../../sync/backend.ts';
 import { cover, idOf } from './cover.ts';
 import type { Reader } from './reader.ts';
 import type { Listing, Target } from './scope.ts';
+import { Slots } from './slots.ts';
 import { Waiter } from './waiter.ts';
 import { Watch } from './watch.ts';
 
@@ -24,15 +26,29 @@ interface Interest {
 export class Hub {
   readonly #reader: Reader;
   readonly #budget: number;
+  readonly #slots: Slots;
+  readonly #closing = new AbortController();
   readonly #interests = new Map<string, Interest>();
   #watches = new Map<string, Watch>();
   #planned: NodeJS.Timeout | undefined;
   #plannedAt = Number.NEGATIVE_INFINITY;
   #waiting = 0;
 
-  constructor(reader: Reader, budget: number) {
+  /** @param connections how many the reader has for this. */
+  constructor(reader: Reader, connections: number) {
     this.#reader = reader;
-    this.#budget = budget;
+    // A few are left for plain reads. Of the rest, one half is for the queries of a plan, and the other for those of
+    // the plan before, which have to end by themselves.
+    const blocking = connections - Math.ceil(connections / 12);
+    this.#slots = new Slots(blocking);
+    this.#budget = Math.max(1, Math.floor(blocking / 2));
+    // Every blocked query listens to it.
+    setMaxListeners(0, this.#closing.signal);
+  }
+
+  /** Cuts off the queries that are still blocked. */
+  close(): void {
+    this.#closing.abort();
   }
 
   /**
@@ -63,7 +79,11 @@ export class Hub {
     clearTimeout(this.#planned);
     this.#planned = undefined;
     this.#interests.clear();
-    this.#watches.clear();
+    this.#forgetIdle();
+  }
+
+  #forgetIdle(): void {
+    for (const [id, watch] of this.#watches) if (!watch.busy) this.#watches.delete(id);
   }
 
   #schedule(): void {
@@ -77,13 +97,14 @@ export class Hub {
 
   #plan(): void {
     this.#plannedAt = performance.now();
+    this.#forgetIdle();
     const groups = cover(this.#targets(), this.#budget);
-    const before = this.#watches;
-    this.#watches = new Map();
     const moves: [Waiter, Watch][] = [];
     for (const { query, members } of groups) {
       const id = idOf(query);
-      const watch = before.get(id) ?? new Watch(query, this.#reader);
+      // Also one that was given up, and whose query is still blocked.
+      const watch =
+        this.#watches.get(id) ?? new Watch(query, this.#reader, this.#slots, this.#closing.signal);
       this.#watches.set(id, watch);
       for (const target of members) moves.push(...this.#assign(target, watch));
     }

@@ -51,6 +51,11 @@ export class Waiter {
     return this.#seen?.digest !== digestOf(select(this.scope, listing.entries));
   }
 
+  /** Whether its owner has seen something newer, that is not in this listing. */
+  isAheadOf(listing: Listing): boolean {
+    return this.differs(listing) && (this.#seen?.index ?? 0n) > listing.index;
+  }
+
   /**
    * Looks at fresh state, and wakes if it is another. `exact`: the listing is what the owner itself would have read.
    * A listing of a group is not: an ACL leaves out what the token must not read, which looks like absence.

@@ -4,56 +4,71 @@ import { idOf } from './cover.ts';
 import { TooLargeError } from './errors.ts';
 import type { Reader } from './reader.ts';
 import type { Listing, Target } from './scope.ts';
+import type { Slots } from './slots.ts';
 import { Throttle } from './throttle.ts';
 import type { Waiter } from './waiter.ts';
 
-/** Milliseconds. What a waiter is promised is bounded by its own timer; this is how often a quiet query is renewed. */
-const SERVER_WAIT = 60_000;
+/**
+ * Milliseconds that the server is asked to block. What a waiter is promised is bounded by its own timer; this bounds
+ * how long a query goes on that nobody needs any more, since it is never cut off.
+ */
+const SERVER_WAIT = 10_000;
 /** Bytes. A prefix with more than this below it is not listed again and again for the few keys that matter. */
 const LARGEST_LISTING = 4 * 1024 * 1024;
 /** Milliseconds between reads where listing is not possible. */
 const POLL = 1_000;
 
 /**
- * One query that blocks for all its members. It runs while there are any, always beginning with a plain read: an
- * index may be older than the server, which would then wait for it in vain.
+ * One query that blocks for all its members, always beginning with a plain read: an index may be older than the
+ * server, which would then wait for it in vain.
+ *
+ * A blocked query is left to end by itself, even when its last member has gone. Consul does not notice that a client
+ * has hung up on one: it keeps the connection, and counts it against the client's limit, until the query is over.
+ * Most often that is soon, because what was waited for has happened.
  */
 export class Watch {
   readonly #query: Target;
   readonly #reader: Reader;
+  readonly #slots: Slots;
+  readonly #closing: AbortSignal;
   readonly #members = new Set<Waiter>();
   readonly #throttle = new Throttle();
   #run: AbortController | undefined;
-  /** What the query under way blocks on. Whatever differs from it is news that may not wake the query. */
+  /** What the query under way blocks on. */
   #blockedOn: Listing | undefined;
-  #mode: 'list' | 'poll' = 'list';
+  #listable = true;
 
-  constructor(query: Target, reader: Reader) {
+  /** @param closing ends a blocked query after all, on disposal. */
+  constructor(query: Target, reader: Reader, slots: Slots, closing: AbortSignal) {
     this.#query = query;
     this.#reader = reader;
+    this.#slots = slots;
+    this.#closing = closing;
+  }
+
+  /** Whether a request is, or will be, on its way. */
+  get busy(): boolean {
+    return this.#run !== undefined;
   }
 
   add(waiter: Waiter): void {
     this.#members.add(waiter);
     if (this.#run === undefined) this.#start();
-    // A query that is not blocked yet, or one that polls, will look at this member too.
-    else if (this.#blockedOn === undefined) return;
-    else if (waiter.differs(this.#blockedOn)) this.#start();
-    else waiter.offer(this.#blockedOn, false);
+    // One that has seen more than the query began with: the query is about to end for the same reason.
+    else if (this.#blockedOn !== undefined && !waiter.isAheadOf(this.#blockedOn)) {
+      waiter.offer(this.#blockedOn, false);
+    }
   }
 
   delete(waiter: Waiter): void {
     this.#members.delete(waiter);
-    if (this.#members.size > 0) return;
-    this.#stop();
+    if (this.#members.size === 0 && this.#blockedOn === undefined) this.#stop();
   }
 
   #start(): void {
-    this.#stop();
     const run = new AbortController();
     this.#run = run;
-    const work = this.#mode === 'list' ? this.#list(run.signal) : this.#poll(run.signal);
-    work.then(
+    this.#work(run.signal).then(
       () => this.#ended(run),
       (error: unknown) => this.#failed(run, error),
     );
@@ -62,48 +77,62 @@ export class Watch {
   #stop(): void {
     this.#run?.abort();
     this.#run = undefined;
-    this.#blockedOn = undefined;
   }
 
   #ended(run: AbortController): void {
-    if (this.#run === run) this.#stop();
+    if (this.#run !== run) return;
+    this.#run = undefined;
+    if (this.#members.size > 0) this.#start();
   }
 
   #failed(run: AbortController, error: unknown): void {
     if (this.#run !== run) return;
-    this.#stop();
+    this.#run = undefined;
     // Both are about the prefix, not about its members.
     const tooWide = error instanceof TooLargeError || isSyncError(error, 'permission-denied');
     if (tooWide && !this.#isExact) {
-      this.#mode = 'poll';
-      this.#start();
+      this.#listable = false;
+      if (this.#members.size > 0) this.#start();
     } else for (const member of [...this.#members]) member.fail(error);
   }
 
-  async #list(signal: AbortSignal): Promise<void> {
-    const maxBytes = this.#isExact ? {} : { maxBytes: LARGEST_LISTING };
+  async #work(signal: AbortSignal): Promise<void> {
+    if (!this.#listable) return this.#poll(signal, () => false);
     let index: bigint | undefined;
-    while (this.#members.size > 0) {
-      const after = index === undefined ? {} : { after: { index, wait: SERVER_WAIT } };
-      const listing = await this.#reader.read(this.#query, {
-        lane: 'watches',
-        signal,
-        ...maxBytes,
-        ...after,
-      });
-      if (signal.aborted) return;
+    let listing = await this.#list(signal);
+    while (!signal.aborted) {
       const backwards = listing.index === 0n || (index !== undefined && listing.index < index);
-      index = backwards ? undefined : listing.index;
-      this.#blockedOn = backwards ? undefined : listing;
       const woken = this.#offer([...this.#members], listing, this.#isExact);
-      if (signal.aborted || this.#members.size === 0) return;
+      if (this.#members.size === 0) return;
       if (!woken) await this.#throttle.take(signal);
+      if (signal.aborted || this.#members.size === 0) return;
+      if (backwards) {
+        index = undefined;
+        listing = await this.#list(signal);
+      } else if (!this.#slots.take()) {
+        await this.#poll(signal, () => this.#slots.free > 0);
+        return;
+      } else {
+        index = listing.index;
+        this.#blockedOn = listing;
+        try {
+          listing = await this.#list(this.#closing, { index, wait: SERVER_WAIT });
+        } finally {
+          this.#blockedOn = undefined;
+          this.#slots.give();
+        }
+      }
     }
   }
 
+  #list(signal: AbortSignal, after?: { index: bigint; wait: number }): Promise<Listing> {
+    const maxBytes = this.#isExact ? {} : { maxBytes: LARGEST_LISTING };
+    return this.#reader.read(this.#query, { lane: 'watches', signal, ...maxBytes, ...(after && { after }) });
+  }
+
   /** One read after the other, so that this takes no more connections than a query would. */
-  async #poll(signal: AbortSignal): Promise<void> {
-    while (this.#members.size > 0) {
+  async #poll(signal: AbortSignal, isOver: () => boolean): Promise<void> {
+    while (this.#members.size > 0 && !isOver()) {
       for (const { target, waiters } of byTarget(this.#members)) {
         try {
           this.#offer(waiters, await this.#reader.read(target, { lane: 'watches', signal }), true);
