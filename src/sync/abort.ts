@@ -1,8 +1,17 @@
+import { defaultMaxListeners, getMaxListeners, setMaxListeners } from 'node:events';
 import { type Clock, SyncError } from './backend.ts';
 
 /** What an abort rejects with: the signal's reason, never something made up. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw signal.reason;
+}
+
+/**
+ * For a signal that belongs to a caller: services give one shutdown signal to any number of calls, and each call here
+ * leaves no listener behind. Node would print a warning about a leak from the 11th on.
+ */
+export function expectManyListeners(signal: AbortSignal): void {
+  if (getMaxListeners(signal) <= defaultMaxListeners) setMaxListeners(0, signal);
 }
 
 /** Resolves after `ms` milliseconds; rejects with the signal's reason as soon as it aborts. */

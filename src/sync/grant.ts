@@ -1,3 +1,4 @@
+import { expectManyListeners } from './abort.ts';
 import { type Condition, SyncError } from './backend.ts';
 import type { Holding } from './contention/contention.ts';
 import { quoteKey } from './keys.ts';
@@ -52,7 +53,10 @@ export class Grant implements AsyncDisposable {
 
   /** Aborts on loss (reason: a `SyncError` `lost`) and on release (`released`). For the work done under the lock. */
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      expectManyListeners(this.#controller.signal);
+    }
     if (this.#ended !== undefined && !this.#controller.signal.aborted) this.#controller.abort(this.#reason());
     return this.#controller.signal;
   }

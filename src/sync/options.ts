@@ -1,3 +1,4 @@
+import { expectManyListeners } from './abort.ts';
 import { type Backend, type Clock, SyncError, systemClock } from './backend.ts';
 import { keyProblem } from './keys.ts';
 import type { Metadata } from './metadata.ts';
@@ -111,6 +112,7 @@ export function checkCallOptions(options: CallOptions | undefined): CallOptions 
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw invalid('signal', 'must be an AbortSignal');
   }
+  if (signal !== undefined) expectManyListeners(signal);
   if (timeout !== undefined && timeout !== 0) checkDuration('timeout', timeout);
   return options;
 }

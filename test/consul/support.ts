@@ -89,6 +89,8 @@ export async function listen(server: Server | NetServer): Promise<Listening> {
 export class CountingProxy {
   open = 0;
   most = 0;
+  /** How many blocking queries came through. */
+  blocked = 0;
   readonly #target: string;
   readonly #sockets = new Set<Socket>();
   #server: Listening | undefined;
@@ -121,6 +123,9 @@ export class CountingProxy {
     const onward = connect(Number(port), host);
     this.open++;
     this.most = Math.max(this.most, this.open);
+    socket.on('data', (chunk) => {
+      if (chunk.includes('&index=')) this.blocked++;
+    });
     socket.once('close', () => this.open--);
     for (const [one, other] of [
       [socket, onward],

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import {
   leadershipLock,
   lockWithKey,
@@ -58,6 +59,23 @@ describe('options', () => {
       await expect(sync.lock('k').lock({ timeout })).rejects.toThrow('option "timeout"');
     }
     await expect(sync.acquire('k', { signal: {} as never })).rejects.toThrow('option "signal"');
+  });
+
+  test('one signal may be given to any number of calls, and keeps no listener', async () => {
+    const warnings: unknown[] = [];
+    const onWarning = (warning: unknown) => warnings.push(warning);
+    process.on('warning', onWarning);
+    await using sync = make({})();
+    const { signal } = new AbortController();
+    const held = await sync.acquire('k', { signal });
+    const calls = Array.from({ length: 50 }, () => sync.withLock('k', () => {}, { signal }));
+    expect(getEventListeners(signal, 'abort')).toHaveLength(50);
+    await held.release();
+    await Promise.all(calls);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', onWarning);
+    expect(warnings).toEqual([]);
   });
 
   test('commits are checked before any I/O', async () => {
