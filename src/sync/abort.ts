@@ -1,4 +1,4 @@
-import { defaultMaxListeners, getMaxListeners, setMaxListeners } from 'node:events';
+import { setMaxListeners } from 'node:events';
 import { type Clock, SyncError } from './backend.ts';
 
 /** What an abort rejects with: the signal's reason, never something made up. */
@@ -11,7 +11,7 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
  * leaves no listener behind. Node would print a warning about a leak from the 11th on.
  */
 export function expectManyListeners(signal: AbortSignal): void {
-  if (getMaxListeners(signal) <= defaultMaxListeners) setMaxListeners(0, signal);
+  setMaxListeners(0, signal);
 }
 
 /** Resolves after `ms` milliseconds; rejects with the signal's reason as soon as it aborts. */
