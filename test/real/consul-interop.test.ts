@@ -103,3 +103,19 @@ test('with the flags of another client chosen, its locks and ours exclude one an
   const grant = await lock.lock();
   expect(grant.held).toBe(true);
 });
+
+test('a TTL that the option allows but the server does not is refused by the server, and told at once', async () => {
+  // This server has its default minimum of 10 s.
+  await using managers = new Managers({
+    ...world,
+    ttl: 2_000,
+    backend: () => consul({ addresses: [server.address], sessionTtlMin: 1_000 }),
+  });
+  const lock = managers.make().lock(uniqueKey('ttl'));
+  const refused = expect.objectContaining({
+    code: 'invalid-option',
+    message: expect.stringContaining('TTL'),
+  });
+  await expect(lock.lock()).rejects.toThrow(refused);
+  await expect(lock.tryLock()).rejects.toThrow(refused);
+});

@@ -1,0 +1,50 @@
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { reservePorts } from '../servers/ports.ts';
+import { run } from '../servers/run.ts';
+
+const main = fileURLToPath(new URL('../../examples/demo/main.ts', import.meta.url));
+const demo = (...args: string[]) =>
+  run(process.execPath, ['--unhandled-rejections=strict', '--import', 'tsx', main, ...args], {
+    timeout: 90_000,
+  });
+
+test.concurrent.each([
+  ['memory', 'cut off from the store', 30],
+  ['etcd', 'SIGKILL', 30],
+  ['consul', 'SIGKILL', 60],
+])(
+  'on %s the leader disappears, another takes over, nothing is lost, and it ends by itself',
+  async (store, how, bound) => {
+    const started = performance.now();
+    const { code, stdout, stderr } = await demo('--backend', store);
+    expect([code, stderr], stdout).toEqual([0, '']);
+    expect((performance.now() - started) / 1_000).toBeLessThan(bound + 5);
+    expect(stdout).toContain(how);
+    expect(stdout.match(/leads, token \d+/g)?.length).toBeGreaterThanOrEqual(3);
+    expect(stdout).toMatch(/was told of the loss/);
+    expect(stdout).toMatch(/ok {4}counter (\d+) = \1 increments/);
+    expect(stdout.match(/^.* ok {4}/gm)).toHaveLength(4);
+    expect(stdout.trimEnd()).toMatch(/nothing was lost$/);
+  },
+);
+
+test.concurrent.each(['etcd', 'consul'])(
+  'on %s without a server it ends in one readable sentence',
+  async (store) => {
+    const { ports, release } = await reservePorts(2);
+    try {
+      const { code, stdout, stderr } = await demo('--backend', store, '--address', `127.0.0.1:${ports[1]}`);
+      expect([code, stderr]).toEqual([2, '']);
+      expect(stdout).toMatch(new RegExp(`cannot go on: .*127.0.0.1:${ports[1]}`));
+      expect(stdout.trim().split('\n')).toHaveLength(1);
+    } finally {
+      release();
+    }
+  },
+);
+
+test.concurrent('an address without a server to go with is refused', async () => {
+  const { code, stderr } = await demo('--address', '127.0.0.1:1');
+  expect([code, stderr]).toEqual([1, '--address goes with etcd or consul\n']);
+});

@@ -1,0 +1,71 @@
+// Compiled by `npm run typecheck`, never run: what users may write, and what must not compile.
+import {
+  type Backend,
+  type Grant,
+  type Lock,
+  type LossReason,
+  leadershipLock,
+  lockWithKey,
+  SyncError,
+  SyncManager,
+} from 'holdfast';
+import { consul } from 'holdfast/consul';
+import { syncModule } from 'holdfast/di';
+import { etcd } from 'holdfast/etcd';
+import { memory } from 'holdfast/memory';
+
+declare function same<T>(value: T): <U extends T>(other: U & (T extends U ? U : never)) => void;
+
+const backend: Backend = memory();
+new SyncManager({ name: 'svc', backend, session: { ttl: 5_000 } });
+new SyncManager({ name: 'svc', backend, metadata: () => ({ zone: 'a', tags: ['x', 1, null] }) });
+etcd({ hosts: ['a:2379', 'b:2379'], username: 'u', password: 'p' });
+consul({ addresses: ['a:8500'], token: 't', lockFlags: 1n });
+syncModule({ name: 'svc', backend, claimLeadership: false });
+
+// @ts-expect-error a manager needs a backend
+new SyncManager({ name: 'svc' });
+// @ts-expect-error a manager needs a name
+new SyncManager({ backend });
+// @ts-expect-error durations are numbers of milliseconds
+new SyncManager({ name: 'svc', backend, session: { ttl: '5s' } });
+// @ts-expect-error an unknown option is a mistake
+new SyncManager({ name: 'svc', backend, ttl: 5_000 });
+// @ts-expect-error metadata is JSON
+new SyncManager({ name: 'svc', backend, metadata: { at: new Date() } });
+// @ts-expect-error flags have 64 bits, more than a number
+consul({ lockFlags: 42 });
+// @ts-expect-error etcd has no ACL token
+etcd({ token: 't' });
+
+export async function uses(sync: SyncManager): Promise<void> {
+  const lock: Lock = sync.lock('k', { metadata: 'me' });
+  const grant: Grant = await lock.lock({ timeout: 1 });
+  const maybe = await lock.tryLock();
+  // @ts-expect-error it may not be held
+  maybe.release();
+  same<bigint>(grant.token)(1n as bigint);
+  lock.lost$.subscribe(({ reason }) => same<LossReason>(reason)('deadline' as LossReason));
+  const answer = await sync.withLock('k', ({ signal }) => signal.aborted);
+  same<boolean>(answer)(true as boolean);
+
+  const written = await sync.commit({ when: [grant.isOwner], then: [{ put: 'a', value: 'text' }] });
+  if (written.ok) same<bigint>(written.revision)(1n as bigint);
+  // @ts-expect-error a refused commit has no revision
+  else same<bigint>(written.revision);
+  // @ts-expect-error plain data has no session
+  await sync.commit({ then: [{ put: 'a', value: 'text', session: 's' }] });
+  // @ts-expect-error a token is no condition
+  await sync.commit({ when: [grant.token] });
+  // @ts-expect-error grants are made by the engine
+  grant.held = true;
+
+  await using scoped = await sync.acquire('k');
+  scoped.assertHeld();
+  await leadershipLock().tryLock();
+  await lockWithKey('k', { metadata: { by: 'me' } }).release();
+
+  const error = new SyncError('lost', 'gone');
+  // @ts-expect-error codes are a closed list
+  if (error.code === 'nonsense') return;
+}
