@@ -15,22 +15,17 @@ export function forwardOnly(backend: Backend): Backend {
     // Only what was complete before this one was sent must have a smaller revision.
     const before = latest;
     const result = await backend.commit(commit, signal);
-    // A removal leaves no record, and so no revision, behind.
     if (!result.ok || !commit.then.some((mutation) => 'put' in mutation)) return result;
-    if (result.revision > before) {
-      if (result.revision > latest) latest = result.revision;
-      return result;
-    }
+    if (result.revision > latest) latest = result.revision;
+    // Only a record that was taken just now must be new: writing the same data again may change nothing.
+    if (!owned || result.revision > before) return result;
     broken ??= new SyncError(
       'store-reset',
       `${backend.traits.name} went back from revision ${before} to ${result.revision}: its data was lost or restored. ` +
         'No lock is granted any more; restart this process once the store is as it should be',
     );
-    if (owned) {
-      await takeBack(commit, signal);
-      throw broken;
-    }
-    return result;
+    await takeBack(commit, signal);
+    throw broken;
   }
 
   async function takeBack({ then }: Commit, signal: AbortSignal): Promise<void> {

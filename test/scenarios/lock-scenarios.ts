@@ -231,6 +231,22 @@ export function lockScenarios(world: World): void {
       await manager.commit({ then: [{ remove: data }] });
     });
 
+    test('writing the same data again is no sign of a store that went back in time', async () => {
+      await using managers = new Managers(world);
+      const manager = managers.make();
+      const key = uniqueKey('same-data');
+      for (let round = 0; round < 3; round++) {
+        await manager.withLock(key, async ({ isOwner }) => {
+          const written = await manager.commit({
+            when: [isOwner],
+            then: [{ put: `${key}/state`, value: 'same' }],
+          });
+          expect(written.ok).toBe(true);
+        });
+      }
+      await manager.commit({ then: [{ remove: `${key}/state` }] });
+    });
+
     test('withLock releases whatever happens', async () => {
       await using managers = new Managers(world);
       const [a, b] = [managers.make(), managers.make()];

@@ -1,0 +1,128 @@
+import { type Backend, type QueryOptions, SyncError } from '../sync/backend.ts';
+import type { ProcessClock } from './process-clock.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+/** What a network does to the messages of one process. Probabilities from 0 to 1, milliseconds of true time. */
+export interface NetworkConditions {
+  /** Each message takes between these. */
+  delay: readonly [least: number, most: number];
+  loseRequest: number;
+  /** The request is carried out, and nobody hears of it. */
+  loseReply: number;
+  /** The request is carried out a second time, later. */
+  duplicate: number;
+  /** Nothing gets through in these directions. */
+  cut: 'none' | 'requests' | 'replies' | 'both';
+}
+
+export const calm: NetworkConditions = {
+  delay: [0.2, 2],
+  loseRequest: 0,
+  loseReply: 0,
+  duplicate: 0,
+  cut: 'none',
+};
+
+/**
+ * A backend behind a network that loses, delays and repeats. A call that has no answer rejects after `timeout`
+ * milliseconds of the process's own clock; what it asked for may be carried out nevertheless, also after that.
+ */
+export class SimulatedNetwork {
+  conditions: NetworkConditions = calm;
+  readonly #world: VirtualClock;
+  readonly #process: ProcessClock;
+  readonly #timeout: number;
+  readonly #hanging = new Set<(reason: unknown) => void>();
+  #closed = false;
+
+  constructor(world: VirtualClock, process: ProcessClock, timeout: number) {
+    this.#world = world;
+    this.#process = process;
+    this.#timeout = timeout;
+  }
+
+  /** @param server a client of the store that stands beside it, and is never cut off. */
+  connect(server: Backend): Backend {
+    const never = new AbortController().signal;
+    const { traits } = server;
+    return {
+      traits,
+      lockPath: (key) => server.lockPath(key),
+      openSession: (options, signal) => this.#call(signal, () => server.openSession(options, never)),
+      renewSession: (id, signal) => this.#call(signal, () => server.renewSession(id, never)),
+      closeSession: (id, signal) => this.#call(signal, () => server.closeSession(id, never)),
+      commit: (commit, signal) => this.#call(signal, () => server.commit(commit, never)),
+      query: (scope, options) => this.#query(options, (passed) => server.query(scope, passed)),
+      [Symbol.asyncDispose]: async () => {
+        this.#closed = true;
+        for (const end of [...this.#hanging]) end(new SyncError('stopped', 'disposed'));
+      },
+    };
+  }
+
+  /** Every connection breaks: calls reject now, whatever became of them. */
+  reset(): void {
+    for (const end of [...this.#hanging]) end(new SyncError('unavailable', 'connection reset'));
+  }
+
+  #query<T>(options: QueryOptions, act: (options: QueryOptions) => Promise<T>): Promise<T> {
+    // The server gives up a blocked query when its client has, or the wait is over.
+    const atServer = new AbortController();
+    const { since, wait = this.#timeout } = options;
+    const passed =
+      since === undefined ? { signal: atServer.signal } : { since, wait, signal: atServer.signal };
+    const bound = since === undefined ? this.#timeout : this.#timeout + wait;
+    const call = this.#call(options.signal, () => act(passed), bound);
+    const done = (): void => atServer.abort(new Error('hung up'));
+    call.then(done, done);
+    return call;
+  }
+
+  #call<T>(signal: AbortSignal, act: () => Promise<T>, bound = this.#timeout): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#closed) return reject(new SyncError('stopped', 'disposed'));
+      if (signal.aborted) return reject(signal.reason);
+      const settle = (finish: () => void): void => {
+        if (!this.#hanging.delete(end)) return;
+        signal.removeEventListener('abort', onAbort);
+        timer.cancel();
+        finish();
+      };
+      const end = (reason: unknown): void => settle(() => reject(reason));
+      const onAbort = (): void => end(signal.reason);
+      const timer = this.#process.after(bound, () =>
+        end(new SyncError('unavailable', `no answer within ${bound} ms`)),
+      );
+      this.#hanging.add(end);
+      signal.addEventListener('abort', onAbort, { once: true });
+      const reply = (finish: () => void): void => {
+        if (this.#lost('replies', this.conditions.loseReply)) return;
+        this.#world.after(this.#delay(), () => this.#process.whenRunning(() => settle(finish)));
+      };
+      this.#request(() =>
+        act().then(
+          (value) => reply(() => resolve(value)),
+          (error: unknown) => reply(() => reject(error)),
+        ),
+      );
+    });
+  }
+
+  #request(carryOut: () => Promise<void>): void {
+    if (this.#lost('requests', this.conditions.loseRequest)) return;
+    this.#world.after(this.#delay(), () => void carryOut());
+    if (this.#world.random() < this.conditions.duplicate) {
+      this.#world.after(this.#delay() * 5, () => void carryOut());
+    }
+  }
+
+  #lost(direction: 'requests' | 'replies', probability: number): boolean {
+    const { cut } = this.conditions;
+    return cut === 'both' || cut === direction || this.#world.random() < probability;
+  }
+
+  #delay(): number {
+    const [least, most] = this.conditions.delay;
+    return least + (most - least) * this.#world.random();
+  }
+}

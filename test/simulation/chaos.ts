@@ -1,0 +1,97 @@
+import type { Process, World } from './world.ts';
+import { TTL } from './world.ts';
+
+/** One thing that goes wrong. Gives back what it did, for the trace. */
+type Harm = (world: World, process: Process) => string | undefined;
+
+const network: Harm[] = [
+  (world, process) => {
+    const loss = { loseRequest: world.between(0, 0.5), loseReply: world.between(0, 0.5) };
+    world.setNetwork(process, loss);
+    return `loses ${loss.loseRequest.toFixed(2)} requests, ${loss.loseReply.toFixed(2)} replies`;
+  },
+  (world, process) => {
+    const cut = world.pick(['both', 'requests', 'replies'] as const);
+    world.setNetwork(process, { cut });
+    return `is cut off: ${cut}`;
+  },
+  (world, process) => {
+    const most = world.between(20, 300);
+    world.setNetwork(process, { delay: [0, most], duplicate: 0.3 });
+    return `has a slow network that repeats, up to ${most.toFixed(0)} ms`;
+  },
+  (world, process) => {
+    world.setNetwork(process, {});
+    return 'has a network again';
+  },
+  (_, process) => {
+    process.network.reset();
+    return 'has its connections reset';
+  },
+];
+
+const machine: Harm[] = [
+  (world, process) => {
+    process.clock.freeze();
+    world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake());
+    return 'is frozen';
+  },
+  (world, process) => {
+    process.clock.sleep();
+    world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake());
+    return 'sleeps';
+  },
+  (world, process) => {
+    // Set back while the machine sleeps, it would hide the sleep: two clocks cannot tell.
+    if (!process.clock.running) return undefined;
+    process.clock.setWall(world.pick([-3_600_000, 3_600_000]));
+    return 'has its wall clock set';
+  },
+  (world, process) => {
+    if (world.alive.length < 2) return undefined;
+    process.dead = true;
+    process.clock.kill();
+    process.grants.clear();
+    return 'crashes';
+  },
+];
+
+const operator: Harm[] = [
+  (world) => {
+    const [session] = world.store.sessions();
+    if (session) world.store.destroySession(session.id);
+    return session && `session ${session.id} is destroyed`;
+  },
+  (world) => {
+    const record = world.store.records().find(({ session }) => session !== undefined);
+    if (record) world.store.commit({ when: [], then: [{ remove: record.key }] });
+    return record && `record ${record.key} is deleted`;
+  },
+  (world) => {
+    const record = world.store.records().find(({ session }) => session !== undefined);
+    if (record) world.store.commit({ when: [], then: [{ put: record.key, value: Buffer.from('mine') }] });
+    return record && `record ${record.key} is overwritten`;
+  },
+];
+
+/** Harms somebody every now and then, until `end` of true time. */
+export function unleash(world: World, end: number): void {
+  const next = (): void => {
+    if (world.clock.now() >= end) return;
+    const process = world.pick(world.alive);
+    const kinds = world.mayOperate ? [network, machine, operator] : [network, machine];
+    const what = world.pick(world.pick(kinds))(world, process);
+    if (what !== undefined) world.note(() => `-- p${process.number} ${what}`);
+    world.clock.after(world.between(20, 400), next);
+  };
+  world.clock.after(world.between(0, 200), next);
+}
+
+/** Takes back every harm that can be taken back. */
+export function heal(world: World): void {
+  world.note(() => '-- everything is well again');
+  for (const process of world.alive) {
+    process.clock.wake();
+    world.setNetwork(process, {});
+  }
+}

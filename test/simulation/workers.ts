@@ -1,0 +1,113 @@
+import type { Grant } from 'holdfast';
+import { sleep } from '../../src/sync/abort.ts';
+import type { Process, World } from './world.ts';
+
+/** One caller in one process that wants one lock, again and again. */
+export interface Worker {
+  readonly name: string;
+  readonly process: Process;
+  /** How often it held the lock. */
+  turns: number;
+  readonly done: Promise<void>;
+}
+
+export function startWorker(world: World, process: Process, key: string, standing: boolean): Worker {
+  const worker: Worker = {
+    name: `p${process.number}/${key}${standing ? ' (standing)' : ''}`,
+    process,
+    turns: 0,
+    done: Promise.resolve().then(() => work(world, process, key, standing, () => worker.turns++)),
+  };
+  return worker;
+}
+
+async function work(
+  world: World,
+  process: Process,
+  key: string,
+  standing: boolean,
+  onTurn: () => void,
+): Promise<void> {
+  const { clock, sync, stopping } = process;
+  const pause = (ms: number) => sleep(clock, ms, stopping.signal);
+  const use = async (grant: Grant): Promise<void> => {
+    onTurn();
+    // A standing claim gives the same grant for as long as it holds.
+    if (!process.grants.has(grant)) {
+      process.grants.add(grant);
+      world.history(key).granted(world.clock.now(), { process: process.number, token: grant.token });
+    }
+    world.note(() => `p${process.number} holds ${key}, token ${grant.token}`);
+    const rounds = Math.floor(world.between(0, 4));
+    for (let round = 0; round < rounds && !grant.signal.aborted; round++) {
+      await pause(world.between(0, 200));
+      if (world.chance(0.5)) await write(process, grant).catch(() => undefined);
+    }
+  };
+  while (!stopping.signal.aborted) {
+    try {
+      await pause(world.between(0, 150));
+      if (standing) {
+        const lock = sync.lock(key);
+        const timeout = world.between(10, 800);
+        const grant = world.chance(0.5) ? await lock.tryLock({ timeout }) : await lock.lock({ timeout });
+        if (grant === undefined) continue;
+        await use(grant);
+        // Often it holds on, and the next round finds it held.
+        if (world.chance(0.6)) await lock.release();
+      } else {
+        await useScoped(world, process, key, use);
+      }
+    } catch (error) {
+      if (stopping.signal.aborted) return;
+      if (!isExpected(error, world))
+        world.violate('an unexpected error', `${process.number}: ${String(error)}`);
+    } finally {
+      for (const grant of process.grants)
+        if (grant.key === key && grant.signal.aborted) process.grants.delete(grant);
+    }
+  }
+}
+
+async function useScoped(
+  world: World,
+  process: Process,
+  key: string,
+  use: (grant: Grant) => Promise<void>,
+): Promise<void> {
+  const { clock, sync } = process;
+  if (world.chance(0.2)) {
+    const tried = await sync.tryAcquire(key, { timeout: 1_000 });
+    if (tried === undefined) return;
+    await use(tried);
+    await tried.release();
+    return;
+  }
+  const controller = new AbortController();
+  const abort = world.chance(0.3)
+    ? clock.after(world.between(0, 300), () => controller.abort(new Error('gave up')))
+    : undefined;
+  try {
+    const grant = await sync.acquire(key, { signal: controller.signal, timeout: world.between(300, 5_000) });
+    await use(grant);
+    await grant.release();
+  } finally {
+    abort?.cancel();
+  }
+}
+
+/** A write that the store must refuse once another grant was made. It carries the token it was made under. */
+async function write({ sync }: Process, grant: Grant): Promise<void> {
+  await sync.commit({
+    when: [grant.isOwner],
+    then: [{ put: `${grant.key}/data`, value: String(grant.token) }],
+  });
+}
+
+function isExpected(error: unknown, { mayOperate }: World): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error.message === 'gave up') return true;
+  const { code } = error as { code?: string };
+  if (code === 'foreign-record') return mayOperate;
+  return ['timeout', 'lost', 'released', 'stopped', 'unavailable'].includes(code ?? '');
+}
