@@ -37,6 +37,16 @@ const machine: Harm[] = [
     return 'is frozen';
   },
   (world, process) => {
+    if (world.alive.length < 2) return undefined;
+    process.dead = true;
+    process.clock.kill();
+    process.grants.clear();
+    return 'crashes';
+  },
+];
+
+const doubt: Harm[] = [
+  (world, process) => {
     process.clock.sleep();
     world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake());
     return 'sleeps';
@@ -46,13 +56,6 @@ const machine: Harm[] = [
     if (!process.clock.running) return undefined;
     process.clock.setWall(world.pick([-3_600_000, 3_600_000]));
     return 'has its wall clock set';
-  },
-  (world, process) => {
-    if (world.alive.length < 2) return undefined;
-    process.dead = true;
-    process.clock.kill();
-    process.grants.clear();
-    return 'crashes';
   },
 ];
 
@@ -79,7 +82,12 @@ export function unleash(world: World, end: number): void {
   const next = (): void => {
     if (world.clock.now() >= end) return;
     const process = world.pick(world.alive);
-    const kinds = world.mayOperate ? [network, machine, operator] : [network, machine];
+    const kinds = [
+      network,
+      machine,
+      ...(world.mayDoubt ? [doubt] : []),
+      ...(world.mayOperate ? [operator] : []),
+    ];
     const what = world.pick(world.pick(kinds))(world, process);
     if (what !== undefined) world.note(() => `-- p${process.number} ${what}`);
     world.clock.after(world.between(20, 400), next);

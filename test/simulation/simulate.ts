@@ -67,6 +67,10 @@ export async function simulate(subject: Subject, seed: number, trace = false): P
     return finish();
   }
 
+  // By now the sessions of the dead have expired, and the lock-delays that this began are over.
+  const settled = world.clock.now() + 3 * TTL;
+  world.healed = true;
+  if (!(await pass(() => world.clock.now() >= settled, 4 * TTL))) return finish();
   await stopAll(world, living);
   return finish();
 }
@@ -87,6 +91,9 @@ async function stopAll(world: World, living: readonly Worker[]): Promise<void> {
   } catch {
     world.violate('stop() does not end', `after ${world.clock.now() - begun} ms`);
     return;
+  }
+  for (const key of world.keys) {
+    if (world.isHeldBack(key)) world.violate('a key is held back after everybody stopped in good order', key);
   }
   // The dead leave what they had to their sessions' TTL, which the server may double.
   await world.clock.advance(4 * TTL);

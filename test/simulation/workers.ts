@@ -32,6 +32,9 @@ async function work(
   const pause = (ms: number) => sleep(clock, ms, stopping.signal);
   const use = async (grant: Grant): Promise<void> => {
     onTurn();
+    if (!grant.held && !grant.signal.aborted) {
+      world.violate('a lock was handed out that is not held', `p${process.number}: ${key}, ${grant.token}`);
+    }
     // A standing claim gives the same grant for as long as it holds.
     if (!process.grants.has(grant)) {
       process.grants.add(grant);

@@ -2,7 +2,7 @@ import type { Backend, CommitResult, Grant } from 'holdfast';
 import { ProcessClock } from '../../src/testing/process-clock.ts';
 import { calm, type NetworkConditions, SimulatedNetwork } from '../../src/testing/simulated-network.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
-import { KeyHistory, type Violation } from './history.ts';
+import { type Believer, KeyHistory, type Violation } from './history.ts';
 
 /** The library under test: the real one, or a copy with a known mistake in it. */
 export interface Subject {
@@ -12,6 +12,10 @@ export interface Subject {
 }
 
 export const TTL = 500;
+/** More than clocks that are off by 2 % need. */
+const MARGIN = 25;
+/** Milliseconds after which the next in line has noticed that it is the next, when all is well. */
+const NOTICE = 150;
 const REQUEST_TIMEOUT = 200;
 
 export interface Process {
@@ -35,10 +39,17 @@ export class World {
   readonly contention: 'queue' | 'race';
   readonly lockDelay: number;
   readonly mayOperate: boolean;
+  /** Whether machines may sleep and wall clocks be set: then belief may pause until a session is verified. */
+  readonly mayDoubt: boolean;
+  /** Whether nothing is wrong any more. */
+  healed = false;
   readonly #subject: Subject;
   readonly #trace: boolean;
   readonly #histories: Map<string, KeyHistory>;
   readonly #others: Violation[] = [];
+  /** Grants that somebody has looked at and found not to be held. */
+  readonly #over = new WeakSet<Grant>();
+  readonly #idleSince = new Map<string, number>();
 
   constructor(subject: Subject, seed: number, trace: boolean) {
     this.#subject = subject;
@@ -47,6 +58,7 @@ export class World {
     this.contention = this.chance(0.5) ? 'queue' : 'race';
     this.lockDelay = this.contention === 'race' && this.chance(0.5) ? this.between(50, 400) : 0;
     this.mayOperate = this.chance(0.3);
+    this.mayDoubt = this.chance(0.5);
     this.keys = this.chance(0.7) ? ['k'] : ['k', 'k/below'];
     const expiry = this.chance(0.5) ? 1 : 2;
     this.store = new subject.MemoryStore({ contention: this.contention, clock: this.clock, expiry });
@@ -85,14 +97,14 @@ export class World {
   spawn(): Process {
     const number = this.processes.length + 1;
     const { SyncManager, memory } = this.#subject;
-    // Within what the margin of a tenth allows.
+    // Within what the margin allows.
     const clock = new ProcessClock(this.clock, {
       rate: this.between(0.98, 1.02),
       wallLead: this.between(-1e6, 1e6),
     });
     const network = new SimulatedNetwork(this.clock, clock, REQUEST_TIMEOUT);
     const backend = network.connect(this.#observed(memory({ store: this.store }), number));
-    const session = { ttl: TTL, lockDelay: this.lockDelay };
+    const session = { ttl: TTL, margin: MARGIN, lockDelay: this.lockDelay };
     const sync = new SyncManager({ name: `p${number}`, backend, clock, session });
     const process: Process = {
       number,
@@ -118,15 +130,44 @@ export class World {
   /** After every event: who believes what? A process that cannot run cannot look. */
   check(): void {
     for (const key of this.keys) {
-      const believers = this.processes.flatMap(({ number, clock, grants }) =>
-        clock.running
-          ? [...grants]
-              .filter((grant) => grant.key === key && grant.held)
-              .map(({ token }) => ({ process: number, token }))
-          : [],
-      );
+      const believers: Believer[] = [];
+      for (const { number, clock, grants } of this.processes) {
+        if (!clock.running) continue;
+        for (const grant of grants) {
+          if (grant.key !== key) continue;
+          if (!grant.held) this.#over.add(grant);
+          else {
+            believers.push({ process: number, token: grant.token });
+            if (!this.mayDoubt && this.#over.has(grant)) this.violate('a grant revived', `${key}: ${grant.token}`);
+          }
+        }
+      }
       this.history(key).believers(this.clock.now(), believers);
+      if (this.healed && this.contention === 'queue') this.#checkNoticed(key, believers.length > 0);
     }
+  }
+
+  /** In a queue, whoever is at its head notices soon. */
+  #checkNoticed(key: string, believed: boolean): void {
+    const [head] = this.store.records(`${key}/.lock/`).toSorted((a, b) => Number(a.created - b.created));
+    const owner = this.store.sessions().find(({ id }) => id === head?.session)?.name;
+    const waits = this.alive.some(({ number }) => owner === `p${number}`);
+    if (believed || !waits) this.#idleSince.delete(key);
+    else {
+      const since = this.#idleSince.get(key) ?? this.clock.now();
+      this.#idleSince.set(key, since);
+      if (this.clock.now() - since > NOTICE) this.violate('nobody noticed a turn', `${key}: ${owner}`);
+    }
+  }
+
+  /** Whether a newcomer would meet a lock-delay. */
+  isHeldBack(key: string): boolean {
+    const session = this.store.openSession({ name: 'newcomer', ttl: TTL, lockDelay: 0 });
+    const put = { put: key, value: new Uint8Array(), session };
+    const result = this.store.commit({ when: [{ key, is: 'absent' }], then: [put] });
+    if (result.ok) this.store.commit({ when: [], then: [{ remove: key }] });
+    this.store.closeSession(session);
+    return !result.ok && result.why === 'delayed';
   }
 
   /** Sees guarded writes in the order in which the store accepts them. */

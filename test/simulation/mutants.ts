@@ -1,0 +1,143 @@
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { Subject } from './world.ts';
+
+/** One piece of a known mistake: what to put in the place of what, in one file of the library. */
+interface Patch {
+  readonly file: string;
+  readonly find: string;
+  readonly put: string;
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const SESSION = 'sync/session.ts';
+const KEEPER = 'sync/session-keeper.ts';
+const MACHINE = 'sync/lock-machine.ts';
+const CONTENDER = 'sync/contender.ts';
+const LOCAL = 'sync/local-queue.ts';
+const QUEUE = 'sync/contention/queue.ts';
+const RACE = 'sync/contention/race.ts';
+const RECORD = 'sync/contention/record.ts';
+
+const distrustsLate: Patch = {
+  file: SESSION,
+  find: 'if (this.#ended !== undefined || this.#clock.now() >= this.#deadline) return false;',
+  put: 'if (this.#ended !== undefined) return false;',
+};
+
+/**
+ * The mistakes that others have made, each as a change to a copy of the library. The simulation has to catch every one:
+ * a mistake that it does not notice is one that it would not notice in the library either.
+ */
+export const mutants: Readonly<Record<string, readonly Patch[]>> = {
+  'deadline counted from the response': [
+    { file: KEEPER, find: 'new Session(granted, sent,', put: 'new Session(granted, instant(this.#clock),' },
+    { file: KEEPER, find: 'session.renewed(sent)', put: 'session.renewed(instant(this.#clock))' },
+  ],
+  'deadline = 2 x TTL': [
+    { file: SESSION, find: 'sent.now + granted.ttl - margin', put: 'sent.now + 2 * granted.ttl - margin' },
+    { file: SESSION, find: 'sent.now + this.ttl - this.#margin', put: 'sent.now + 2 * this.ttl - this.#margin' },
+  ],
+  'trust in the timer instead of the clock': [distrustsLate],
+  'still held while waiting for the next session': [
+    { file: SESSION, find: 'this.#ended ??= why;', put: 'void why;' },
+    distrustsLate,
+    {
+      file: MACHINE,
+      find: 'if (ends(event, state.session)) return lose(undefined, event.reason);',
+      put: "if (event.type === 'session-live') return lose(event.session, 'deadline');",
+    },
+  ],
+  'a late renewal resurrects': [
+    {
+      file: KEEPER,
+      find: "if (this.#clock.now() >= session.deadline) return 'deadline';\n        if (!session.renewed",
+      put: 'if (!session.renewed',
+    },
+    { file: KEEPER, find: 'Math.min(session.deadline - now, session.ttl / 3)', put: 'session.ttl' },
+  ],
+  'no check of the deadline after a wait': [
+    { file: MACHINE, find: 'if (!event.trusted)', put: 'if (false as boolean)' },
+    { file: 'sync/scoped.ts', find: 'if (grant.held) call.resolve(grant);', put: 'call.resolve(grant);' },
+    {
+      file: 'sync/lock.ts',
+      find: 'if (grant.held) this.#settle',
+      put: 'this.#settle',
+    },
+  ],
+  'no re-check of earlier contenders after the predecessor went': [
+    { file: QUEUE, find: 'if (predecessor === undefined) return place;', put: 'if (predecessor?.key !== first) return place;' },
+    { file: QUEUE, find: '    for (;;) {\n      const predecessor', put: '    const first = records[0]?.key;\n    for (;;) {\n      const predecessor' },
+    { file: QUEUE, find: 'return result.read?.length === 0', put: 'return true as boolean' },
+  ],
+  'release without a condition': [
+    { file: RECORD, find: 'when: [{ key, revision }]', put: 'when: revision < 0n ? [] : []' },
+  ],
+  'token that restarts after a delete': [
+    { file: RACE, find: 'token: result.revision }', put: 'token: 1n }' },
+    { file: QUEUE, find: 'token: created }', put: 'token: created > 0n ? 1n : 1n }' },
+  ],
+  'an unknown commit taken for a failure': [
+    { file: CONTENDER, find: 'this.#unsureUntil = this.#engine.clock.now() + session.ttl;', put: 'void session;' },
+    {
+      file: MACHINE,
+      find: "function whileWaiting(state: In<'waiting'>, event: LockEvent): Step {\n  const { session } = state;",
+      put: "function whileWaiting(state: In<'waiting'>, event: LockEvent): Step {\n  const { session } = state;\n  if (event.type === 'release' && state.failures > 0) return { state: IDLE, notices: [{ tell: 'released' }] };",
+    },
+  ],
+  'an unknown commit taken for a success': [
+    {
+      file: CONTENDER,
+      find: 'const result = await attempt;',
+      put: "const result = await attempt.catch(() => ({ outcome: 'acquired' as const, holding: { record: this.#contention.record(this.#path, session.id), session: session.id, revision: 0n, token: BigInt(Math.ceil(this.#engine.clock.now() * 1e6)) } }));",
+    },
+  ],
+  'session closed before the keys are released': [
+    {
+      file: 'sync/sync-manager.ts',
+      find: 'await Promise.race([this.#releaseAll(), bounded]);',
+      put: 'await Promise.race([this.#keeper.stop(), bounded]);\n    await Promise.race([this.#releaseAll(), bounded]);',
+    },
+  ],
+  "abort that leaves the waiter's record": [
+    { file: LOCAL, find: 'return this.#giveUp();\n      }\n      this.#current', put: 'return Promise.resolve();\n      }\n      this.#current' },
+  ],
+  'stale continuation applied to a newer epoch': [
+    { file: MACHINE, find: "if ('of' in event && event.of !== state) return stay(state);", put: '' },
+    { file: CONTENDER, find: 'trusted: session.trusted', put: 'trusted: true as boolean' },
+  ],
+  'missed wake-up: the cursor is taken after the read': [
+    {
+      file: QUEUE,
+      find: '({ records, at } = await contest.backend.query(scope, { since: at, wait: contest.wait, signal }));',
+      put: '({ at } = await contest.backend.query(scope, { signal }));\n      ({ records, at } = await contest.backend.query(scope, { since: at, wait: contest.wait, signal }));',
+    },
+  ],
+};
+
+/** A copy of the library with that mistake in it. Throws if a patch does not fit any more. */
+export async function loadMutant(name: string): Promise<Subject> {
+  const patches = mutants[name];
+  if (patches === undefined) throw new Error(`no such mutant: ${name}`);
+  const home = join(root, '.cache', 'mutants', `${process.pid}-${name.replaceAll(/\W+/g, '-')}`);
+  rmSync(home, { recursive: true, force: true });
+  mkdirSync(home, { recursive: true });
+  for (const part of ['sync', 'backends/memory', 'index.ts']) {
+    cpSync(join(root, 'src', part), join(home, 'src', part), { recursive: true });
+  }
+  for (const { file, find, put } of patches) {
+    const path = join(home, 'src', file);
+    const text = readFileSync(path, 'utf8');
+    if (text.split(find).length !== 2) throw new Error(`mutant "${name}": not once in ${file}: ${find}`);
+    writeFileSync(path, text.replace(find, () => put));
+  }
+  try {
+    const [core, memory] = await Promise.all(
+      ['src/index.ts', 'src/backends/memory/index.ts'].map((file) => import(pathToFileURL(join(home, file)).href)),
+    );
+    return { SyncManager: core.SyncManager, MemoryStore: memory.MemoryStore, memory: memory.memory };
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
+}
