@@ -174,7 +174,8 @@ export class Contender implements SessionListener {
         this.#run(state, this.#watch(state, signal));
         return;
       case 'lost':
-        this.#post({ type: 'resume', of: state });
+        // After everybody has been told: a loss is always seen before the next attempt.
+        this.#engine.outbox.post(() => this.#post({ type: 'resume', of: state }));
         return;
       case 'releasing':
         this.#run(state, this.#remove(state, signal));
@@ -248,6 +249,7 @@ export class Contender implements SessionListener {
       } catch (error) {
         // A failed read says nothing about the lock: the session's deadline decides.
         if (signal.aborted) return;
+        this.#listener.trouble(error, 'lock');
         await sleep(clock, retryDelay(error, failures, clock.random()), signal);
       }
     }
@@ -263,6 +265,8 @@ export class Contender implements SessionListener {
         return;
       } catch (error) {
         if (signal.aborted) return;
+        this.#trouble(error, 'lock');
+        if (isRefusal(error)) this.#post({ type: 'failed', of: state, pause: 0 });
         await sleep(clock, retryDelay(error, failures, clock.random()), signal);
       }
     }
@@ -289,7 +293,10 @@ export class Contender implements SessionListener {
         if (signal.aborted) return;
       }
     }
+    if (this.#state !== state) return;
     this.#forgetSessions();
+    // Nothing is left to look after: the owner may forget this contender.
+    this.#listener.released();
   }
 
   /** Waits until no attempt is under way, and cuts off one that takes too long. */

@@ -19,6 +19,8 @@ export interface Ticket {
   /** Something failed and is being tried again. */
   trouble(error: unknown): void;
   moved(state: LockState): void;
+  /** How a grant of this ticket is given back, if there is more to it than to leave the queue. */
+  release?(): Promise<void>;
 }
 
 export interface QueueEvents {
@@ -40,7 +42,12 @@ export class LocalQueue implements ContenderListener {
   readonly #onIdle: () => void;
   readonly #tickets: Ticket[] = [];
   readonly #awaitingRelease: (() => void)[] = [];
-  #current: { readonly grant: Grant; readonly holding: Holding } | undefined;
+  /** On their way under the grant that was given back last. */
+  #writes: Promise<unknown> | undefined;
+  /** What is known of the contender's place, for who takes it over. */
+  #lastNotice: ((head: Ticket) => void) | undefined;
+  readonly #leaving = new WeakMap<Ticket, Promise<void>>();
+  #current: Grant | undefined;
 
   constructor(engine: Engine, key: string, path: string, events: QueueEvents, onIdle: () => void) {
     this.key = key;
@@ -57,8 +64,8 @@ export class LocalQueue implements ContenderListener {
   enter(ticket: Ticket): void {
     this.#outbox.during(() => {
       this.#tickets.push(ticket);
-      if (this.#tickets[0] !== ticket || this.#contender.state.name === 'waiting') ticket.occupied();
       if (this.#tickets[0] === ticket) this.#contender.claim();
+      else ticket.occupied();
     });
   }
 
@@ -66,30 +73,35 @@ export class LocalQueue implements ContenderListener {
   leave(ticket: Ticket): Promise<void> {
     return this.#outbox.during(() => {
       const index = this.#tickets.indexOf(ticket);
-      if (index < 0) return Promise.resolve();
+      if (index < 0) return this.#leaving.get(ticket) ?? Promise.resolve();
       this.#tickets.splice(index, 1);
       if (index > 0) return Promise.resolve();
-      const current = this.#current;
-      if (current === undefined) {
-        // The next in line takes over the contender's place.
-        if (this.#tickets.length > 0) return Promise.resolve();
-        return this.#giveUp();
-      }
-      this.#current = undefined;
-      current.grant.end('released');
-      this.#outbox.post(() => current.grant.announce());
-      this.#events.released(current.grant);
-      const writes = current.grant.pendingWrites;
-      if (writes === undefined) return this.#giveUp();
-      return writes.then(() =>
-        this.#outbox.during(() => {
-          const { state } = this.#contender;
-          // Lost meanwhile, and perhaps held again for the next caller.
-          if (state.name !== 'held' || state.holding !== current.holding) return undefined;
-          return this.#giveUp();
-        }),
-      );
+      const left = this.#leaveHead();
+      this.#leaving.set(ticket, left);
+      return left;
     });
+  }
+
+  #leaveHead(): Promise<void> {
+    const current = this.#current;
+    if (current === undefined) {
+      if (this.#tickets.length === 0) return this.#giveUp();
+      this.#inherit();
+      return Promise.resolve();
+    }
+    this.#current = undefined;
+    current.end('released');
+    this.#outbox.post(() => current.announce());
+    this.#events.released(current);
+    this.#writes = current.pendingWrites;
+    return this.#giveUp();
+  }
+
+  /** The next in line takes over the contender's place, and is told what was told of it. */
+  #inherit(): void {
+    const head = this.#tickets[0];
+    head?.moved(this.#contender.state);
+    if (head !== undefined) this.#lastNotice?.(head);
   }
 
   /** Everybody leaves. Resolves when nothing is left at the store. */
@@ -105,11 +117,26 @@ export class LocalQueue implements ContenderListener {
     });
   }
 
+  /** Gives the contender's place or grant back; but a grant's own writes must reach the store before. */
   #giveUp(): Promise<void> {
     const released = new Promise<void>((resolve) => this.#awaitingRelease.push(resolve));
+    const writes = this.#writes;
+    if (writes === undefined) this.#release();
+    else {
+      writes.then(() =>
+        this.#outbox.during(() => {
+          if (this.#writes !== writes) return;
+          this.#writes = undefined;
+          this.#release();
+        }),
+      );
+    }
+    return released;
+  }
+
+  #release(): void {
     this.#contender.release();
     if (this.#tickets.length > 0) this.#contender.claim();
-    return released;
   }
 
   value(): Uint8Array {
@@ -117,6 +144,7 @@ export class LocalQueue implements ContenderListener {
   }
 
   moved(state: LockState): void {
+    if (state.name === 'seeking') this.#lastNotice = undefined;
     this.#tickets[0]?.moved(state);
   }
 
@@ -126,18 +154,20 @@ export class LocalQueue implements ContenderListener {
       this.#contender.release();
       return;
     }
-    const grant = new Grant(this.key, session, holding, () => this.#release(grant, head));
-    this.#current = { grant, holding };
+    const grant = new Grant(this.key, session, holding, () => this.#giveBack(grant, head));
+    this.#current = grant;
     this.#events.granted(grant);
     head.granted(grant);
   }
 
   reconfirmed(): void {
-    if (this.#current) this.#tickets[0]?.granted(this.#current.grant);
+    if (this.#current) this.#tickets[0]?.granted(this.#current);
   }
 
   lost(reason: LossReason): void {
     const grant = this.#endCurrent(reason);
+    // Writes under a grant that is lost are refused by the store; nothing has to wait for them.
+    this.#writes = undefined;
     const head = this.#tickets[0];
     if (grant !== undefined && head !== undefined) {
       this.#events.lost(grant, reason);
@@ -148,11 +178,17 @@ export class LocalQueue implements ContenderListener {
   }
 
   occupied(): void {
-    this.#tickets[0]?.occupied();
+    this.#notice((head) => head.occupied());
   }
 
   refused(error: SyncError): void {
-    this.#tickets[0]?.refused(error);
+    this.#notice((head) => head.refused(error));
+  }
+
+  #notice(notice: (head: Ticket) => void): void {
+    this.#lastNotice = notice;
+    const head = this.#tickets[0];
+    if (head !== undefined) notice(head);
   }
 
   trouble(error: unknown, source: 'session' | 'lock'): void {
@@ -166,7 +202,7 @@ export class LocalQueue implements ContenderListener {
   }
 
   #endCurrent(why: LossReason): Grant | undefined {
-    const grant = this.#current?.grant;
+    const grant = this.#current;
     this.#current = undefined;
     if (grant) {
       grant.end(why);
@@ -175,7 +211,10 @@ export class LocalQueue implements ContenderListener {
     return grant;
   }
 
-  #release(grant: Grant, ticket: Ticket): Promise<void> {
-    return this.#current?.grant === grant ? this.leave(ticket) : Promise.resolve();
+  #giveBack(grant: Grant, ticket: Ticket): Promise<void> {
+    if (this.#current === grant) return ticket.release?.() ?? this.leave(ticket);
+    // Given back before: there may be something to wait for. After a loss there is nothing.
+    const leaving = grant.ended === 'released' ? this.#leaving.get(ticket) : undefined;
+    return leaving ?? Promise.resolve();
   }
 }

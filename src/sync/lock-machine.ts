@@ -77,8 +77,8 @@ export interface Step {
   readonly notices: readonly Notice[];
 }
 
-/** Milliseconds between an answer that came while the session was in doubt and the next look. */
-const DOUBT_PAUSE = 50;
+/** Milliseconds after which to look again if a session that was in doubt is neither verified nor ended by then. */
+const DOUBT_PAUSE = 1_000;
 
 const IDLE: LockState = { name: 'idle' };
 
@@ -91,7 +91,8 @@ const IDLE: LockState = { name: 'idle' };
 export function step(state: LockState, event: LockEvent, wanted: boolean): Step {
   // A stale continuation: it belongs to a state that is over.
   if ('of' in event && event.of !== state) return stay(state);
-  if (event.type === 'stop') return { state: { name: 'stopped' }, notices: [] };
+  // Whoever waits for a release must not wait for ever.
+  if (event.type === 'stop') return { state: { name: 'stopped' }, notices: [{ tell: 'released' }] };
   switch (state.name) {
     case 'idle':
       if (event.type === 'claim') return seek(event.session);
@@ -112,6 +113,8 @@ export function step(state: LockState, event: LockEvent, wanted: boolean): Step 
       return whileLost(state, event, wanted);
     case 'releasing':
       if (event.type === 'removed') return afterRelease(wanted, state.session);
+      // Refused: it goes on being tried, but nobody has to wait for that.
+      if (event.type === 'failed') return { state, notices: [{ tell: 'released' }] };
       // What an ended session owned goes with it: the keeper closes it, or its TTL does.
       if (ends(event, state.session)) return afterRelease(wanted, undefined);
       return stay(state);
@@ -162,8 +165,12 @@ function whileWaiting(state: In<'waiting'>, event: LockEvent): Step {
   if (ends(event, session)) return seek(undefined);
   if (event.type === 'release') return release(session, undefined);
   if (event.type === 'failed') return retry(session, state.place, event.pause, state.failures + 1);
+  // The session was in doubt, and has been verified.
+  if (event.type === 'session-live' && state.pause !== undefined) {
+    return stay({ name: 'seeking', session, place: state.place, failures: state.failures });
+  }
   if (event.type !== 'woke') return stay(state);
-  return { state: { name: 'seeking', session, place: event.place, failures: state.failures }, notices: [] };
+  return stay({ name: 'seeking', session, place: event.place, failures: state.failures });
 }
 
 function whileLost(state: In<'lost'>, event: LockEvent, wanted: boolean): Step {

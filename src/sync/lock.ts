@@ -50,6 +50,7 @@ export class Lock {
   #claim: { readonly ticket: Ticket; readonly queue: LocalQueue } | undefined;
   #grant: Grant | undefined;
   #occupied = false;
+  #releasing: Promise<void> = Promise.resolve();
   /** What the server said no with, until the next attempt. */
   #refusal: SyncError | undefined;
 
@@ -105,11 +106,12 @@ export class Lock {
       this.#occupied = false;
       this.#refusal = undefined;
       this.#rejectCalls(() => new SyncError('released', `the lock ${quoteKey(this.key)} was released`));
-      if (claim === undefined) return Promise.resolve();
+      if (claim === undefined) return this.#releasing;
       this.#publish({ name: 'releasing' });
-      return claim.queue.leave(claim.ticket).then(() => {
+      this.#releasing = claim.queue.leave(claim.ticket).then(() => {
         if (this.#claim === undefined) this.#publish({ name: 'idle' });
       });
+      return this.#releasing;
     });
   }
 
@@ -130,10 +132,10 @@ export class Lock {
 
   async #ask(options: CallOptions | undefined, once: boolean): Promise<Grant | undefined> {
     const checked = checkCallOptions(options);
-    const queue = this.#host.queue(this.key);
     throwIfAborted(checked.signal);
     // Bad metadata is told to the caller who asks, before any I/O.
     if (this.#claim === undefined) this.#host.encode();
+    const queue = this.#host.queue(this.key);
     return this.#host.outbox.during(() => {
       this.#stand(queue);
       const { grant } = this;
@@ -171,6 +173,7 @@ export class Lock {
         for (const { call } of this.#calls) call.trouble = error;
       },
       moved: (state) => this.#moved(state),
+      release: () => this.release(),
     };
     this.#claim = { ticket, queue };
     queue.enter(ticket);

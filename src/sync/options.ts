@@ -60,9 +60,11 @@ export interface CheckedOptions {
 
 const DEFAULT_TTL = 10_000;
 
-/** Interval and margin for a TTL as the server granted it. */
+/** Interval and margin for a TTL as the server granted it: in proportion, if that is less than was asked for. */
 export function scheduleFor(ttl: number, timing: Timing): { renewInterval: number; margin: number } {
-  return { renewInterval: timing.renewInterval ?? ttl / 3, margin: timing.margin ?? ttl / 10 };
+  const { renewInterval = timing.ttl / 3, margin = timing.ttl / 10 } = timing;
+  const share = Math.min(1, ttl / timing.ttl);
+  return { renewInterval: renewInterval * share, margin: margin * share };
 }
 
 /** Throws `invalid-option` with the option's name, what is wrong and what would be right. Does no I/O. */

@@ -1,4 +1,3 @@
-import { throwIfAborted } from './abort.ts';
 import { type Clock, SyncError } from './backend.ts';
 import { Call } from './call.ts';
 import type { Grant } from './grant.ts';
@@ -24,8 +23,6 @@ export async function acquireScoped(
   open: OpenCalls,
   background: (task: Promise<unknown>) => void,
 ): Promise<Grant | undefined> {
-  throwIfAborted(options.signal);
-  value();
   const call = new Call<Grant | undefined>(clock, options, `the lock ${quoteKey(queue.key)}`, () =>
     background(queue.leave(ticket)),
   );

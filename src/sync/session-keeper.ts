@@ -106,11 +106,12 @@ export class SessionKeeper {
   async #run(): Promise<void> {
     while (!this.#stopping) {
       this.#publish({ name: 'opening' });
-      const session = await this.#open();
-      if (session === undefined) return;
+      const opened = await this.#open();
+      if (opened === undefined) return;
+      const { session, openedAt } = opened;
       this.#current = session;
       this.#live(session);
-      const reason = await this.#keep(session);
+      const reason = await this.#keep(session, openedAt);
       session.end(reason);
       this.#current = undefined;
       this.#publish({ name: 'ended', id: session.id, reason });
@@ -121,7 +122,7 @@ export class SessionKeeper {
     }
   }
 
-  async #open(): Promise<Session | undefined> {
+  async #open(): Promise<{ session: Session; openedAt: number } | undefined> {
     const { ttl, lockDelay } = this.#timing;
     for (let failures = 0; !this.#stopping; failures++) {
       const sent = instant(this.#clock);
@@ -131,11 +132,12 @@ export class SessionKeeper {
         );
         const { margin } = scheduleFor(granted.ttl, this.#timing);
         const session = new Session(granted, sent, margin, this.#clock, () => this.#wake?.());
-        if (this.#clock.now() < session.deadline) return session;
+        if (this.#clock.now() < session.deadline) return { session, openedAt: sent.now };
         // The answer took longer than the session may be believed in.
         this.#background(this.#close(session.id));
-        this.#trouble(
-          new SyncError('unavailable', `opening a session took longer than its TTL of ${granted.ttl} ms`),
+        throw new SyncError(
+          'unavailable',
+          `opening a session took longer than the ${granted.ttl} ms it may be believed in`,
         );
       } catch (error) {
         if (this.#stopping) return undefined;
@@ -146,9 +148,9 @@ export class SessionKeeper {
     return undefined;
   }
 
-  async #keep(session: Session): Promise<SessionEnd> {
+  async #keep(session: Session, openedAt: number): Promise<SessionEnd> {
     const { renewInterval } = scheduleFor(session.ttl, this.#timing);
-    let due = this.#clock.now() + renewInterval;
+    let due = openedAt + renewInterval;
     let failures = 0;
     for (;;) {
       const sent = instant(this.#clock);
@@ -168,9 +170,11 @@ export class SessionKeeper {
         const answer = await this.#renew(session, Math.min(session.deadline - now, session.ttl / 3));
         if (answer === 'gone') return 'session-gone';
         if (this.#clock.now() >= session.deadline) return 'deadline';
+        // A doubt may have come up while the answer was on its way.
+        const doubted = session.suspect;
         if (!session.renewed(sent)) continue;
         due = now + renewInterval;
-        if (failures > 0 || verify) this.#live(session);
+        if (failures > 0 || verify || doubted) this.#live(session);
         failures = 0;
       } catch (error) {
         if (this.#stopping || this.#goneReported === session) continue;

@@ -1,12 +1,21 @@
-import { type Backend, type Commit, type CommitResult, type Revision, SyncError } from './backend.ts';
+import {
+  type Backend,
+  type Commit,
+  type CommitResult,
+  type Revision,
+  type StoredRecord,
+  SyncError,
+} from './backend.ts';
 
 /**
- * A backend whose revisions only go forward. If the store was emptied or restored from an old copy, a write gets
- * a revision that some earlier write had before: a fencing token made of it would not be larger than one that is
+ * A backend whose revisions only go forward. If the store was emptied or restored from an old copy, a record of ours
+ * gets a revision that some earlier write had before: a fencing token made of it would not be larger than one that is
  * already out in the world. From then on nothing is granted; only a new process may trust that store.
  */
 export function forwardOnly(backend: Backend): Backend {
   let latest: Revision = 0n;
+  /** What the newest session owns was written after it was opened, also when we never got an answer to that write. */
+  let floor: { readonly session: string; readonly revision: Revision } | undefined;
   let broken: SyncError | undefined;
 
   async function commit(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
@@ -15,34 +24,56 @@ export function forwardOnly(backend: Backend): Backend {
     // Only what was complete before this one was sent must have a smaller revision.
     const before = latest;
     const result = await backend.commit(commit, signal);
+    if ('read' in result) await inspect(result.read ?? [], signal);
     if (!result.ok || !commit.then.some((mutation) => 'put' in mutation)) return result;
     if (result.revision > latest) latest = result.revision;
     // Only a record that was taken just now must be new: writing the same data again may change nothing.
     if (!owned || result.revision > before) return result;
-    broken ??= new SyncError(
-      'store-reset',
-      `${backend.traits.name} went back from revision ${before} to ${result.revision}: its data was lost or restored. ` +
-        'No lock is granted any more; restart this process once the store is as it should be',
-    );
-    await takeBack(commit, signal);
-    throw broken;
+    for (const mutation of commit.then) {
+      if ('put' in mutation && mutation.session !== undefined) {
+        await takeBack(mutation.put, mutation.session, signal);
+      }
+    }
+    throw wentBack(before, result.revision);
   }
 
-  async function takeBack({ then }: Commit, signal: AbortSignal): Promise<void> {
-    for (const mutation of then) {
-      if (!('put' in mutation) || mutation.session === undefined) continue;
-      const { put: key, session } = mutation;
-      await backend.commit({ when: [{ key, session }], then: [{ remove: key }] }, signal);
+  async function inspect(records: readonly StoredRecord[], signal: AbortSignal): Promise<void> {
+    for (const { key, session, revision } of records) {
+      if (floor === undefined || session !== floor.session || revision > floor.revision) continue;
+      await takeBack(key, session, signal);
+      throw wentBack(floor.revision, revision);
     }
+  }
+
+  async function takeBack(key: string, session: string, signal: AbortSignal): Promise<void> {
+    await backend.commit({ when: [{ key, session }], then: [{ remove: key }] }, signal);
+  }
+
+  function wentBack(from: Revision, to: Revision): SyncError {
+    broken ??= new SyncError(
+      'store-reset',
+      `${backend.traits.name} went back from revision ${from} to ${to}: its data was lost or restored. ` +
+        'No lock is granted any more; restart this process once the store is as it should be',
+    );
+    return broken;
   }
 
   return {
     traits: backend.traits,
     lockPath: (key) => backend.lockPath(key),
-    openSession: (options, signal) => backend.openSession(options, signal),
+    async openSession(options, signal) {
+      const revision = latest;
+      const session = await backend.openSession(options, signal);
+      floor = { session: session.id, revision };
+      return session;
+    },
     renewSession: (id, signal) => backend.renewSession(id, signal),
     closeSession: (id, signal) => backend.closeSession(id, signal),
-    query: (scope, options) => backend.query(scope, options),
+    async query(scope, options) {
+      const result = await backend.query(scope, options);
+      await inspect(result.records, options.signal);
+      return result;
+    },
     commit,
     [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
   };

@@ -1,4 +1,5 @@
 import { BehaviorSubject, type Observable, Subject } from 'rxjs';
+import { throwIfAborted } from './abort.ts';
 import { type Clock, type CommitResult, type Condition, SyncError } from './backend.ts';
 import { Background } from './background.ts';
 import { checkCommit, type SyncCommit } from './commit.ts';
@@ -33,6 +34,9 @@ export interface StopOptions {
 }
 
 const STOP_BOUND = 5_000;
+
+/** The part of that which is kept for closing the session, whatever the releases take. */
+const CLOSING_SHARE = 0.2;
 
 /** How many locks are released at a time by `stop()`. */
 const STOP_PARALLELISM = 64;
@@ -71,6 +75,7 @@ export class SyncManager implements AsyncDisposable {
   readonly #openCalls: OpenCalls = new Set();
   readonly #owners = new WeakMap<Condition, Grant>();
   readonly #queueEvents: QueueEvents;
+  #running = true;
   #stopped: Promise<void> | undefined;
 
   /** Throws a `SyncError` `invalid-option` that names the option. */
@@ -190,11 +195,13 @@ export class SyncManager implements AsyncDisposable {
 
   /**
    * Ends every claim and call (they reject with `stopped`), releases the keys, closes the session and disposes the
-   * backend. Idempotent; never rejects.
+   * backend. Idempotent; rejects for nothing but an invalid `timeout`.
    */
-  stop(options?: StopOptions): Promise<void> {
-    this.#stopped ??= this.#stop(options?.timeout ?? STOP_BOUND);
-    return this.#stopped;
+  async stop(options?: StopOptions): Promise<void> {
+    const { timeout = STOP_BOUND } = checkCallOptions(options);
+    this.#running = false;
+    this.#stopped ??= this.#stop(timeout);
+    await this.#stopped;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -202,16 +209,10 @@ export class SyncManager implements AsyncDisposable {
   }
 
   async #stop(bound: number): Promise<void> {
-    let giveUp: () => void = () => {};
-    const bounded = new Promise<void>((resolve) => {
-      giveUp = resolve;
-    });
-    const timer = this.#clock.after(bound, giveUp);
     // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
-    await Promise.race([this.#releaseAll(), bounded]);
+    await this.#within(bound * (1 - CLOSING_SHARE), this.#releaseAll());
     for (const queue of this.#queues.values()) queue.stop();
-    await Promise.race([this.#keeper.stop(), bounded]);
-    timer.cancel();
+    await this.#within(bound * CLOSING_SHARE, this.#keeper.stop());
     try {
       await this.#engine.backend[Symbol.asyncDispose]();
     } catch (error) {
@@ -225,17 +226,22 @@ export class SyncManager implements AsyncDisposable {
     });
   }
 
+  async #within(ms: number, work: Promise<void>): Promise<void> {
+    let giveUp = (): void => {};
+    const bounded = new Promise<void>((resolve) => {
+      giveUp = resolve;
+    });
+    const timer = this.#clock.after(ms, () => giveUp());
+    await Promise.race([work, bounded]);
+    timer.cancel();
+  }
+
   async #releaseAll(): Promise<void> {
     const stopped = new SyncError('stopped', `the manager "${this.name}" was stopped`);
-    const releases = [
-      ...[...this.#openCalls].map((call) => () => call.stop(stopped)),
-      ...[...this.#locks.values()].map(
-        ({ lock }) =>
-          () =>
-            lock.close(stopped),
-      ),
-      ...[...this.#queues.values()].map((queue) => () => queue.drain()),
-    ];
+    // Everybody who waits is told at once, however long the releases take.
+    for (const call of this.#openCalls) this.#background.run(call.stop(stopped));
+    for (const { lock } of this.#locks.values()) this.#background.run(lock.close(stopped));
+    const releases = [...this.#queues.values()].map((queue) => () => queue.drain());
     const worker = async (): Promise<void> => {
       for (let release = releases.pop(); release !== undefined; release = releases.pop()) await release();
     };
@@ -249,7 +255,10 @@ export class SyncManager implements AsyncDisposable {
   ): Promise<Grant | undefined> {
     this.#assertRunning();
     const checked = checkCallOptions(options);
+    throwIfAborted(checked.signal);
     const value = (): Uint8Array => this.#encode(options?.metadata);
+    // Bad metadata is told before any I/O.
+    value();
     const background = (task: Promise<unknown>): void => this.#background.run(task);
     return acquireScoped(this.#queue(key), checked, once, this.#clock, value, this.#openCalls, background);
   }
@@ -289,7 +298,7 @@ export class SyncManager implements AsyncDisposable {
   }
 
   #assertRunning(): void {
-    if (this.#stopped !== undefined) {
+    if (!this.#running) {
       throw new SyncError('stopped', `the manager "${this.name}" was stopped`);
     }
   }

@@ -61,7 +61,7 @@ const rows: Record<string, Row> = {
   'an answer after the deadline is not believed': [
     seeking,
     attempted(seeking, acquired, false),
-    { name: 'waiting', session: s1, pause: 50 },
+    { name: 'waiting', session: s1, pause: 1_000 },
   ],
   'somebody else holds': [
     seeking,
@@ -91,6 +91,18 @@ const rows: Record<string, Row> = {
     waiting,
     { type: 'woke', of: waiting, place },
     { name: 'seeking', session: s1, place },
+  ],
+  'a doubt is over': [
+    { name: 'waiting', session: s1, place, pause: 1_000, failures: 0 },
+    { type: 'session-live', session: s1 },
+    { name: 'seeking', session: s1, place },
+  ],
+  'a doubt is nothing to who waits for a turn': [waiting, { type: 'session-live', session: s1 }, waiting],
+  'a refused removal keeps nobody waiting': [
+    releasing,
+    { type: 'failed', of: releasing, pause: 0 },
+    releasing,
+    [released],
   ],
   'a session ends while seeking': [seeking, ended, awaiting],
   'a session ends while waiting': [waiting, ended, awaiting],
@@ -200,7 +212,10 @@ describe('lock machine', () => {
 
   test('stop ends every state, and nothing leaves it', () => {
     for (const state of Object.values(every))
-      expect(step(state, { type: 'stop' }, true).state.name).toBe('stopped');
+      expect(step(state, { type: 'stop' }, true)).toEqual({
+        state: { name: 'stopped' },
+        notices: [released],
+      });
     expect(step(stopped, { type: 'claim', session: s1 }, true).state).toBe(stopped);
     expect(step(stopped, { type: 'release' }, true).notices).toEqual([released]);
   });

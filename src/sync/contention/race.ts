@@ -60,7 +60,10 @@ export const race: Contention = {
       const { records, at } = await contest.backend.query({ key: contest.path }, options);
       const record = records[0];
       const free = record === undefined || (record.session === undefined && record.foreign === undefined);
-      if (free || record.session === contest.session) return { seen: { revision: record?.revision, at } };
+      // One of our own is a request that took effect late. It must be found, and not be written over.
+      if (free || record.session === contest.session) {
+        return { seen: { revision: free ? record?.revision : undefined, at } };
+      }
       since = at;
     }
   },
