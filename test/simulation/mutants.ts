@@ -52,8 +52,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   'a late renewal resurrects': [
     {
       file: KEEPER,
-      find: "if (this.#clock.now() >= session.deadline) return 'deadline';\n        if (!session.renewed",
-      put: 'if (!session.renewed',
+      find: "if (this.#clock.now() >= session.deadline) return 'deadline';\n        // A doubt",
+      put: '// A doubt',
     },
     { file: KEEPER, find: 'Math.min(session.deadline - now, session.ttl / 3)', put: 'session.ttl' },
   ],
@@ -96,12 +96,12 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   'session closed before the keys are released': [
     {
       file: 'sync/sync-manager.ts',
-      find: 'await Promise.race([this.#releaseAll(), bounded]);',
-      put: 'await Promise.race([this.#keeper.stop(), bounded]);\n    await Promise.race([this.#releaseAll(), bounded]);',
+      find: 'await this.#within(bound * (1 - CLOSING_SHARE), this.#releaseAll());',
+      put: 'await this.#keeper.stop();\n    await this.#within(bound * (1 - CLOSING_SHARE), this.#releaseAll());',
     },
   ],
   "abort that leaves the waiter's record": [
-    { file: LOCAL, find: 'return this.#giveUp();\n      }\n      this.#current', put: 'return Promise.resolve();\n      }\n      this.#current' },
+    { file: LOCAL, find: 'if (this.#tickets.length === 0) return this.#giveUp();', put: 'if (this.#tickets.length === 0) return Promise.resolve();' },
   ],
   'stale continuation applied to a newer epoch': [
     { file: MACHINE, find: "if ('of' in event && event.of !== state) return stay(state);", put: '' },

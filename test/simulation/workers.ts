@@ -53,7 +53,8 @@ async function work(
       if (standing) {
         const lock = sync.lock(key);
         const timeout = world.between(10, 800);
-        const grant = world.chance(0.5) ? await lock.tryLock({ timeout }) : await lock.lock({ timeout });
+        const once = world.chance(0.5);
+        const grant = await asking(process, key, once ? lock.tryLock({ timeout }) : lock.lock({ timeout }));
         if (grant === undefined) continue;
         await use(grant);
         // Often it holds on, and the next round finds it held.
@@ -91,11 +92,21 @@ async function useScoped(
     ? clock.after(world.between(0, 300), () => controller.abort(new Error('gave up')))
     : undefined;
   try {
-    const grant = await sync.acquire(key, { signal: controller.signal, timeout: world.between(300, 5_000) });
+    const options = { signal: controller.signal, timeout: world.between(300, 5_000) };
+    const grant = await asking(process, key, sync.acquire(key, options));
     await use(grant);
     await grant.release();
   } finally {
     abort?.cancel();
+  }
+}
+
+async function asking<T>({ asking }: Process, key: string, call: Promise<T>): Promise<T> {
+  asking.set(key, (asking.get(key) ?? 0) + 1);
+  try {
+    return await call;
+  } finally {
+    asking.set(key, (asking.get(key) ?? 0) - 1);
   }
 }
 

@@ -26,6 +26,8 @@ export interface Process {
   /** Grants that somebody in this process may still believe in. */
   readonly grants: Set<Grant>;
   readonly stopping: AbortController;
+  /** How many calls are waiting for a key at the moment. */
+  readonly asking: Map<string, number>;
   dead: boolean;
 }
 
@@ -113,6 +115,7 @@ export class World {
       sync,
       grants: new Set(),
       stopping: new AbortController(),
+      asking: new Map(),
       dead: false,
     };
     this.processes.push(process);
@@ -151,7 +154,7 @@ export class World {
   #checkNoticed(key: string, believed: boolean): void {
     const [head] = this.store.records(`${key}/.lock/`).toSorted((a, b) => Number(a.created - b.created));
     const owner = this.store.sessions().find(({ id }) => id === head?.session)?.name;
-    const waits = this.alive.some(({ number }) => owner === `p${number}`);
+    const waits = this.alive.some(({ number, asking }) => owner === `p${number}` && asking.get(key));
     if (believed || !waits) this.#idleSince.delete(key);
     else {
       const since = this.#idleSince.get(key) ?? this.clock.now();
