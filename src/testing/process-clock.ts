@@ -91,10 +91,11 @@ export class ProcessClock implements Clock {
     this.#since = this.#world.now();
   }
 
-  /** Ends a freeze or a sleep. */
-  wake(): void {
+  /** Ends a freeze or a sleep. `look` is the first thing that this process does, before any timer has run. */
+  wake(look?: () => void): void {
     if (this.#halted === 'asleep') this.#slept += this.#world.now() - this.#since;
     this.#halted = 'no';
+    look?.();
     for (const task of this.#overdue.splice(0)) this.whenRunning(task);
   }
 

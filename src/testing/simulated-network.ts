@@ -6,6 +6,8 @@ import type { VirtualClock } from './virtual-clock.ts';
 export interface NetworkConditions {
   /** Each message takes between these. */
   delay: readonly [least: number, most: number];
+  /** What a reply takes on top of that. */
+  replyDelay: readonly [least: number, most: number];
   loseRequest: number;
   /** The request is carried out, and nobody hears of it. */
   loseReply: number;
@@ -17,6 +19,7 @@ export interface NetworkConditions {
 
 export const calm: NetworkConditions = {
   delay: [0.2, 2],
+  replyDelay: [0, 0],
   loseRequest: 0,
   loseReply: 0,
   duplicate: 0,
@@ -97,7 +100,9 @@ export class SimulatedNetwork {
       signal.addEventListener('abort', onAbort, { once: true });
       const reply = (finish: () => void): void => {
         if (this.#lost('replies', this.conditions.loseReply)) return;
-        this.#world.after(this.#delay(), () => this.#process.whenRunning(() => settle(finish)));
+        const { delay, replyDelay } = this.conditions;
+        const travel = this.#between(delay) + this.#between(replyDelay);
+        this.#world.after(travel, () => this.#process.whenRunning(() => settle(finish)));
       };
       this.#request(() =>
         act().then(
@@ -110,9 +115,10 @@ export class SimulatedNetwork {
 
   #request(carryOut: () => Promise<void>): void {
     if (this.#lost('requests', this.conditions.loseRequest)) return;
-    this.#world.after(this.#delay(), () => void carryOut());
+    const { delay } = this.conditions;
+    this.#world.after(this.#between(delay), () => void carryOut());
     if (this.#world.random() < this.conditions.duplicate) {
-      this.#world.after(this.#delay() * 5, () => void carryOut());
+      this.#world.after(this.#between(delay) * 5, () => void carryOut());
     }
   }
 
@@ -121,8 +127,7 @@ export class SimulatedNetwork {
     return cut === 'both' || cut === direction || this.#world.random() < probability;
   }
 
-  #delay(): number {
-    const [least, most] = this.conditions.delay;
+  #between([least, most]: readonly [number, number]): number {
     return least + (most - least) * this.#world.random();
   }
 }

@@ -21,6 +21,11 @@ const network: Harm[] = [
     return `has a slow network that repeats, up to ${most.toFixed(0)} ms`;
   },
   (world, process) => {
+    world.setNetwork(process, { replyDelay: [60, 150] });
+    world.clock.after(world.between(100, 400), () => world.setNetwork(process, { cut: 'both' }));
+    return 'hears everything late, and then nothing';
+  },
+  (world, process) => {
     world.setNetwork(process, {});
     return 'has a network again';
   },
@@ -33,7 +38,7 @@ const network: Harm[] = [
 const machine: Harm[] = [
   (world, process) => {
     process.clock.freeze();
-    world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake());
+    world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake(() => world.check()));
     return 'is frozen';
   },
   (world, process) => {
@@ -48,7 +53,7 @@ const machine: Harm[] = [
 const doubt: Harm[] = [
   (world, process) => {
     process.clock.sleep();
-    world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake());
+    world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake(() => world.check()));
     return 'sleeps';
   },
   (world, process) => {
@@ -98,8 +103,9 @@ export function unleash(world: World, end: number): void {
 /** Takes back every harm that can be taken back. */
 export function heal(world: World): void {
   world.note(() => '-- everything is well again');
+  world.well = true;
   for (const process of world.alive) {
-    process.clock.wake();
+    process.clock.wake(() => world.check());
     world.setNetwork(process, {});
   }
 }

@@ -37,7 +37,11 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   ],
   'deadline = 2 x TTL': [
     { file: SESSION, find: 'sent.now + granted.ttl - margin', put: 'sent.now + 2 * granted.ttl - margin' },
-    { file: SESSION, find: 'sent.now + this.ttl - this.#margin', put: 'sent.now + 2 * this.ttl - this.#margin' },
+    {
+      file: SESSION,
+      find: 'sent.now + this.ttl - this.#margin',
+      put: 'sent.now + 2 * this.ttl - this.#margin',
+    },
   ],
   'trust in the timer instead of the clock': [distrustsLate],
   'still held while waiting for the next session': [
@@ -67,8 +71,16 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     },
   ],
   'no re-check of earlier contenders after the predecessor went': [
-    { file: QUEUE, find: 'if (predecessor === undefined) return place;', put: 'if (predecessor?.key !== first) return place;' },
-    { file: QUEUE, find: '    for (;;) {\n      const predecessor', put: '    const first = records[0]?.key;\n    for (;;) {\n      const predecessor' },
+    {
+      file: QUEUE,
+      find: 'if (predecessor === undefined) return place;',
+      put: 'if (predecessor?.key !== first) return place;',
+    },
+    {
+      file: QUEUE,
+      find: '    for (;;) {\n      const predecessor',
+      put: '    const first = records[0]?.key;\n    for (;;) {\n      const predecessor',
+    },
     { file: QUEUE, find: 'return result.read?.length === 0', put: 'return true as boolean' },
   ],
   'release without a condition': [
@@ -79,7 +91,11 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     { file: QUEUE, find: 'token: created }', put: 'token: created > 0n ? 1n : 1n }' },
   ],
   'an unknown commit taken for a failure': [
-    { file: CONTENDER, find: 'this.#unsureUntil = this.#engine.clock.now() + session.ttl;', put: 'void session;' },
+    {
+      file: CONTENDER,
+      find: 'this.#unsureUntil = this.#engine.clock.now() + session.ttl;',
+      put: 'void session;',
+    },
     {
       file: MACHINE,
       find: "function whileWaiting(state: In<'waiting'>, event: LockEvent): Step {\n  const { session } = state;",
@@ -101,7 +117,11 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     },
   ],
   "abort that leaves the waiter's record": [
-    { file: LOCAL, find: 'if (this.#tickets.length === 0) return this.#giveUp();', put: 'if (this.#tickets.length === 0) return Promise.resolve();' },
+    {
+      file: LOCAL,
+      find: 'if (this.#tickets.length === 0) return this.#giveUp();',
+      put: 'if (this.#tickets.length === 0) return Promise.resolve();',
+    },
   ],
   'stale continuation applied to a newer epoch': [
     { file: MACHINE, find: "if ('of' in event && event.of !== state) return stay(state);", put: '' },
@@ -130,11 +150,16 @@ export async function loadMutant(name: string): Promise<Subject> {
     const path = join(home, 'src', file);
     const text = readFileSync(path, 'utf8');
     if (text.split(find).length !== 2) throw new Error(`mutant "${name}": not once in ${file}: ${find}`);
-    writeFileSync(path, text.replace(find, () => put));
+    writeFileSync(
+      path,
+      text.replace(find, () => put),
+    );
   }
   try {
     const [core, memory] = await Promise.all(
-      ['src/index.ts', 'src/backends/memory/index.ts'].map((file) => import(pathToFileURL(join(home, file)).href)),
+      ['src/index.ts', 'src/backends/memory/index.ts'].map(
+        (file) => import(pathToFileURL(join(home, file)).href),
+      ),
     );
     return { SyncManager: core.SyncManager, MemoryStore: memory.MemoryStore, memory: memory.memory };
   } finally {

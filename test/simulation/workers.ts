@@ -41,7 +41,8 @@ async function work(
       world.history(key).granted(world.clock.now(), { process: process.number, token: grant.token });
     }
     world.note(() => `p${process.number} holds ${key}, token ${grant.token}`);
-    const rounds = Math.floor(world.between(0, 4));
+    // Some hold on for as long as they can.
+    const rounds = Math.floor(world.between(0, world.chance(0.15) ? 25 : 4));
     for (let round = 0; round < rounds && !grant.signal.aborted; round++) {
       await pause(world.between(0, 200));
       if (world.chance(0.5)) await write(process, grant).catch(() => undefined);
@@ -49,16 +50,21 @@ async function work(
   };
   while (!stopping.signal.aborted) {
     try {
-      await pause(world.between(0, 150));
+      // Some have other things to do for a while.
+      await pause(world.between(0, world.chance(0.1) ? 3_000 : 150));
       if (standing) {
         const lock = sync.lock(key);
+        process.standing.add(key);
         const timeout = world.between(10, 800);
         const once = world.chance(0.5);
         const grant = await asking(process, key, once ? lock.tryLock({ timeout }) : lock.lock({ timeout }));
         if (grant === undefined) continue;
         await use(grant);
         // Often it holds on, and the next round finds it held.
-        if (world.chance(0.6)) await lock.release();
+        if (world.chance(0.6)) {
+          await lock.release();
+          process.standing.delete(key);
+        }
       } else {
         await useScoped(world, process, key, use);
       }

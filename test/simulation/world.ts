@@ -16,6 +16,8 @@ export const TTL = 500;
 const MARGIN = 25;
 /** Milliseconds after which the next in line has noticed that it is the next, when all is well. */
 const NOTICE = 150;
+/** Milliseconds after which what a lost request has left behind is gone, when all is well. */
+const LEFTOVER = 1_000;
 const REQUEST_TIMEOUT = 200;
 
 export interface Process {
@@ -28,6 +30,8 @@ export interface Process {
   readonly stopping: AbortController;
   /** How many calls are waiting for a key at the moment. */
   readonly asking: Map<string, number>;
+  /** Keys with a standing claim. */
+  readonly standing: Set<string>;
   dead: boolean;
 }
 
@@ -43,7 +47,9 @@ export class World {
   readonly mayOperate: boolean;
   /** Whether machines may sleep and wall clocks be set: then belief may pause until a session is verified. */
   readonly mayDoubt: boolean;
-  /** Whether nothing is wrong any more. */
+  /** From now on nothing goes wrong. */
+  well = false;
+  /** And what went wrong before is over. */
   healed = false;
   readonly #subject: Subject;
   readonly #trace: boolean;
@@ -51,7 +57,7 @@ export class World {
   readonly #others: Violation[] = [];
   /** Grants that somebody has looked at and found not to be held. */
   readonly #over = new WeakSet<Grant>();
-  readonly #idleSince = new Map<string, number>();
+  readonly #since = new Map<string, number>();
 
   constructor(subject: Subject, seed: number, trace: boolean) {
     this.#subject = subject;
@@ -116,6 +122,7 @@ export class World {
       grants: new Set(),
       stopping: new AbortController(),
       asking: new Map(),
+      standing: new Set(),
       dead: false,
     };
     this.processes.push(process);
@@ -127,7 +134,7 @@ export class World {
   }
 
   setNetwork(process: Process, conditions: Partial<NetworkConditions>): void {
-    process.network.conditions = { ...calm, ...conditions };
+    process.network.conditions = this.well ? calm : { ...calm, ...conditions };
   }
 
   /** After every event: who believes what? A process that cannot run cannot look. */
@@ -141,26 +148,45 @@ export class World {
           if (!grant.held) this.#over.add(grant);
           else {
             believers.push({ process: number, token: grant.token });
-            if (!this.mayDoubt && this.#over.has(grant)) this.violate('a grant revived', `${key}: ${grant.token}`);
+            if (!this.mayDoubt && this.#over.has(grant))
+              this.violate('a grant revived', `${key}: ${grant.token}`);
           }
         }
       }
       this.history(key).believers(this.clock.now(), believers);
-      if (this.healed && this.contention === 'queue') this.#checkNoticed(key, believers.length > 0);
+      if (this.healed) this.#checkRecords(key, believers);
     }
   }
 
-  /** In a queue, whoever is at its head notices soon. */
-  #checkNoticed(key: string, believed: boolean): void {
-    const [head] = this.store.records(`${key}/.lock/`).toSorted((a, b) => Number(a.created - b.created));
-    const owner = this.store.sessions().find(({ id }) => id === head?.session)?.name;
-    const waits = this.alive.some(({ number, asking }) => owner === `p${number}` && asking.get(key));
-    if (believed || !waits) this.#idleSince.delete(key);
-    else {
-      const since = this.#idleSince.get(key) ?? this.clock.now();
-      this.#idleSince.set(key, since);
-      if (this.clock.now() - since > NOTICE) this.violate('nobody noticed a turn', `${key}: ${owner}`);
+  /** When all is well, whoever is next notices soon, and what nobody wants is not left standing. */
+  #checkRecords(key: string, believers: readonly Believer[]): void {
+    const path = this.contention === 'queue' ? `${key}/.lock/` : key;
+    const records = this.store.records(path).filter((record) => record.session !== undefined);
+    const [head] = records.toSorted((a, b) => Number(a.created - b.created));
+    const seen = new Set<string>();
+    for (const record of records) {
+      if (this.contention === 'race' && record.key !== key) continue;
+      const owner = this.store.sessions().find(({ id }) => id === record.session)?.name;
+      const process = this.alive.find(({ number }) => owner === `p${number}`);
+      if (process === undefined || believers.some((believer) => believer.process === process.number))
+        continue;
+      const asks = (process.asking.get(key) ?? 0) > 0;
+      const stands = process.standing.has(key);
+      if (!asks && !stands)
+        this.#lasts(seen, `${record.key} of ${record.session}`, LEFTOVER, 'a record that nobody wants');
+      if (asks && record === head && this.contention === 'queue' && believers.length === 0) {
+        this.#lasts(seen, `${record.key} is next`, NOTICE, 'nobody noticed a turn');
+      }
     }
+    for (const what of this.#since.keys())
+      if (what.startsWith(`${path}`) && !seen.has(what)) this.#since.delete(what);
+  }
+
+  #lasts(seen: Set<string>, what: string, bound: number, rule: string): void {
+    const since = this.#since.get(what) ?? this.clock.now();
+    this.#since.set(what, since);
+    seen.add(what);
+    if (this.clock.now() - since > bound) this.violate(rule, what);
   }
 
   /** Whether a newcomer would meet a lock-delay. */
