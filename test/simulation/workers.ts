@@ -35,12 +35,7 @@ async function work(
     if (!grant.held && !grant.signal.aborted) {
       world.violate('a lock was handed out that is not held', `p${process.number}: ${key}, ${grant.token}`);
     }
-    // A standing claim gives the same grant for as long as it holds.
-    if (!process.grants.has(grant)) {
-      process.grants.add(grant);
-      world.history(key).granted(world.clock.now(), { process: process.number, token: grant.token });
-    }
-    world.note(() => `p${process.number} holds ${key}, token ${grant.token}`);
+    world.meet(process, grant);
     // Some hold on for as long as they can.
     const rounds = Math.floor(world.between(0, world.chance(0.15) ? 25 : 4));
     for (let round = 0; round < rounds && !grant.signal.aborted; round++) {

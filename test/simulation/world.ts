@@ -141,8 +141,11 @@ export class World {
   check(): void {
     for (const key of this.keys) {
       const believers: Believer[] = [];
-      for (const { number, clock, grants } of this.processes) {
+      for (const process of this.processes) {
+        const { number, clock, grants, standing, stopping, sync } = process;
         if (!clock.running) continue;
+        // A standing claim may get the lock while nobody asks.
+        if (standing.has(key) && !stopping.signal.aborted) this.meet(process, sync.lock(key).grant);
         for (const grant of grants) {
           if (grant.key !== key) continue;
           if (!grant.held) this.#over.add(grant);
@@ -156,6 +159,15 @@ export class World {
       this.history(key).believers(this.clock.now(), believers);
       if (this.healed) this.#checkRecords(key, believers);
     }
+  }
+
+  /** Somebody has this grant in hands. The same one may be met again and again. */
+  meet(process: Process, grant: Grant | undefined): void {
+    if (grant === undefined || process.grants.has(grant)) return;
+    process.grants.add(grant);
+    const { number } = process;
+    this.history(grant.key).granted(this.clock.now(), { process: number, token: grant.token });
+    this.note(() => `p${number} holds ${grant.key}, token ${grant.token}`);
   }
 
   /** When all is well, whoever is next notices soon, and what nobody wants is not left standing. */
