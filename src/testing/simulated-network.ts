@@ -11,8 +11,11 @@ export interface NetworkConditions {
   loseRequest: number;
   /** The request is carried out, and nobody hears of it. */
   loseReply: number;
-  /** The request is carried out a second time, later. */
-  duplicate: number;
+  /**
+   * The request is carried out twice, and only the second time is heard of: something on the way had no answer, and
+   * asked again. A transport that delivers in order, such as TCP, repeats nothing after an answer has come.
+   */
+  repeat: number;
   /** Nothing gets through in these directions. */
   cut: 'none' | 'requests' | 'replies' | 'both';
 }
@@ -22,7 +25,7 @@ export const calm: NetworkConditions = {
   replyDelay: [0, 0],
   loseRequest: 0,
   loseReply: 0,
-  duplicate: 0,
+  repeat: 0,
   cut: 'none',
 };
 
@@ -104,22 +107,27 @@ export class SimulatedNetwork {
         const travel = this.#between(delay) + this.#between(replyDelay);
         this.#world.after(travel, () => this.#process.whenRunning(() => settle(finish)));
       };
-      this.#request(() =>
-        act().then(
-          (value) => reply(() => resolve(value)),
-          (error: unknown) => reply(() => reject(error)),
-        ),
+      this.#request(
+        () => act(),
+        () =>
+          act().then(
+            (value) => reply(() => resolve(value)),
+            (error: unknown) => reply(() => reject(error)),
+          ),
       );
     });
   }
 
-  #request(carryOut: () => Promise<void>): void {
+  #request(unheard: () => Promise<unknown>, heard: () => Promise<void>): void {
     if (this.#lost('requests', this.conditions.loseRequest)) return;
     const { delay } = this.conditions;
-    this.#world.after(this.#between(delay), () => void carryOut());
-    if (this.#world.random() < this.conditions.duplicate) {
-      this.#world.after(this.#between(delay) * 5, () => void carryOut());
+    const travel = this.#between(delay);
+    if (this.#world.random() >= this.conditions.repeat) {
+      this.#world.after(travel, () => void heard());
+      return;
     }
+    this.#world.after(travel, () => void unheard().catch(() => undefined));
+    this.#world.after(travel + this.#between(delay), () => void heard());
   }
 
   #lost(direction: 'requests' | 'replies', probability: number): boolean {

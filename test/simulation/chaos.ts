@@ -17,7 +17,7 @@ const network: Harm[] = [
   },
   (world, process) => {
     const most = world.between(20, 300);
-    world.setNetwork(process, { delay: [0, most], duplicate: 0.3 });
+    world.setNetwork(process, { delay: [0, most], repeat: 0.3 });
     return `has a slow network that repeats, up to ${most.toFixed(0)} ms`;
   },
   (world, process) => {

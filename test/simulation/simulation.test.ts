@@ -1,0 +1,39 @@
+import { describe, expect, test } from 'vitest';
+import { loadMutant, mutants } from './mutants.ts';
+import { simulate } from './simulate.ts';
+import { describeOutcome, library } from './subject.ts';
+
+/** More by `npm run test:simulation -- --seeds 100000`. */
+const SEEDS = 2_000;
+
+test(`${SEEDS} seeds of harm: never two holders, tokens rise, stale writes are refused; then all is well again`, async () => {
+  let turns = 0;
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const outcome = await simulate(library, seed);
+    expect(outcome.violations, describeOutcome(outcome)).toEqual([]);
+    turns += outcome.turns;
+  }
+  // A simulation in which nothing happens would find nothing either.
+  expect(turns).toBeGreaterThan(10 * SEEDS);
+}, 120_000);
+
+test('the same seed is the same run', async () => {
+  const [first, second] = [await simulate(library, 7, true), await simulate(library, 7, true)];
+  expect(first.trace.length).toBeGreaterThan(20);
+  expect(second.trace).toEqual(first.trace);
+});
+
+describe('known mistakes are caught', () => {
+  test.each(Object.keys(mutants))(
+    '%s',
+    async (name) => {
+      const subject = await loadMutant(name);
+      let caught = false;
+      for (let seed = 1; seed <= SEEDS && !caught; seed++) {
+        caught = (await simulate(subject, seed)).violations.length > 0;
+      }
+      expect(caught, `survived ${SEEDS} seeds`).toBe(true);
+    },
+    120_000,
+  );
+});
