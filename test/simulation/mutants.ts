@@ -98,8 +98,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     },
     {
       file: MACHINE,
-      find: "function whileWaiting(state: In<'waiting'>, event: LockEvent): Step {\n  const { session } = state;",
-      put: "function whileWaiting(state: In<'waiting'>, event: LockEvent): Step {\n  const { session } = state;\n  if (event.type === 'release' && state.failures > 0) return { state: IDLE, notices: [{ tell: 'released' }] };",
+      find: "  if (ends(event, session)) return seek(undefined);\n  if (event.type === 'release') return release(session, undefined);\n  if (event.type === 'failed') return retry(session, state.place, event.pause, state.failures + 1);\n  if (event.type !== 'attempted')",
+      put: "  if (ends(event, session)) return seek(undefined);\n  if (event.type === 'release') return { state: IDLE, notices: [{ tell: 'released' }] };\n  if (event.type === 'failed') return retry(session, state.place, event.pause, state.failures + 1);\n  if (event.type !== 'attempted')",
     },
   ],
   'an unknown commit taken for a success': [

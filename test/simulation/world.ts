@@ -17,7 +17,7 @@ const MARGIN = 25;
 /** Milliseconds after which the next in line has noticed that it is the next, when all is well. */
 const NOTICE = 150;
 /** Milliseconds after which what a lost request has left behind is gone, when all is well. */
-const LEFTOVER = 1_000;
+const LEFTOVER = 1_200;
 const REQUEST_TIMEOUT = 200;
 
 export interface Process {
@@ -157,7 +157,7 @@ export class World {
         }
       }
       this.history(key).believers(this.clock.now(), believers);
-      if (this.healed) this.#checkRecords(key, believers);
+      if (this.well) this.#checkRecords(key, believers);
     }
   }
 
@@ -186,7 +186,8 @@ export class World {
       const stands = process.standing.has(key);
       if (!asks && !stands)
         this.#lasts(seen, `${record.key} of ${record.session}`, LEFTOVER, 'a record that nobody wants');
-      if (asks && record === head && this.contention === 'queue' && believers.length === 0) {
+      const isNext = record === head && this.contention === 'queue' && believers.length === 0;
+      if (this.healed && asks && isNext) {
         this.#lasts(seen, `${record.key} is next`, NOTICE, 'nobody noticed a turn');
       }
     }
