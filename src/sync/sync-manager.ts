@@ -22,7 +22,10 @@ import { SessionKeeper, type SessionState } from './session-keeper.ts';
 import { forwardOnly } from './store-reset.ts';
 
 export interface LockOptions {
-  /** Overrides the manager's metadata for this key, from the next acquisition on. */
+  /**
+   * Overrides the manager's metadata, from the next attempt on. A caller who takes over the place in line of another one
+   * of this process also takes over what that one wrote there.
+   */
   readonly metadata?: Metadata;
 }
 
