@@ -46,6 +46,17 @@ test('the core and the memory backend need no optional peer', async () => {
   expect(result).toEqual({ code: 0, stdout: 'true function\n', stderr: '' });
 });
 
+test('a CommonJS program can require it', async () => {
+  const result = await runs(
+    'common.cjs',
+    `const { SyncManager } = require('holdfast');
+     const { memory } = require('holdfast/memory');
+     const sync = new SyncManager({ name: 'svc', backend: memory() });
+     sync.withLock('k', ({ held }) => console.log(held)).then(() => sync.stop());`,
+  );
+  expect([result.code, result.stdout]).toEqual([0, 'true\n']);
+});
+
 test.each([
   ['holdfast/consul', 'consul'],
   ['holdfast/etcd', 'etcd3'],

@@ -1,0 +1,80 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Backend } from 'holdfast';
+import { consul } from 'holdfast/consul';
+import { etcd } from 'holdfast/etcd';
+import { expect, test } from 'vitest';
+import { losses, Managers, next, uniqueKey } from '../scenarios/world.ts';
+import { startConsul } from '../servers/consul.ts';
+import { startEtcd } from '../servers/etcd.ts';
+
+interface Server extends AsyncDisposable {
+  readonly address: string;
+  readonly folder: string;
+  kill(): Promise<void>;
+  restart(): Promise<void>;
+}
+
+const stores: Record<string, [start: () => Promise<Server>, connect: (address: string) => Backend]> = {
+  etcd: [() => startEtcd(), (address) => etcd({ hosts: address })],
+  Consul: [() => startConsul({ persistent: true }), (address) => consul({ addresses: [address] })],
+};
+
+test.concurrent.each(Object.entries(stores))(
+  'FAULTS 1: %s is killed and comes back with its data: the hold is kept, and the service usable within 2 s',
+  async (name, [start, connect]) => {
+    await using server = await start();
+    await using managers = new Managers({
+      name,
+      ttl: 10_000,
+      lockDelay: 0,
+      backend: () => connect(server.address),
+    });
+    const manager = managers.make();
+    const lock = manager.lock(uniqueKey('kept'));
+    const states: string[] = [];
+    manager.session$.subscribe(({ name: state }) => states.push(state));
+    const lost = losses(lock);
+    const grant = await lock.lock();
+    await server.kill();
+    await server.restart();
+    const ready = performance.now();
+    const other = await manager.acquire(uniqueKey('after'), { timeout: 8_000 });
+    expect(performance.now() - ready).toBeLessThan(2_000);
+    expect([grant.held, lock.grant === grant, lost.length]).toEqual([true, true, 0]);
+    expect(other.token).toBeGreaterThan(grant.token);
+    expect(states.filter((state) => state === 'suspended').length).toBeLessThanOrEqual(1);
+    expect(states).not.toContain('ended');
+  },
+);
+
+test.concurrent.each(Object.entries(stores))(
+  'FAULTS 2: %s comes back empty: the holder is told, and no smaller token is given: `store-reset`',
+  async (name, [start, connect]) => {
+    await using server = await start();
+    const ttl = 10_000;
+    await using managers = new Managers({ name, ttl, lockDelay: 0, backend: () => connect(server.address) });
+    const manager = managers.make();
+    const key = uniqueKey('wiped');
+    // Puts the revisions of this process well above those that an empty store begins with.
+    for (let round = 0; round < 50; round++) await (await manager.acquire(uniqueKey('rise'))).release();
+    const lock = manager.lock(key);
+    const grant = await lock.lock();
+    const told = next(lock.lost$, () => true);
+    const begun = performance.now();
+    await server.kill();
+    await rm(join(server.folder, 'data'), { recursive: true, force: true });
+    await server.restart();
+    expect(await told).toMatchObject({ token: grant.token });
+    expect(performance.now() - begun).toBeLessThan(ttl);
+    expect(grant.held).toBe(false);
+    const reset = expect.objectContaining({
+      code: 'store-reset',
+      message: expect.stringContaining('went back'),
+    });
+    await expect(lock.lock({ timeout: 8_000 })).rejects.toThrow(reset);
+    await expect(manager.acquire(uniqueKey('other'), { timeout: 8_000 })).rejects.toThrow(reset);
+    // A process that starts anew may trust the store, and finds nothing in its way.
+    expect((await managers.make().acquire(key, { timeout: 8_000 })).held).toBe(true);
+  },
+);
