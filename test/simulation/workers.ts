@@ -36,8 +36,8 @@ async function work(
       world.violate('a lock was handed out that is not held', `p${process.number}: ${key}, ${grant.token}`);
     }
     world.meet(process, grant);
-    // Some hold on for as long as they can.
-    const rounds = Math.floor(world.between(0, world.chance(0.15) ? 25 : 4));
+    // Some hold on for as long as they can; but not when everybody has to get on.
+    const rounds = Math.floor(world.between(0, !world.well && world.chance(0.15) ? 25 : 4));
     for (let round = 0; round < rounds && !grant.signal.aborted; round++) {
       await pause(world.between(0, 200));
       if (world.chance(0.5)) await write(process, grant).catch(() => undefined);
@@ -89,11 +89,13 @@ async function useScoped(
     return;
   }
   const controller = new AbortController();
-  const abort = world.chance(0.3)
+  const abort = world.chance(world.well ? 0.1 : 0.3)
     ? clock.after(world.between(0, 300), () => controller.abort(new Error('gave up')))
     : undefined;
   try {
-    const options = { signal: controller.signal, timeout: world.between(300, 5_000) };
+    // Who is patient enough gets the lock for certain, once all is well.
+    const timeout = world.well ? 60_000 : world.between(300, 5_000);
+    const options = { signal: controller.signal, timeout };
     const grant = await asking(process, key, sync.acquire(key, options));
     await use(grant);
     await grant.release();
