@@ -21,12 +21,19 @@ const LONGEST_TEXT = 300;
 const TLS_CODE =
   /^(?:EPROTO|ERR_TLS_|ERR_SSL_|ERR_OSSL|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA)/;
 
+/**
+ * Codes that only a handshake has. The others of TLS can also come later, such as when the answer is garbled, and then the
+ * request was sent.
+ */
+const HANDSHAKE_CODE =
+  /^(?:ERR_TLS_CERT|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA)/;
+
 /** The connection was never there, so the request was not sent. */
 export function wasNeverSent(error: unknown): boolean {
   const { syscall, code, errors } = error as NetworkError;
   // Node tries the addresses of a name one after the other, and then tells of all in one error.
   if (errors !== undefined && errors.length > 0) return errors.every(wasNeverSent);
-  return syscall === 'connect' || syscall === 'getaddrinfo' || TLS_CODE.test(code ?? '');
+  return syscall === 'connect' || syscall === 'getaddrinfo' || HANDSHAKE_CODE.test(code ?? '');
 }
 
 export function exchangeError(error: unknown, address: string): SyncError {

@@ -17,6 +17,13 @@ export class Throttle {
     this.#tokens = Math.min(Throttle.BURST, this.#tokens + ((now - this.#at) / 1000) * Throttle.RATE);
     this.#at = now;
     this.#tokens -= 1;
-    if (this.#tokens < 0) await sleep((-this.#tokens / Throttle.RATE) * 1000, undefined, { signal });
+    if (this.#tokens >= 0) return;
+    try {
+      await sleep((-this.#tokens / Throttle.RATE) * 1000, undefined, { signal });
+    } catch (error) {
+      // Not taken: or the next one would wait for all that gave up before it.
+      this.#tokens += 1;
+      throw error;
+    }
   }
 }

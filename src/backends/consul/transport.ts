@@ -146,8 +146,12 @@ class Line {
     return Object.values(this.agents).some((agent) => Object.keys(agent.sockets).length > 0);
   }
 
-  /** Lets what is under way end, and keeps no connection afterwards. */
+  /**
+   * Lets what is under way end, and keeps no connection afterwards. Blocked queries are cut off: this address failed, so
+   * they may never hear of anything, and whoever waits has to go on at the next one.
+   */
   retire(): void {
+    for (const socket of socketsIn(this.agents.watches.sockets)) socket.destroy();
     for (const agent of Object.values(this.agents)) {
       agent.maxFreeSockets = 0;
       for (const socket of socketsIn(agent.freeSockets)) socket.destroy();

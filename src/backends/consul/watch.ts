@@ -34,8 +34,9 @@ export class Watch {
   readonly #members = new Set<Waiter>();
   readonly #throttle = new Throttle();
   #run: AbortController | undefined;
-  /** What the query under way blocks on. */
-  #blockedOn: Listing | undefined;
+  /** What was listed last, and nothing newer is known of: newcomers have to see it too. */
+  #latest: Listing | undefined;
+  #blocked = false;
   #listable = true;
 
   /** @param closing ends a blocked query after all, on disposal. */
@@ -55,14 +56,12 @@ export class Watch {
     this.#members.add(waiter);
     if (this.#run === undefined) this.#start();
     // One that has seen more than the query began with: the query is about to end for the same reason.
-    else if (this.#blockedOn !== undefined && !waiter.isAheadOf(this.#blockedOn)) {
-      waiter.offer(this.#blockedOn, false);
-    }
+    else if (this.#latest !== undefined && !waiter.isAheadOf(this.#latest)) waiter.offer(this.#latest, false);
   }
 
   delete(waiter: Waiter): void {
     this.#members.delete(waiter);
-    if (this.#members.size === 0 && this.#blockedOn === undefined) this.#stop();
+    if (this.#members.size === 0 && !this.#blocked) this.#stop();
   }
 
   #start(): void {
@@ -77,17 +76,18 @@ export class Watch {
   #stop(): void {
     this.#run?.abort();
     this.#run = undefined;
+    this.#latest = undefined;
   }
 
   #ended(run: AbortController): void {
     if (this.#run !== run) return;
-    this.#run = undefined;
+    this.#stop();
     if (this.#members.size > 0) this.#start();
   }
 
   #failed(run: AbortController, error: unknown): void {
     if (this.#run !== run) return;
-    this.#run = undefined;
+    this.#stop();
     // Both are about the prefix, not about its members.
     const tooWide = error instanceof TooLargeError || isSyncError(error, 'permission-denied');
     if (tooWide && !this.#isExact) {
@@ -102,23 +102,26 @@ export class Watch {
     let listing = await this.#list(signal);
     while (!signal.aborted) {
       const backwards = listing.index === 0n || (index !== undefined && listing.index < index);
+      this.#latest = listing;
       const woken = this.#offer([...this.#members], listing, this.#isExact);
       if (this.#members.size === 0) return;
       if (!woken) await this.#throttle.take(signal);
       if (signal.aborted || this.#members.size === 0) return;
       if (backwards) {
         index = undefined;
+        this.#latest = undefined;
         listing = await this.#list(signal);
       } else if (!this.#slots.take()) {
+        this.#latest = undefined;
         await this.#poll(signal, () => this.#slots.free > 0);
         return;
       } else {
         index = listing.index;
-        this.#blockedOn = listing;
+        this.#blocked = true;
         try {
           listing = await this.#list(this.#closing, { index, wait: SERVER_WAIT });
         } finally {
-          this.#blockedOn = undefined;
+          this.#blocked = false;
           this.#slots.give();
         }
       }

@@ -9,8 +9,11 @@ import type { WatchRequest, WatchResponse } from './wire.ts';
 export type Wake =
   /** There is, or may be, something new. */
   | { readonly why: 'changed' }
-  /** The server refused the watch, such as for want of permission. */
-  | { readonly why: 'refused'; readonly reason: string }
+  /**
+   * The server refused the watch. The credentials that its stream was opened with may have expired; `final` when
+   * those of a newer stream did not suffice either.
+   */
+  | { readonly why: 'refused'; readonly reason: string; readonly final: boolean }
   /** There was no watch stream to be had. */
   | { readonly why: 'failed'; readonly error: SyncError };
 
@@ -25,6 +28,8 @@ interface Line {
   readonly watches: Map<string, Watch>;
   /** Ids whose creation the server has not answered yet, in the order of the requests. */
   readonly unanswered: string[];
+  /** What the server thought of this stream so far. */
+  standing: 'untried' | 'accepted' | 'refused';
 }
 
 /** Milliseconds. From one wait of a lock to its next there is a read or two, which should not cost a new stream. */
@@ -40,6 +45,8 @@ export class WatchHub {
   #lingering: NodeJS.Timeout | undefined;
   /** Ids are never used twice, so that a late answer wakes nobody else. */
   #lastId = 0;
+  /** Streams in a row that took no watch at all. */
+  #refusedStreams = 0;
 
   constructor(transport: Transport) {
     this.#transport = transport;
@@ -53,13 +60,6 @@ export class WatchHub {
     line.unanswered.push(id);
     line.stream.write({ create_request: { ...range, start_revision: String(from), watch_id: id } });
     return () => this.#cancel(line, id);
-  }
-
-  /** The next watch opens a new stream, with new credentials. Those that run stay where they are. */
-  renew(): void {
-    const line = this.#line;
-    this.#line = undefined;
-    if (line?.watches.size === 0) line.stream.end();
   }
 
   /** Nobody is woken; who waits is told by the backend's disposal. */
@@ -77,7 +77,7 @@ export class WatchHub {
       message: (response) => this.#receive(line, response),
       ended: (end) => this.#ended(line, end),
     });
-    const line: Line = { stream, watches, unanswered: [] };
+    const line: Line = { stream, watches, unanswered: [], standing: 'untried' };
     this.#line = line;
     return line;
   }
@@ -86,14 +86,21 @@ export class WatchHub {
     const first = response.created ? line.unanswered.shift() : undefined;
     // A refused creation is answered without its id, but in its turn.
     const id = response.watch_id === NO_ID ? (first ?? NO_ID) : response.watch_id;
+    const refused = Boolean(response.canceled) && isAccessRefused(response.cancel_reason);
+    if (refused) this.#refuse(line);
+    else if (response.created) {
+      line.standing = 'accepted';
+      this.#refusedStreams = 0;
+    }
     const watch = line.watches.get(id);
     if (watch === undefined) return;
     if (response.canceled) {
       line.watches.delete(id);
       this.#rest(line);
-      const reason = response.cancel_reason;
       // No reason, or a compacted revision: nothing is wrong, but what was missed has to be read.
-      watch.wake(isAccessRefused(reason) ? { why: 'refused', reason } : { why: 'changed' });
+      const reason = response.cancel_reason;
+      const final = this.#refusedStreams > 1;
+      watch.wake(refused ? { why: 'refused', reason, final } : { why: 'changed' });
       return;
     }
     // A store that is behind the position was emptied or restored: the events to come may be those of before.
@@ -101,6 +108,13 @@ export class WatchHub {
     if (response.events.length === 0 && !isBehind) return;
     this.#cancel(line, id);
     watch.wake({ why: 'changed' });
+  }
+
+  /** The next watch opens a stream with new credentials. Those that run stay where they are. */
+  #refuse(line: Line): void {
+    if (line === this.#line) this.#line = undefined;
+    if (line.standing === 'untried') this.#refusedStreams++;
+    line.standing = 'refused';
   }
 
   #cancel(line: Line, id: string): void {
@@ -116,7 +130,10 @@ export class WatchHub {
       return;
     }
     clearTimeout(this.#lingering);
-    this.#lingering = setTimeout(() => this.renew(), LINGER).unref();
+    this.#lingering = setTimeout(() => {
+      if (this.#line === line) this.#line = undefined;
+      line.stream.end();
+    }, LINGER).unref();
   }
 
   /**
@@ -125,8 +142,10 @@ export class WatchHub {
    * be asked without a pause.
    */
   #ended(line: Line, { error, wasAlive }: StreamEnd): void {
-    if (this.#line === line) this.#line = undefined;
-    clearTimeout(this.#lingering);
+    if (this.#line === line) {
+      this.#line = undefined;
+      clearTimeout(this.#lingering);
+    }
     const watches = [...line.watches.values()];
     line.watches.clear();
     for (const { wake } of watches) wake(wasAlive ? { why: 'changed' } : { why: 'failed', error });

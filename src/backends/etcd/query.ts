@@ -25,8 +25,6 @@ const MAX_WAIT = 60_000;
 export class Queries {
   readonly #transport: Transport;
   readonly #hub: WatchHub;
-  /** In a row. */
-  #refusals = 0;
 
   constructor(transport: Transport, hub: WatchHub) {
     this.#transport = transport;
@@ -40,11 +38,8 @@ export class Queries {
     if (wake.why === 'failed') throw wake.error;
     // A denied watch and a denied read are the same permission: the read tells, with a fresh token if need be.
     const result = await this.#read(scope, signal);
-    this.#refusals = wake.why === 'refused' ? this.#refusals + 1 : 0;
-    if (wake.why === 'refused') {
-      this.#hub.renew();
-      if (this.#refusals > 1)
-        throw new SyncError('permission-denied', `etcd refused a watch (${wake.reason}).`);
+    if (wake.why === 'refused' && wake.final) {
+      throw new SyncError('permission-denied', `etcd refused a watch (${wake.reason}).`);
     }
     return result;
   }
