@@ -113,6 +113,39 @@ describe('many waiters', () => {
     }
   });
 
+  it('a change between the read and the wait is told, also to who joins a query that pauses', async () => {
+    // So few connections that the keys share one query.
+    await using watcher = consul({ addresses: [address], maxConnections: 8 });
+    await using actor = consul({ addresses: [address] });
+    const prefix = uniquePrefix();
+    const [a, b, c] = [`${prefix}a`, `${prefix}b`, `${prefix}c`];
+    for (const key of [a, b, c]) await put(actor, key, '0');
+    const stop = manyCalls();
+    const others = [a, c].map(async (key) => {
+      let { at } = await watcher.query({ key }, { signal: signal() });
+      while (!stop.signal.aborted) {
+        const next = watcher.query({ key }, { since: at, wait: 60_000, signal: stop.signal });
+        at = await next.then(
+          (result) => result.at,
+          () => at,
+        );
+      }
+    });
+    await sleep(300);
+    for (let round = 0; round < 2; round++) {
+      const { at } = await watcher.query({ key: b }, { signal: signal() });
+      for (let noise = 0; noise < 3; noise++) await put(actor, `${prefix}noise`, `${round}/${noise}`);
+      await put(actor, b, `new ${round}`);
+      const start = performance.now();
+      const { records } = await watcher.query({ key: b }, { since: at, wait: 30_000, signal: signal() });
+      expect(records[0]?.value).toEqual(bytes(`new ${round}`));
+      expect(performance.now() - start).toBeLessThan(3_000);
+    }
+    stop.abort(new Error('enough'));
+    await Promise.all(others);
+    await clear(actor, [a, b, c, `${prefix}noise`]);
+  });
+
   it('commits and renewals go through while every watch connection blocks', async () => {
     await using backend = consul({ addresses: [address], sessionTtlMin: 1_000, maxConnections: 8 });
     const prefix = uniquePrefix();

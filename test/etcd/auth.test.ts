@@ -93,6 +93,22 @@ describe('auth', () => {
     client.close();
   });
 
+  it('many waits on a stream whose token has expired are all made anew', async () => {
+    await using backend = etcd(as('locker'));
+    await put(backend, 'mine/a');
+    const { at } = await backend.query({ prefix: 'mine/' }, { signal: never });
+    // Keeps the stream open, with the token of now.
+    const stop = new AbortController();
+    const held = backend.query({ key: 'mine/quiet' }, { since: at, signal: stop.signal });
+    const ended = expect(held).rejects.toThrow('enough');
+    await tokenExpiry();
+    const keys = ['mine/x', 'mine/y', 'mine/z', 'mine/a'];
+    const waits = keys.map((key) => backend.query({ key }, { since: at, wait: 1_000, signal: never }));
+    expect((await Promise.all(waits)).map(({ records }) => records.length)).toEqual([0, 0, 0, 1]);
+    stop.abort(new Error('enough'));
+    await ended;
+  });
+
   it('survives a change of roles, after which the server wants a newer token', async () => {
     await using backend = etcd(as('locker'));
     await put(backend, 'mine/a');

@@ -82,7 +82,11 @@ export class Transport {
         throw statusError(answer, line.address, token);
       } catch (error) {
         if (call.signal.aborted) throw call.signal.reason;
-        if (error instanceof SyncError) throw error;
+        if (error instanceof SyncError) {
+          // Such as an agent that has lost its servers: another one may not have.
+          if (error.code === 'unavailable') this.#changeOver(line);
+          throw error;
+        }
         if (!(error instanceof ExchangeError && error.why === 'too-large')) this.#changeOver(line);
         // What may have been sent is not sent again: its outcome is unknown, and for the caller to find out.
         const again = wasNeverSent(error) && attempt < endpoints.length && performance.now() < deadline;

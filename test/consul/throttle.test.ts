@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest';
+import { Throttle } from '../../src/backends/consul/throttle.ts';
+
+test('who gives up while it waits leaves no debt to the next one', async () => {
+  const throttle = new Throttle();
+  const never = new AbortController().signal;
+  for (let taken = 0; taken < Throttle.BURST; taken++) await throttle.take(never);
+  for (let round = 0; round < 100; round++) {
+    const controller = new AbortController();
+    const waiting = throttle.take(controller.signal);
+    controller.abort(new Error('gave up'));
+    await expect(waiting).rejects.toThrow();
+  }
+  const start = performance.now();
+  await throttle.take(never);
+  // With their debt it would be 100 / RATE, more than 16 s.
+  expect(performance.now() - start).toBeLessThan(2_000);
+});
