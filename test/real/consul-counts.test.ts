@@ -17,11 +17,18 @@ beforeAll(async () => {
 });
 afterAll(() => server?.[Symbol.asyncDispose]());
 
-/** Entries in the raft log that `work` cost. */
+/**
+ * Entries in the raft log that `work` cost. The server writes one of its own now and then (after its election, and one a
+ * minute), which can only add: so the least of three is what the work itself costs.
+ */
 async function raftWrites(work: () => Promise<void>): Promise<number> {
-  const before = await server.raftIndex();
-  await work();
-  return (await server.raftIndex()) - before;
+  const costs: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    const before = await server.raftIndex();
+    await work();
+    costs.push((await server.raftIndex()) - before);
+  }
+  return Math.min(...costs);
 }
 
 test('an uncontended acquire and release cost exactly two raft writes, renewals and reads none', async () => {
@@ -45,12 +52,15 @@ test('an uncontended acquire and release cost exactly two raft writes, renewals 
     for (let cycle = 0; cycle < cycles; cycle++) await (await sync.acquire('cycle')).release();
   });
   expect(writes).toBe(2 * cycles);
-  expect(counts.commits - before.commits).toBe(2 * cycles);
+  expect(counts.commits - before.commits).toBe(3 * 2 * cycles);
   expect(counts.queries - before.queries).toBe(0);
 
   const grant = await sync.acquire('renewed');
-  const sent = renewals;
-  expect(await raftWrites(() => until(() => renewals - sent >= 3))).toBe(0);
+  const renewed = (): Promise<void> => {
+    const sent = renewals;
+    return until(() => renewals - sent >= 2);
+  };
+  expect(await raftWrites(renewed)).toBe(0);
   expect(grant.held).toBe(true);
 });
 
