@@ -116,9 +116,8 @@ export class Lock {
   }
 
   /** @internal The manager is stopping: nobody waits any longer. */
-  close(error: SyncError): Promise<void> {
+  rejectCalls(error: SyncError): void {
     this.#rejectCalls(() => error);
-    return this.release();
   }
 
   /** @internal */

@@ -5,8 +5,8 @@ import { quoteKey } from './keys.ts';
 import type { LocalQueue, Ticket } from './local-queue.ts';
 import type { CallOptions } from './options.ts';
 
-/** Scoped acquires on their way, so that stopping can end them. */
-export type OpenCalls = Set<{ stop(error: SyncError): Promise<void> }>;
+/** Scoped acquires on their way: what rejects each, so that stopping can. */
+export type OpenCalls = Set<(error: SyncError) => void>;
 
 /**
  * One scoped, one-shot acquire: in line behind the other callers of this key in this process, and out of the line
@@ -23,6 +23,7 @@ export async function acquireScoped(
   open: OpenCalls,
   background: (task: Promise<unknown>) => void,
 ): Promise<Grant | undefined> {
+  // At once, and not only with the rejection: who takes over the place may ask in the same turn.
   const call = new Call<Grant | undefined>(clock, options, `the lock ${quoteKey(queue.key)}`, () =>
     background(queue.leave(ticket)),
   );
@@ -45,13 +46,10 @@ export async function acquireScoped(
     },
     moved: () => {},
   };
-  const entry = {
-    stop: (error: SyncError): Promise<void> => {
-      call.reject(error);
-      return queue.leave(ticket);
-    },
+  const reject = (error: SyncError): void => {
+    call.reject(error);
   };
-  open.add(entry);
+  open.add(reject);
   queue.enter(ticket);
   try {
     const grant = await call.promise;
@@ -61,6 +59,6 @@ export async function acquireScoped(
     background(queue.leave(ticket));
     throw error;
   } finally {
-    open.delete(entry);
+    open.delete(reject);
   }
 }

@@ -242,9 +242,16 @@ export class SyncManager implements AsyncDisposable {
   async #releaseAll(): Promise<void> {
     const stopped = new SyncError('stopped', `the manager "${this.name}" was stopped`);
     // Everybody who waits is told at once, however long the releases take.
-    for (const call of this.#openCalls) this.#background.run(call.stop(stopped));
-    for (const { lock } of this.#locks.values()) this.#background.run(lock.close(stopped));
-    const releases = [...this.#queues.values()].map((queue) => () => queue.drain());
+    for (const reject of this.#openCalls) reject(stopped);
+    for (const { lock } of this.#locks.values()) lock.rejectCalls(stopped);
+    const releases = [
+      ...[...this.#queues.values()].map((queue) => () => queue.drain()),
+      ...[...this.#locks.values()].map(
+        ({ lock }) =>
+          () =>
+            lock.release(),
+      ),
+    ];
     const worker = async (): Promise<void> => {
       for (let release = releases.pop(); release !== undefined; release = releases.pop()) await release();
     };

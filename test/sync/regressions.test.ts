@@ -80,6 +80,26 @@ describe.each(['queue', 'race'] as const)('%s', (contention) => {
     expect(stopped.done).toBe(true);
   });
 
+  test('stop() releases many standing locks with bounded parallelism', async () => {
+    const { clock, store, make, pause } = setUp(contention);
+    let [now, most] = [0, 0];
+    const sync = make(async (request, pass) => {
+      if (!isRemoval(request)) return await pass();
+      most = Math.max(most, ++now);
+      await pause(5);
+      now--;
+      return await pass();
+    });
+    for (let number = 0; number < 300; number++) watch(sync.lock(`k${number}`).lock());
+    await clock.advance(50);
+    expect(store.records()).toHaveLength(300);
+    const stopped = watch(sync.stop());
+    await clock.advance(1_000);
+    expect([stopped.done, store.records().length, store.sessions().length]).toEqual([true, 0, 0]);
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThanOrEqual(64);
+  });
+
   test('stop() closes the session also when one key cannot be released', async () => {
     const { clock, store, make, pause } = setUp(contention);
     const sync = make(async (request, pass) => {
