@@ -3,20 +3,49 @@ import { defineConfig } from 'vitest/config';
 
 const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
 
+/** What keeps the processors busy. It goes first and by twos, so that it does not stretch the times that others measure. */
+const heavy = [
+  'test/simulation/**/*.test.ts',
+  'test/conformance/mutants.test.ts',
+  'test/sync/schedules.test.ts',
+  'test/real/{many-locks,scale,stop}.test.ts',
+];
+
+const resolve = {
+  alias: [
+    { find: /^holdfast$/, replacement: source('index.ts') },
+    { find: /^holdfast\/(memory|consul|etcd)$/, replacement: source('backends/$1/index.ts') },
+    { find: /^holdfast\/(di|testing)$/, replacement: source('$1/index.ts') },
+  ],
+};
+
+const common = {
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+  // A rejection that nobody handles ends the worker, as it would end a service.
+  execArgv: ['--unhandled-rejections=strict'],
+};
+
 export default defineConfig({
-  resolve: {
-    alias: [
-      { find: /^holdfast$/, replacement: source('index.ts') },
-      { find: /^holdfast\/(memory|consul|etcd)$/, replacement: source('backends/$1/index.ts') },
-      { find: /^holdfast\/(di|testing)$/, replacement: source('$1/index.ts') },
-    ],
-  },
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: ['test/servers/global-setup.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    // A rejection that nobody handles ends the worker, as it would end a service.
-    execArgv: ['--unhandled-rejections=strict'],
+    projects: [
+      {
+        resolve,
+        test: { ...common, name: 'heavy', include: heavy, maxWorkers: 2, sequence: { groupOrder: 0 } },
+      },
+      {
+        resolve,
+        test: {
+          ...common,
+          name: 'rest',
+          include: ['test/**/*.test.ts'],
+          exclude: heavy,
+          // Most of the time they wait, for expiries above all.
+          maxWorkers: 3,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

@@ -24,7 +24,7 @@ export { leadershipLock, lockWithKey, setCurrentSyncManager } from './sync/leade
 export type { Lock, LockLoss, LockStatus } from './sync/lock.ts';
 export type { LossReason } from './sync/lock-machine.ts';
 export type { JsonValue, Metadata } from './sync/metadata.ts';
-export type { CallOptions, SessionTiming, SyncManagerOptions } from './sync/options.ts';
+export type { CallOptions, HandOff, SessionTiming, SyncManagerOptions } from './sync/options.ts';
 export type { SessionEnd } from './sync/session.ts';
 export type { SessionState } from './sync/session-keeper.ts';
 export { type AcquireOptions, type LockOptions, type StopOptions, SyncManager } from './sync/sync-manager.ts';

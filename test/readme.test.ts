@@ -34,6 +34,8 @@ const expected: Record<string, Record<string, string>> = {
   },
   'docs/testing.md': {
     'A service': 'theirs: undefined\nlost: record-gone\ntaken over\n',
+    'A network that fails': 'during the cut: undefined\nhealed: hello\n',
+    'What was seen of a lock': 'possible\n',
     'A backend': 'conforms\n',
   },
 };

@@ -23,8 +23,8 @@ export type Scope =
   | { readonly prefix: string }
   /** The `oldest` records of the prefix, by creation, oldest first. */
   | { readonly prefix: string; readonly oldest: number }
-  /** The one record of the prefix created last among those created before this revision. */
-  | { readonly prefix: string; readonly youngestBefore: Revision };
+  /** The `youngest` records of the prefix among those created before this revision, youngest first. */
+  | { readonly prefix: string; readonly youngest: number; readonly before: Revision };
 
 export interface StoredRecord {
   readonly key: string;

@@ -1,5 +1,13 @@
-import type { Condition, Scope } from './backend.ts';
-import { type Backend, type Commit, type Mutation, SyncError } from './backend.ts';
+import {
+  type Backend,
+  type Commit,
+  type CommitResult,
+  type Condition,
+  type Mutation,
+  type Scope,
+  SyncError,
+} from './backend.ts';
+import { ownerOf } from './grant.ts';
 import { checkKey, quoteKey } from './keys.ts';
 
 /** A write of plain data, in the same store as the locks. */
@@ -26,6 +34,24 @@ export function checkCommit(commit: SyncCommit, backend: Backend): Commit {
     else if (read.prefix !== '') checkKey(read.prefix.replace(/\/$/, ''));
   }
   return { when, then: then.map((mutation) => checkMutation(mutation, backend)), ...(read ? { read } : {}) };
+}
+
+/** Carries out what was checked. Grants whose proof is among the conditions wait for it before they give way. */
+export async function guardedCommit(
+  checked: Commit,
+  backend: Backend,
+  signal: AbortSignal,
+): Promise<CommitResult> {
+  const owners = checked.when.map(ownerOf).filter((grant) => grant !== undefined);
+  // The store may not know of it: callers of one process hand a record on as it is.
+  if (owners.some(({ ended }) => ended === 'released')) {
+    if (checked.read === undefined) return { ok: false, why: 'conflict' };
+    const { records } = await backend.query(checked.read, { signal });
+    return { ok: false, why: 'conflict', read: records };
+  }
+  const writing = backend.commit(checked, signal);
+  for (const grant of owners) grant.guard(writing);
+  return await writing;
 }
 
 function checkMutation(mutation: SyncMutation, { traits }: Backend): Mutation {

@@ -1,11 +1,11 @@
 import { sleep } from './abort.ts';
-import { type Backend, type Clock, isSyncError, SyncError } from './backend.ts';
+import { type Backend, type Clock, isSyncError, SyncError, type Timer } from './backend.ts';
 import { isRefusal, retryDelay } from './backoff.ts';
 import type { Contention, Contest, Holding } from './contention/contention.ts';
 import { queue } from './contention/queue.ts';
 import { race } from './contention/race.ts';
-import { watchRecord } from './contention/record.ts';
 import type { Outbox } from './events.ts';
+import { watchHeld } from './held-watch.ts';
 import { type LockEvent, type LockState, type LossReason, type Notice, step } from './lock-machine.ts';
 import type { Session, SessionEnd } from './session.ts';
 import type { SessionKeeper, SessionListener } from './session-keeper.ts';
@@ -44,6 +44,15 @@ const UNWATCHED = 100;
 /** How often we look for what a lost reply may have left behind, in milliseconds. */
 const SWEEP_INTERVAL = 500;
 
+/** One for all: an error costs a stack trace, and this one tells nobody anything. */
+const SUPERSEDED = new SyncError('stopped', 'superseded');
+
+/**
+ * A request that had no answer may still be on its way for so long, in milliseconds: a network that was cut delivers late
+ * what it held. With a longer TTL, for that long.
+ */
+const LATEST_ARRIVAL = 10_000;
+
 /** How long a release waits for an attempt that is still under way before it cuts it off, in milliseconds. */
 const SETTLE_BOUND = 1_000;
 
@@ -59,7 +68,10 @@ export class Contender implements SessionListener {
   readonly #listener: ContenderListener;
   #state: LockState = { name: 'idle' };
   #wanted = false;
-  #work: AbortController | undefined;
+  /** Of the work for the current state. The same one serves state after state, until work is cut off by it. */
+  #controller: AbortController | undefined;
+  #working = false;
+  #watching: Timer | undefined;
   #unlisten: (() => void) | undefined;
   /** The attempt under way. A release lets it end, rather than leave behind a request nobody knows the outcome of. */
   #attempt: { readonly settled: Promise<void>; cut(): void } | undefined;
@@ -123,8 +135,7 @@ export class Contender implements SessionListener {
     const { state, notices } = step(before, event, this.#wanted);
     this.#state = state;
     if (state !== before) {
-      this.#work?.abort(new SyncError('stopped', 'superseded'));
-      this.#work = undefined;
+      this.#cutOff();
       this.#listener.moved(state);
     }
     for (const notice of notices) this.#tell(notice);
@@ -154,31 +165,37 @@ export class Contender implements SessionListener {
     }
   }
 
+  #cutOff(): void {
+    this.#watching?.cancel();
+    if (!this.#working) return;
+    this.#working = false;
+    this.#controller?.abort(SUPERSEDED);
+    this.#controller = undefined;
+  }
+
   #begin(state: LockState): void {
-    const work = new AbortController();
-    this.#work = work;
-    const { signal } = work;
     switch (state.name) {
       case 'idle':
-        if (this.#unsure) this.#run(state, this.#sweep(state, signal));
+        if (this.#unsure) this.#run(state, (signal) => this.#sweep(state, signal));
         else this.#forgetSessions();
         return;
       case 'seeking':
-        if (state.session !== undefined) this.#run(state, this.#seek(state, state.session, work));
-        else this.#awaitSession();
+        this.#beginSeeking(state);
         return;
       case 'waiting':
-        this.#run(state, this.#wait(state, signal));
+        this.#run(state, (signal) => this.#wait(state, signal));
         return;
       case 'held':
-        this.#run(state, this.#watch(state, signal));
+        this.#watching = this.#engine.clock.after(UNWATCHED, () => {
+          this.#run(state, (signal) => this.#watch(state, signal));
+        });
         return;
       case 'lost':
         // After everybody has been told: a loss is always seen before the next attempt.
         this.#engine.outbox.post(() => this.#post({ type: 'resume', of: state }));
         return;
       case 'releasing':
-        this.#run(state, this.#remove(state, signal));
+        this.#run(state, (signal) => this.#remove(state, signal));
         return;
       case 'stopped':
         this.#attempt?.cut();
@@ -187,43 +204,55 @@ export class Contender implements SessionListener {
   }
 
   /** One place owns the promises: a rejection is either stale or an event. */
-  #run(state: LockState, work: Promise<void>): void {
+  #run(state: LockState, work: (signal: AbortSignal) => Promise<void>): void {
+    this.#controller ??= new AbortController();
+    this.#working = true;
     this.#engine.background(
-      work.catch((error: unknown) => {
+      work(this.#controller.signal).catch((error: unknown) => {
         if (this.#state !== state) return;
         const failures = 'failures' in state ? state.failures : 0;
         const pause = retryDelay(error, failures, this.#engine.clock.random());
         this.#trouble(error, 'lock');
-        this.#post({ type: 'failed', of: state, pause });
+        this.#finish({ type: 'failed', of: state, pause });
       }),
     );
   }
 
-  /** A session may have become live between the claim and now. */
-  #awaitSession(): void {
+  /** What the work for a state has come to. It has nothing left then that could be cut off. */
+  #finish(event: Extract<LockEvent, { of: LockState }>): void {
+    if (event.of === this.#state) this.#working = false;
+    this.#post(event);
+  }
+
+  #beginSeeking(state: Extract<LockState, { name: 'seeking' }>): void {
+    const { session } = state;
+    if (session !== undefined) {
+      this.#run(state, () => this.#seek(state, session));
+      return;
+    }
+    // One may have become live between the claim and now.
     const { current } = this.#engine.keeper;
     if (current !== undefined) this.#post({ type: 'session-live', session: current });
   }
 
-  async #seek(
-    state: Extract<LockState, { name: 'seeking' }>,
-    session: Session,
-    work: AbortController,
-  ): Promise<void> {
+  async #seek(state: Extract<LockState, { name: 'seeking' }>, session: Session): Promise<void> {
     await this.#settle();
     if (this.#state !== state) return;
     // Not the work's own signal: an attempt is not cut off by a release, which would make its outcome unknown.
     const controller = new AbortController();
-    const attempt = this.#contention.attempt(this.#contest(session), state.place, controller.signal);
+    // Begun only once it is known to be under way: the metadata it asks for may give up this very claim.
+    const attempt = Promise.resolve().then(() =>
+      this.#contention.attempt(this.#contest(session), state.place, controller.signal),
+    );
     const settled = attempt.then(
       () => undefined,
       (error: unknown) => this.#becomeUnsure(session, error),
     );
-    const entry = { settled, cut: () => controller.abort(work.signal.reason) };
+    const entry = { settled, cut: () => controller.abort(SUPERSEDED) };
     this.#attempt = entry;
     try {
       const result = await attempt;
-      this.#post({ type: 'attempted', of: state, result, trusted: session.trusted });
+      this.#finish({ type: 'attempted', of: state, result, trusted: session.trusted });
     } finally {
       if (this.#attempt === entry) this.#attempt = undefined;
     }
@@ -233,26 +262,17 @@ export class Contender implements SessionListener {
     let { place } = state;
     if (state.pause !== undefined) await sleep(this.#engine.clock, state.pause, signal);
     else if (place) place = await this.#contention.wait(this.#contest(state.session), place, signal);
-    this.#post({ type: 'woke', of: state, place });
+    this.#finish({ type: 'woke', of: state, place });
   }
 
   async #watch(state: Extract<LockState, { name: 'held' }>, signal: AbortSignal): Promise<void> {
     const { clock, keeper } = this.#engine;
-    await sleep(clock, UNWATCHED, signal);
-    for (let failures = 0; ; failures++) {
-      try {
-        const reason = await watchRecord(this.#contest(state.session), state.holding, signal);
-        this.#post({ type: 'observed', of: state, reason });
-        // Most often it is the session that is gone. Asking now spares an attempt with a dead one.
-        if (reason === 'record-gone') keeper.verify(state.session);
-        return;
-      } catch (error) {
-        // A failed read says nothing about the lock: the session's deadline decides.
-        if (signal.aborted) return;
-        this.#listener.trouble(error, 'lock');
-        await sleep(clock, retryDelay(error, failures, clock.random()), signal);
-      }
-    }
+    const { session, holding } = state;
+    const trouble = (error: unknown): void => this.#listener.trouble(error, 'lock');
+    const reason = await watchHeld(clock, this.#contest(session), session, holding, signal, trouble);
+    this.#finish({ type: 'observed', of: state, reason });
+    // Most often it is the session that is gone. Asking now spares an attempt with a dead one.
+    if (reason === 'record-gone') keeper.verify(session);
   }
 
   async #remove(state: Extract<LockState, { name: 'releasing' }>, signal: AbortSignal): Promise<void> {
@@ -261,7 +281,7 @@ export class Contender implements SessionListener {
     for (let failures = 0; this.#state === state; failures++) {
       try {
         await this.#contention.remove(this.#contest(state.session), state.holding, signal);
-        this.#post({ type: 'removed', of: state });
+        this.#finish({ type: 'removed', of: state });
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -286,7 +306,7 @@ export class Contender implements SessionListener {
       try {
         const { records } = await backend.query({ key: record }, { signal });
         if (records[0]?.session === session.id) {
-          this.#post({ type: 'leftover', of: state, session });
+          this.#finish({ type: 'leftover', of: state, session });
           return;
         }
       } catch {
@@ -311,7 +331,7 @@ export class Contender implements SessionListener {
   #becomeUnsure(session: Session, error: unknown): void {
     // The server said no before it did anything.
     if (isRefusal(error) && !isSyncError(error, 'stopped')) return;
-    this.#unsureUntil = this.#engine.clock.now() + session.ttl;
+    this.#unsureUntil = this.#engine.clock.now() + Math.max(session.ttl, LATEST_ARRIVAL);
   }
 
   get #unsure(): boolean {

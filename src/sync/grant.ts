@@ -1,20 +1,35 @@
 import { expectManyListeners } from './abort.ts';
 import { type Condition, SyncError } from './backend.ts';
+import { isRefusal } from './backoff.ts';
 import type { Holding } from './contention/contention.ts';
 import { quoteKey } from './keys.ts';
 import type { LossReason } from './lock-machine.ts';
 import type { Session } from './session.ts';
 
-/** Low bits of a token, left for the number of a hand-off between callers of one process. */
+/** Low bits of a token: the number of a hand-off between callers of one process. */
 const HAND_OFF_BITS = 16n;
 
+/** How often one holding can be handed on between callers of one process: what those bits can count. */
+export const MOST_HAND_OFFS = 2 ** Number(HAND_OFF_BITS) - 1;
+
 /**
- * The fencing token of a grant: the store's revision at which it was made in the high bits. Strictly increasing for
- * each key, over all holders, processes, deletions and expiries; fits a signed 64-bit integer up to revision 2^47.
+ * The fencing token of a grant: the store's revision at which the holding was made in the high bits, the number of the
+ * hand-off in the low ones. Strictly increasing for each key, over all holders, processes, deletions and expiries;
+ * fits a signed 64-bit integer up to revision 2^47.
  */
-export function fencingToken(holding: Holding): bigint {
-  return holding.token << HAND_OFF_BITS;
+export function fencingToken(holding: Holding, handOff: number): bigint {
+  return (holding.token << HAND_OFF_BITS) + BigInt(handOff);
 }
+
+/** Which grant a proof of ownership belongs to. Goes along when the condition is copied. */
+const ownedBy: unique symbol = Symbol('grant');
+
+/** The grant whose `isOwner` this condition is, if it is one. */
+export function ownerOf(condition: Condition): Grant | undefined {
+  return (condition as Partial<Proof>)[ownedBy];
+}
+
+type Proof = Condition & { readonly [ownedBy]: Grant };
 
 export type GrantEnd = LossReason | 'released';
 
@@ -26,19 +41,30 @@ export class Grant implements AsyncDisposable {
   readonly key: string;
   /** Larger than that of every earlier grant for this key. Give it to the systems you write to. */
   readonly token: bigint;
-  /** Proves to the store, in the same step as your writes, that this grant is still the one: see `sync.commit`. */
+  /**
+   * Proves in the same step as your writes that this grant is still the one: see `sync.commit`, of the same manager.
+   * Another process should be given the token.
+   */
   readonly isOwner: Condition;
   readonly #session: Session;
   readonly #release: (grant: Grant) => Promise<void>;
   readonly #writes = new Set<Promise<unknown>>();
+  #unsure = false;
   #ended: GrantEnd | undefined;
   #controller: AbortController | undefined;
 
   /** @internal */
-  constructor(key: string, session: Session, holding: Holding, release: (grant: Grant) => Promise<void>) {
+  constructor(
+    key: string,
+    session: Session,
+    holding: Holding,
+    handOff: number,
+    release: (grant: Grant) => Promise<void>,
+  ) {
     this.key = key;
-    this.token = fencingToken(holding);
-    this.isOwner = { key: holding.record, revision: holding.revision };
+    this.token = fencingToken(holding, handOff);
+    const proof: Proof = { key: holding.record, revision: holding.revision, [ownedBy]: this };
+    this.isOwner = proof;
     this.#session = session;
     this.#release = release;
   }
@@ -81,7 +107,15 @@ export class Grant implements AsyncDisposable {
     const forget = (): void => {
       this.#writes.delete(write);
     };
-    write.then(forget, forget);
+    write.then(forget, (error: unknown) => {
+      if (!isRefusal(error)) this.#unsure = true;
+      forget();
+    });
+  }
+
+  /** @internal Whether a guarded write without an answer may still be on its way to the store. */
+  get unsure(): boolean {
+    return this.#unsure;
   }
 
   /** @internal Guarded writes on their way: they must reach the store before the record goes. */

@@ -1,3 +1,4 @@
+import type { Clock, Timer } from './backend.ts';
 import { Contender, type ContenderListener, type Engine } from './contender.ts';
 import type { Holding } from './contention/contention.ts';
 import type { SyncError } from './errors.ts';
@@ -23,6 +24,20 @@ export interface Ticket {
   release?(): Promise<void>;
 }
 
+/**
+ * Where everyone goes for one record, who gives it back and takes it again at once leaves nobody else a chance. After a
+ * row of hand-offs the next try waits for so many milliseconds: enough for others to hear of it and be first.
+ */
+const YIELD = 10;
+
+/** How far callers of one process may pass a lock on among themselves before others get their turn. */
+export interface HandOffLimits {
+  /** Hand-offs in a row. */
+  readonly limit: number;
+  /** Milliseconds since the lock was acquired from the store. */
+  readonly within: number;
+}
+
 export interface QueueEvents {
   granted(grant: Grant): void;
   lost(grant: Grant, reason: LossReason): void;
@@ -32,12 +47,16 @@ export interface QueueEvents {
 
 /**
  * The callers of one key in this process, first come first served. They share one distributed contender, whose
- * place in line passes to the next caller when one gives up; only the one at the head can hold.
+ * place in line passes to the next caller when one gives up; only the one at the head can hold. What it holds passes
+ * to the next caller without a round trip, within limits (lock cohorting: Dice, Marathe and Shavit, PPoPP 2012).
  */
 export class LocalQueue implements ContenderListener {
   readonly key: string;
   readonly #contender: Contender;
   readonly #outbox: Outbox;
+  readonly #clock: Clock;
+  readonly #races: boolean;
+  readonly #limits: HandOffLimits;
   readonly #events: QueueEvents;
   readonly #onIdle: () => void;
   readonly #tickets: Ticket[] = [];
@@ -48,11 +67,26 @@ export class LocalQueue implements ContenderListener {
   #lastNotice: ((head: Ticket) => void) | undefined;
   readonly #leaving = new WeakMap<Ticket, Promise<void>>();
   #current: Grant | undefined;
+  /** The grant that was given back and may be handed on. */
+  #handedBack: Grant | undefined;
+  #yielding: Timer | undefined;
+  #heldSince = 0;
+  #handOffs = 0;
 
-  constructor(engine: Engine, key: string, path: string, events: QueueEvents, onIdle: () => void) {
+  constructor(
+    engine: Engine,
+    key: string,
+    path: string,
+    limits: HandOffLimits,
+    events: QueueEvents,
+    onIdle: () => void,
+  ) {
     this.key = key;
     this.#contender = new Contender(engine, key, path, this);
     this.#outbox = engine.outbox;
+    this.#clock = engine.clock;
+    this.#races = engine.backend.traits.contention === 'race';
+    this.#limits = limits;
     this.#events = events;
     this.#onIdle = onIdle;
   }
@@ -94,6 +128,7 @@ export class LocalQueue implements ContenderListener {
     this.#outbox.post(() => current.announce());
     this.#events.released(current);
     this.#writes = current.pendingWrites;
+    this.#handedBack = current;
     return this.#giveUp();
   }
 
@@ -106,11 +141,13 @@ export class LocalQueue implements ContenderListener {
 
   /** Everybody leaves. Resolves when nothing is left at the store. */
   async drain(): Promise<void> {
-    await Promise.all([...this.#tickets].map((ticket) => this.leave(ticket)));
+    // The head last, so that nothing is handed on to somebody who leaves as well.
+    await Promise.all(this.#tickets.toReversed().map((ticket) => this.leave(ticket)));
     if (this.#contender.state.name !== 'idle') await this.#outbox.during(() => this.#giveUp());
   }
 
   stop(): void {
+    this.#yielding?.cancel();
     this.#outbox.during(() => {
       this.#endCurrent('stopped');
       this.#contender.stop();
@@ -119,6 +156,7 @@ export class LocalQueue implements ContenderListener {
 
   /** Gives the contender's place or grant back; but a grant's own writes must reach the store before. */
   #giveUp(): Promise<void> {
+    this.#yielding?.cancel();
     const released = new Promise<void>((resolve) => this.#awaitingRelease.push(resolve));
     const writes = this.#writes;
     if (writes === undefined) this.#release();
@@ -135,8 +173,31 @@ export class LocalQueue implements ContenderListener {
   }
 
   #release(): void {
+    const handedBack = this.#handedBack;
+    this.#handedBack = undefined;
+    if (handedBack !== undefined && this.#handOn(handedBack)) {
+      this.#nothingLeft();
+      return;
+    }
     this.#contender.release();
-    if (this.#tickets.length > 0) this.#contender.claim();
+    if (this.#tickets.length === 0) return;
+    if (this.#races && this.#handOffs > 0) {
+      this.#yielding = this.#clock.after(YIELD, () => this.#tickets.length > 0 && this.#contender.claim());
+    } else this.#contender.claim();
+  }
+
+  /** Whether the next in line has got what was given back. */
+  #handOn(from: Grant): boolean {
+    const { state } = this.#contender;
+    const { limit, within } = this.#limits;
+    if (this.#tickets.length === 0 || this.#handOffs >= limit) return false;
+    if (this.#clock.now() - this.#heldSince >= within) return false;
+    // A write of the one before, still on its way, would pass for one of the next: the store sees the same record.
+    if (from.unsure) return false;
+    if (state.name !== 'held' || !state.session.trusted) return false;
+    this.#handOffs += 1;
+    this.#grant(state.session, state.holding);
+    return true;
   }
 
   value(): Uint8Array {
@@ -149,12 +210,21 @@ export class LocalQueue implements ContenderListener {
   }
 
   granted(session: Session, holding: Holding): void {
+    this.#lastNotice = undefined;
+    this.#heldSince = this.#clock.now();
+    this.#handOffs = 0;
+    this.#grant(session, holding);
+  }
+
+  #grant(session: Session, holding: Holding): void {
     const head = this.#tickets[0];
     if (head === undefined) {
       this.#contender.release();
       return;
     }
-    const grant = new Grant(this.key, session, holding, () => this.#giveBack(grant, head));
+    const grant: Grant = new Grant(this.key, session, holding, this.#handOffs, () =>
+      this.#giveBack(grant, head),
+    );
     this.#current = grant;
     this.#events.granted(grant);
     head.granted(grant);
@@ -168,6 +238,8 @@ export class LocalQueue implements ContenderListener {
     const grant = this.#endCurrent(reason);
     // Writes under a grant that is lost are refused by the store; nothing has to wait for them.
     this.#writes = undefined;
+    this.#handedBack = undefined;
+    this.#nothingLeft();
     const head = this.#tickets[0];
     if (grant !== undefined && head !== undefined) {
       this.#events.lost(grant, reason);
@@ -197,8 +269,12 @@ export class LocalQueue implements ContenderListener {
   }
 
   released(): void {
-    for (const resolve of this.#awaitingRelease.splice(0)) resolve();
+    this.#nothingLeft();
     if (this.#tickets.length === 0) this.#onIdle();
+  }
+
+  #nothingLeft(): void {
+    for (const resolve of this.#awaitingRelease.splice(0)) resolve();
   }
 
   #endCurrent(why: LossReason): Grant | undefined {

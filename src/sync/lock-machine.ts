@@ -141,7 +141,7 @@ function whileSeeking(state: In<'seeking'>, event: LockEvent): Step {
   switch (result.outcome) {
     case 'acquired':
       // The answer may have come after the deadline, or after the machine slept: then it is worth nothing yet.
-      if (!event.trusted) return retry(session, state.place, DOUBT_PAUSE, state.failures);
+      if (!event.trusted) return retry(session, undefined, DOUBT_PAUSE, state.failures);
       return {
         state: { name: 'held', session, holding: result.holding },
         notices: [{ tell: 'granted', session, holding: result.holding }],
@@ -177,9 +177,9 @@ function whileLost(state: In<'lost'>, event: LockEvent, wanted: boolean): Step {
   const { session, reason } = state;
   if (ends(event, session)) return stay({ name: 'lost', session: undefined, reason });
   if (event.type !== 'resume') return stay(state);
-  // What somebody wrote over our record still stands in our name, in everybody's way: remove it first.
-  if (session !== undefined && (reason === 'record-overwritten' || !wanted))
-    return release(session, undefined);
+  // Something still stands in our name, in everybody's way: remove it first. What we held by must not be taken for new.
+  const stands = reason === 'record-overwritten' || reason === 'permission-denied';
+  if (session !== undefined && (stands || !wanted)) return release(session, undefined);
   return afterRelease(wanted, session);
 }
 

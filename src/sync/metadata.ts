@@ -15,7 +15,8 @@ export type Metadata = JsonValue | (() => JsonValue);
 const encoder = new TextEncoder();
 
 export function defaultMetadata(service: string, clock: Clock): () => JsonValue {
-  return () => ({ service, host: hostname(), pid: process.pid, since: new Date(clock.wall()).toISOString() });
+  const host = hostname();
+  return () => ({ service, host, pid: process.pid, since: new Date(clock.wall()).toISOString() });
 }
 
 /**

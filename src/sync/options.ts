@@ -1,6 +1,8 @@
 import { expectManyListeners } from './abort.ts';
 import { type Backend, type Clock, SyncError, systemClock } from './backend.ts';
+import { MOST_HAND_OFFS } from './grant.ts';
 import { keyProblem } from './keys.ts';
+import type { HandOffLimits } from './local-queue.ts';
 import type { Metadata } from './metadata.ts';
 
 export interface SessionTiming {
@@ -24,12 +26,24 @@ export interface SessionTiming {
   readonly margin?: number;
 }
 
+export interface HandOff {
+  /** How often in a row, from 0 (never) to 65 535. Default 10 000. */
+  readonly limit?: number;
+  /** For how long in a row, in milliseconds since the lock was acquired from the store. Default 100. */
+  readonly within?: number;
+}
+
 export interface SyncManagerOptions {
   /** The service's name: of the session, the leadership key and the default metadata. One key segment. */
   readonly name: string;
   /** Belongs to this manager from now on: `stop()` disposes it. */
   readonly backend: Backend;
   readonly session?: SessionTiming;
+  /**
+   * Callers of one key in this process pass the lock on among themselves without asking the store, each with a larger
+   * token. These bounds give callers of other processes their turn.
+   */
+  readonly handOff?: HandOff;
   /** What operators see on a lock's record. Default: `{ service, host, pid, since }`. */
   readonly metadata?: Metadata;
   /** Time, for tests. */
@@ -54,6 +68,7 @@ export interface CheckedOptions {
   readonly name: string;
   readonly backend: Backend;
   readonly timing: Timing;
+  readonly handOff: HandOffLimits;
   readonly metadata: Metadata | undefined;
   readonly clock: Clock;
 }
@@ -72,14 +87,27 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
   if (typeof options !== 'object' || options === null) {
     throw invalid('options', 'must be an object with at least "name" and "backend"');
   }
-  const { name, backend, session = {}, metadata, clock = systemClock } = options;
+  const { name, backend, session = {}, handOff = {}, metadata, clock = systemClock } = options;
   const problem = keyProblem(name) ?? (name.includes('/') ? 'must not have a slash' : undefined);
   if (problem !== undefined) throw invalid('name', problem);
   if (typeof backend?.commit !== 'function') {
     throw invalid('backend', "must be a backend such as memory() from 'holdfast/memory'");
   }
   if (typeof session !== 'object' || session === null) throw invalid('session', 'must be an object');
-  return { name, backend, timing: checkTiming(session, backend), metadata, clock };
+  if (typeof handOff !== 'object' || handOff === null) throw invalid('handOff', 'must be an object');
+  const timing = checkTiming(session, backend);
+  return { name, backend, timing, handOff: checkHandOff(handOff), metadata, clock };
+}
+
+function checkHandOff({ limit = 10_000, within = 100 }: HandOff): HandOffLimits {
+  if (!Number.isInteger(limit) || limit < 0 || limit > MOST_HAND_OFFS) {
+    throw invalid(
+      'handOff.limit',
+      `is ${String(limit)}; it must be a whole number from 0 to ${MOST_HAND_OFFS}`,
+    );
+  }
+  checkDuration('handOff.within', within);
+  return { limit, within };
 }
 
 function checkTiming(session: SessionTiming, { traits }: Backend): Timing {

@@ -1,6 +1,6 @@
 import { bounded } from './abort.ts';
-import { type Backend, type Clock, isSyncError, SyncError } from './backend.ts';
-import { backoff, retryDelay } from './backoff.ts';
+import { type Backend, type Clock, SyncError } from './backend.ts';
+import { backoff, isRefusal, retryDelay } from './backoff.ts';
 import { scheduleFor, type Timing } from './options.ts';
 import { instant, Session, type SessionEnd } from './session.ts';
 
@@ -211,7 +211,8 @@ export class SessionKeeper {
         );
         return;
       } catch (error) {
-        if (isSyncError(error, 'stopped')) return;
+        // Refused: the TTL has to do it.
+        if (isRefusal(error)) return;
         await new Promise<void>((resolve) => {
           this.#clock.after(Math.min(left, backoff(failures, this.#clock.random())), resolve);
         });

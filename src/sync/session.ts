@@ -62,6 +62,11 @@ export class Session {
     return this.#deadline;
   }
 
+  /** Milliseconds for which it is believed in after each renewal. */
+  get patience(): number {
+    return this.ttl - this.#margin;
+  }
+
   get ended(): SessionEnd | undefined {
     return this.#ended;
   }

@@ -1,8 +1,8 @@
 import { BehaviorSubject, type Observable, Subject } from 'rxjs';
 import { throwIfAborted } from './abort.ts';
-import { type Clock, type CommitResult, type Condition, SyncError } from './backend.ts';
+import { type Clock, type CommitResult, SyncError } from './backend.ts';
 import { Background } from './background.ts';
-import { checkCommit, type SyncCommit } from './commit.ts';
+import { checkCommit, guardedCommit, type SyncCommit } from './commit.ts';
 import type { Engine } from './contender.ts';
 import { IsolatedObservable, Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
@@ -57,8 +57,8 @@ const taken = new WeakSet<object>();
  * first lock is asked for.
  *
  * While no clock runs faster than the margin allows, and no operator removes a session or a record, at most one
- * process believes that it holds a key. Always, even then: tokens strictly increase, and a commit guarded by
- * `isOwner` never succeeds after another grant was made.
+ * process believes that it holds a key. Always, even then: what the store grants has a larger token than all before, and
+ * a commit guarded by `isOwner` never succeeds after another grant was made.
  */
 export class SyncManager implements AsyncDisposable {
   /** Replays what becomes of the session. */
@@ -69,6 +69,7 @@ export class SyncManager implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #engine: Engine;
   readonly #keeper: SessionKeeper;
+  readonly #metadata: Metadata;
   readonly #outbox = new Outbox();
   readonly #background: Background;
   readonly #sessions = new BehaviorSubject<SessionState>({ name: 'idle' });
@@ -76,7 +77,6 @@ export class SyncManager implements AsyncDisposable {
   readonly #locks = new Map<string, LockEntry>();
   readonly #queues = new Map<string, LocalQueue>();
   readonly #openCalls: OpenCalls = new Set();
-  readonly #owners = new WeakMap<Condition, Grant>();
   readonly #queueEvents: QueueEvents;
   #running = true;
   #stopped: Promise<void> | undefined;
@@ -95,9 +95,11 @@ export class SyncManager implements AsyncDisposable {
     const backend = forwardOnly(options.backend);
     const report = (error: unknown): void => this.#report(error);
     this.#clock = clock;
+    this.#metadata = this.#options.metadata ?? defaultMetadata(name, clock);
     this.#background = new Background((error) => this.#emit({ type: 'trouble', error }));
     this.session$ = new IsolatedObservable(report, (subscriber) => this.#sessions.subscribe(subscriber));
-    this.events$ = new IsolatedObservable(report, (subscriber) => this.#events.subscribe(subscriber));
+    // A subscriber of this very stream that always fails would be told of its own failure for ever.
+    this.events$ = new IsolatedObservable(warn, (subscriber) => this.#events.subscribe(subscriber));
     const background = (task: Promise<unknown>): void => this.#background.run(task);
     const publish = (state: SessionState): void => {
       this.#outbox.post(() => this.#sessions.next(state));
@@ -111,10 +113,7 @@ export class SyncManager implements AsyncDisposable {
     });
     this.#engine = { backend, clock, keeper: this.#keeper, outbox: this.#outbox, background };
     this.#queueEvents = {
-      granted: (grant) => {
-        this.#owners.set(grant.isOwner, grant);
-        this.#emit({ type: 'lock-held', key: grant.key, token: grant.token });
-      },
+      granted: ({ key, token }) => this.#emit({ type: 'lock-held', key, token }),
       lost: ({ key, token }, reason) => this.#emit({ type: 'lock-lost', key, token, reason }),
       released: ({ key, token }) => this.#emit({ type: 'lock-released', key, token }),
       trouble: (error) => this.#emit({ type: 'trouble', error }),
@@ -191,9 +190,7 @@ export class SyncManager implements AsyncDisposable {
     this.#assertRunning();
     const checked = checkCommit(commit, this.#engine.backend);
     const signal = checkCallOptions(options).signal ?? new AbortController().signal;
-    const writing = this.#engine.backend.commit(checked, signal);
-    for (const condition of checked.when) this.#owners.get(condition)?.guard(writing);
-    return await writing;
+    return await guardedCommit(checked, this.#engine.backend, signal);
   }
 
   /**
@@ -292,7 +289,8 @@ export class SyncManager implements AsyncDisposable {
     let queue = this.#queues.get(key);
     if (queue === undefined) {
       const path = lockPathOf(this.#engine.backend, key);
-      const created: LocalQueue = new LocalQueue(this.#engine, key, path, this.#queueEvents, () => {
+      const { handOff } = this.#options;
+      const created: LocalQueue = new LocalQueue(this.#engine, key, path, handOff, this.#queueEvents, () => {
         if (created.empty && this.#queues.get(key) === created) this.#queues.delete(key);
       });
       queue = created;
@@ -302,8 +300,8 @@ export class SyncManager implements AsyncDisposable {
   }
 
   #encode(metadata: Metadata | undefined): Uint8Array {
-    const { name, metadata: common, backend } = this.#options;
-    const chosen = metadata ?? common ?? defaultMetadata(name, this.#clock);
+    const { backend } = this.#options;
+    const chosen = metadata ?? this.#metadata;
     return encodeMetadata(chosen, backend.traits.maxValueBytes);
   }
 
@@ -320,6 +318,10 @@ export class SyncManager implements AsyncDisposable {
   /** A user's callback failed. With nobody to tell, it becomes a process warning: never lost, never fatal. */
   #report(error: unknown): void {
     if (this.#events.observed) this.#emit({ type: 'listener-failed', error });
-    else process.emitWarning(error instanceof Error ? error : String(error), 'SyncListenerWarning');
+    else warn(error);
   }
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error), 'SyncListenerWarning');
 }

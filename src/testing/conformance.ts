@@ -8,6 +8,7 @@ import { revisionRules } from './conformance/revisions.ts';
 import { scopeRules } from './conformance/scopes.ts';
 import { sessionRules } from './conformance/sessions.ts';
 import type { ConformanceCase, ConformanceSubject } from './conformance/subject.ts';
+import { togetherRules } from './conformance/together.ts';
 import { valueRules } from './conformance/values.ts';
 import { waitRules } from './conformance/waits.ts';
 import { wakeRules } from './conformance/wakes.ts';
@@ -22,6 +23,7 @@ export function conformance(subject: ConformanceSubject): ConformanceCase[] {
   const rules = [
     ...conditionRules,
     ...commitRules,
+    ...togetherRules,
     ...revisionRules,
     ...sessionRules,
     ...scopeRules,

@@ -96,7 +96,8 @@ export class ProcessClock implements Clock {
     if (this.#halted === 'asleep') this.#slept += this.#world.now() - this.#since;
     this.#halted = 'no';
     look?.();
-    for (const task of this.#overdue.splice(0)) this.whenRunning(task);
+    // One by one, as an event loop does: between two of them every promise that can settle does.
+    for (const task of this.#overdue.splice(0)) this.#world.after(0, () => this.whenRunning(task));
   }
 
   /** Nothing of this process ever runs again. */

@@ -72,6 +72,7 @@ export class VirtualClock implements Clock {
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     await this.#exclusively(async () => {
+      await settled();
       while (await this.#fireNext(end));
       this.#now = Math.max(this.#now, end);
     });
@@ -101,7 +102,6 @@ export class VirtualClock implements Clock {
   }
 
   async #fireNext(end: number): Promise<boolean> {
-    await settled();
     const next = this.#timers[0];
     if (next === undefined || next.at > end) return false;
     this.#timers.shift();

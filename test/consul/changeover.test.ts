@@ -1,9 +1,9 @@
 import { request } from 'node:http';
 import { createServer } from 'node:https';
 import { connect } from 'node:net';
+import { TcpProxy } from 'holdfast/testing';
 import { describe, expect, inject, it } from 'vitest';
 import { consul } from '../../src/backends/consul/index.ts';
-import { TcpProxy } from '../etcd/support.ts';
 import { authority, good } from './certificates.ts';
 import { bytes, failure, fakeHttp, fakeTcp, listen, put, signal, uniquePrefix, until } from './support.ts';
 

@@ -49,12 +49,12 @@ describe('what is no answer of Consul', () => {
       /TLS/,
     ],
     ['400', text(400, 'Invalid wait time'), 'rejected', /Invalid wait time/],
-  ])('%s', async (_, listener, code, says) => {
+  ])('FAULTS 8: %s: a typed error to every call', async (_, listener, code, says) => {
     await using server = await fakeHttp(listener);
     await expectAll({ addresses: [server.address] }, code, says);
   });
 
-  it('does not follow a redirect', async () => {
+  it('FAULTS 33: does not follow a redirect', async () => {
     const asked: string[] = [];
     await using server = await fakeHttp((request, response) => {
       asked.push(request.url ?? '');
@@ -65,7 +65,7 @@ describe('what is no answer of Consul', () => {
     expect(asked).not.toContain('/elsewhere');
   });
 
-  it('stops reading an answer without end', async () => {
+  it('FAULTS 8: stops reading an answer without end', async () => {
     let sent = 0;
     await using server = await fakeHttp((_, response) => {
       const chunk = Buffer.alloc(1024 * 1024, ' ');
@@ -110,12 +110,15 @@ describe('connections that break', () => {
       /in the middle/,
     ],
     ['no HTTP', afterRequest((socket) => socket.end('SSH-2.0-OpenSSH\r\n')), 'bad-response', /not HTTP/],
-  ])('%s', async (_, onConnection, code, says) => {
-    await using server = await fakeTcp(onConnection);
-    const began = performance.now();
-    await expectAll({ addresses: [server.address], requestTimeout: 20_000 }, code, says);
-    expect(performance.now() - began, 'not by the deadline').toBeLessThan(10_000);
-  });
+  ])(
+    'FAULTS 8: a connection that breaks, %s: a typed error to every call',
+    async (_, onConnection, code, says) => {
+      await using server = await fakeTcp(onConnection);
+      const began = performance.now();
+      await expectAll({ addresses: [server.address], requestTimeout: 20_000 }, code, says);
+      expect(performance.now() - began, 'not by the deadline').toBeLessThan(10_000);
+    },
+  );
 
   it('an agent that never answers ends by the deadline', async () => {
     await using server = await fakeTcp(() => {});
@@ -166,7 +169,7 @@ describe('several addresses', () => {
 
 describe('indexes that mislead', () => {
   it.each(['0', '3', 'falling', 'rising'])(
-    '%s: fewer than 10 requests a second, and still a wake',
+    'FAULTS 21: index %s: fewer than 10 requests a second, and still a wake',
     async (kind) => {
       let requests = 0;
       let body = '';

@@ -1,10 +1,13 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { setMaxListeners } from 'node:events';
+import type { ClientRequest } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { TcpProxy } from 'holdfast/testing';
 import { describe, expect, inject, it } from 'vitest';
 import { consul } from '../../src/backends/consul/index.ts';
 import type { Backend, Cursor } from '../../src/sync/backend.ts';
 import { startConsul } from '../servers/consul.ts';
-import { bytes, CountingProxy, failure, put, session, signal, uniquePrefix, until } from './support.ts';
+import { bytes, failure, put, session, signal, uniquePrefix, until } from './support.ts';
 
 const address = inject('consulAddress');
 
@@ -33,9 +36,25 @@ async function clear(backend: Backend, keys: readonly string[]): Promise<void> {
   }
 }
 
+/** Counts the blocking queries that this process sends to an address. */
+function blockingQueries(address: string): Disposable & { readonly sent: number } {
+  let sent = 0;
+  const onRequest = (message: unknown): void => {
+    const { request } = message as { request: ClientRequest };
+    if (request.getHeader('host') === address && request.path.includes('&index=')) sent++;
+  };
+  subscribe('http.client.request.start', onRequest);
+  return {
+    get sent() {
+      return sent;
+    },
+    [Symbol.dispose]: () => unsubscribe('http.client.request.start', onRequest),
+  };
+}
+
 describe('many waiters', () => {
   it('wait for 1,000 keys over few connections, and each change wakes its own', async () => {
-    await using proxy = await CountingProxy.start(address);
+    await using proxy = await TcpProxy.open(address);
     await using watcher = consul({ addresses: [proxy.address], sessionTtlMin: 1_000 });
     await using actor = consul({ addresses: [address], sessionTtlMin: 1_000 });
     const prefix = uniquePrefix();
@@ -72,10 +91,10 @@ describe('many waiters', () => {
     }
     expect([...woken.keys()].sort(), 'nobody else is woken').toEqual([...changed].sort());
     expect(ended).toEqual([]);
-    expect(proxy.most).toBeLessThanOrEqual(64);
+    expect(proxy.mostOpen).toBeLessThanOrEqual(64);
     latencies.sort((a, b) => a - b);
     console.info(
-      `1,000 waiters: at most ${proxy.most} connections; wake median ${latencies[20]?.toFixed(1)} ms, worst ${latencies.at(-1)?.toFixed(1)} ms`,
+      `1,000 waiters: at most ${proxy.mostOpen} connections; wake median ${latencies[20]?.toFixed(1)} ms, worst ${latencies.at(-1)?.toFixed(1)} ms`,
     );
 
     const reason = new Error('given up');
@@ -89,12 +108,13 @@ describe('many waiters', () => {
   it('waits that are given up do not pile up at the server, which would refuse the 201st connection', async () => {
     // A server of its own: the limit is for all that this machine opens.
     await using server = await startConsul();
-    await using proxy = await CountingProxy.start(server.address);
+    await using proxy = await TcpProxy.open(server.address);
+    using blocking = blockingQueries(proxy.address);
     await using backend = consul({ addresses: [proxy.address] });
     const prefix = uniquePrefix();
     for (let round = 0; round < 10; round++) {
       const stop = manyCalls();
-      const before = proxy.blocked;
+      const before = blocking.sent;
       const keys = Array.from({ length: 60 }, (_, i) => `${prefix}${round}/${i}`);
       await Promise.all(keys.map((key) => put(backend, key, 'quiet')));
       const waits = keys.map(async (key) => {
@@ -103,7 +123,7 @@ describe('many waiters', () => {
       });
       const ended = Promise.allSettled(waits);
       // From the third round on, those of the rounds before take all the room: then there are only plain reads.
-      if (round < 2) await until('blocked queries', () => proxy.blocked - before >= 15);
+      if (round < 2) await until('blocked queries', () => blocking.sent - before >= 15);
       else await sleep(100);
       stop.abort(new Error('given up'));
       await ended;
@@ -222,14 +242,14 @@ describe('many waiters', () => {
 
 describe('failures while blocked', () => {
   it('reject the waiters as unavailable, and waiting again works', async () => {
-    await using proxy = await CountingProxy.start(address);
+    await using proxy = await TcpProxy.open(address);
     await using watcher = consul({ addresses: [proxy.address] });
     const key = `${uniquePrefix()}a`;
     const { at } = await watcher.query({ key }, { signal: signal() });
     const before = proxy.open;
     const blocked = watcher.query({ key }, { since: at, wait: 60_000, signal: signal() });
     await until('the query to block', () => proxy.open > before);
-    proxy.cut();
+    proxy.reset();
     await failure(blocked, 'unavailable');
     const again = watcher.query({ key }, { since: at, wait: 60_000, signal: signal() });
     await using actor = consul({ addresses: [address] });

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
-import { type AddressInfo, connect, createServer, type Server as NetServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Backend, isSyncError, type SyncError, type SyncErrorCode } from '../../src/sync/backend.ts';
 
@@ -83,61 +83,4 @@ export async function listen(server: Server | NetServer): Promise<Listening> {
       await once(server, 'close');
     },
   };
-}
-
-/** Counts the connections to a server, and can cut them. */
-export class CountingProxy {
-  open = 0;
-  most = 0;
-  /** How many blocking queries came through. */
-  blocked = 0;
-  readonly #target: string;
-  readonly #sockets = new Set<Socket>();
-  #server: Listening | undefined;
-
-  private constructor(target: string) {
-    this.#target = target;
-  }
-
-  static async start(target: string): Promise<CountingProxy> {
-    const proxy = new CountingProxy(target);
-    proxy.#server = await fakeTcp((socket) => proxy.#pass(socket));
-    return proxy;
-  }
-
-  get address(): string {
-    return this.#server?.address ?? '';
-  }
-
-  cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.cut();
-    await this.#server?.[Symbol.asyncDispose]();
-  }
-
-  #pass(socket: Socket): void {
-    const [host, port] = this.#target.split(':');
-    const onward = connect(Number(port), host);
-    this.open++;
-    this.most = Math.max(this.most, this.open);
-    socket.on('data', (chunk) => {
-      if (chunk.includes('&index=')) this.blocked++;
-    });
-    socket.once('close', () => this.open--);
-    for (const [one, other] of [
-      [socket, onward],
-      [onward, socket],
-    ] as const) {
-      this.#sockets.add(one);
-      one.on('error', () => {});
-      one.once('close', () => {
-        this.#sockets.delete(one);
-        other.destroy();
-      });
-      one.pipe(other);
-    }
-  }
 }

@@ -60,6 +60,16 @@ describe('auth', () => {
     await backend.closeSession(session.id, never);
   }
 
+  it('refuses what is not granted also among commits issued together, and applies the others', async () => {
+    await using backend = etcd(as('locker'));
+    const keys = ['mine/together/a', 'theirs/together', 'mine/together/b'];
+    const results = await Promise.allSettled(keys.map((key) => put(backend, key)));
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(results[1]).toMatchObject({ reason: { code: 'permission-denied' } });
+    const { stdout } = await server.etcdctl([...root, 'get', 'theirs/together']);
+    expect(stdout).toBe('');
+  });
+
   it('works for every verb, and fetches a new token when the old one has expired', () =>
     everyVerb(as('locker'), tokenExpiry));
 

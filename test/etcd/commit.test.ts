@@ -147,8 +147,8 @@ describe('commit', () => {
 
   it('finds nothing before the first revision', async () => {
     await backend.commit({ when: [], then: [{ put: uniqueName(), value: bytes('') }] }, never);
-    for (const youngestBefore of [0n, 1n]) {
-      const { records } = await backend.query({ prefix: '', youngestBefore }, { signal: never });
+    for (const before of [0n, 1n]) {
+      const { records } = await backend.query({ prefix: '', youngest: 1, before }, { signal: never });
       expect(records).toEqual([]);
     }
   });
@@ -169,7 +169,7 @@ describe('commit', () => {
         throw new Error('The commit should succeed and read.');
       const holder = result.read[0];
       expect(holder.key).toBe(path + holder.session);
-      const scope = { prefix: path, youngestBefore: result.revision };
+      const scope = { prefix: path, youngest: 1, before: result.revision };
       const { at } = await backend.query(scope, { signal: never });
       const waiting = backend.query(scope, { since: at, signal: never });
       other.kill('SIGTERM');

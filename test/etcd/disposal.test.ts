@@ -1,8 +1,9 @@
 import { Etcd3 } from 'etcd3';
+import { TcpProxy } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { etcd } from '../../src/backends/etcd/index.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
-import { never, put, socketCount, TcpProxy, uniqueName, until } from './support.ts';
+import { never, put, socketCount, uniqueName, until } from './support.ts';
 
 const timerCount = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
 

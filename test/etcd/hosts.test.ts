@@ -1,7 +1,8 @@
+import { TcpProxy } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { etcd } from '../../src/backends/etcd/index.ts';
 import { type EtcdServer, startEtcd, startEtcdCluster } from '../servers/etcd.ts';
-import { never, put, TcpProxy, textOf, uniqueName, until } from './support.ts';
+import { never, put, textOf, uniqueName, until } from './support.ts';
 
 /** Nothing listens there. */
 const DEAD = '127.0.0.1:1';

@@ -1,8 +1,9 @@
+import { TcpProxy } from 'holdfast/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { etcd } from '../../src/backends/etcd/index.ts';
 import type { Backend } from '../../src/sync/backend.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
-import { never, TcpProxy, until } from './support.ts';
+import { never, until } from './support.ts';
 
 const wanted = { name: 'test', ttl: 10_000, lockDelay: 0 };
 

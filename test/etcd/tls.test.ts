@@ -1,8 +1,9 @@
+import { TcpProxy } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type EtcdOptions, etcd } from '../../src/backends/etcd/index.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
 import { type Certificate, Certificates } from './certificates.ts';
-import { never, put, TcpProxy } from './support.ts';
+import { never, put } from './support.ts';
 
 /** With a CA of its own the server asks every client for a certificate, whatever `--client-cert-auth` says. */
 const NO_CLIENT_CERTIFICATE = ['--trusted-ca-file='];

@@ -1,8 +1,9 @@
+import { TcpProxy } from 'holdfast/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { etcd } from '../../src/backends/etcd/index.ts';
 import type { Backend, QueryResult, Scope } from '../../src/sync/backend.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
-import { never, put, TcpProxy, textOf, uniqueName, until } from './support.ts';
+import { never, put, textOf, uniqueName, until } from './support.ts';
 
 const MANY = 2_000;
 
@@ -76,7 +77,7 @@ describe('watch', () => {
     const prefix = uniqueName();
     for (const name of ['a', 'b', 'c']) await put(backend, `${prefix}/${name}`);
     const { records } = await backend.query({ key: `${prefix}/c` }, { signal: never });
-    const scope = { prefix, youngestBefore: records[0]?.created ?? 0n };
+    const scope = { prefix, youngest: 1, before: records[0]?.created ?? 0n };
     const ahead = await backend.query(scope, { signal: never });
     expect(ahead.records).toMatchObject([{ key: `${prefix}/b` }]);
     let isWoken = false;
@@ -124,7 +125,7 @@ describe('watch', () => {
     const { at } = await through.query({ key }, { signal: never });
     const cut = through.query({ key }, { since: at, signal: never });
     await watching(1);
-    proxy.cut();
+    proxy.reset();
     // A wake, or a failure of the read that follows it: the reconnect may take a moment.
     const result = await cut.catch((error: unknown) => error);
     if (result instanceof Error) expect(result).toMatchObject({ code: 'unavailable' });

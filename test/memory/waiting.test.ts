@@ -36,7 +36,7 @@ it('when the head of a queue goes only its successor wakes', async () => {
   for (let i = 0; i < 200; i++) {
     const result = await commit(backend, [put(`q/${i}`, owner)]);
     if (!result.ok) throw new Error('not applied');
-    waits.push(await blocked(backend, { prefix: 'q/', youngestBefore: result.revision }));
+    waits.push(await blocked(backend, { prefix: 'q/', youngest: 1, before: result.revision }));
   }
   const observer = await blocked(backend, { prefix: 'q/', oldest: 1 });
   await commit(backend, [put('q/newcomer', owner)]);
@@ -57,7 +57,7 @@ it('a cursor is outdated by what its view shows, not by what happens beside it',
   const scopes = [
     { key: 'q/b' },
     { prefix: 'q/', oldest: 2 },
-    { prefix: 'q/', youngestBefore: 3n },
+    { prefix: 'q/', youngest: 1, before: 3n },
     { prefix: 'r/' },
   ];
   for (const scope of scopes) {
@@ -77,7 +77,7 @@ it('a cursor is outdated by what its view shows, not by what happens beside it',
 
 it('a bound beyond the present waits for those who will be created before it', async () => {
   const { backend } = virtual();
-  const { state } = await blocked(backend, { prefix: 'q/', youngestBefore: 100n });
+  const { state } = await blocked(backend, { prefix: 'q/', youngest: 1, before: 100n });
   await commit(backend, [put('q/a')]);
   await settled();
   expect(state.result?.records).toHaveLength(1);

@@ -65,7 +65,7 @@ test.each([
   ['go-lanai dsync', '2837033986114203673'],
   ['a neighbour of our own flags', '3304740253564472345'],
   ['a plain value', '0'],
-])('a key with the flags of %s is a typed conflict, and stays untouched', async (_, flags) => {
+])('FAULTS 17: a key with the flags of %s is a typed conflict, and stays untouched', async (_, flags) => {
   await using managers = new Managers(world);
   const key = uniqueKey('foreign');
   await server.http('PUT', `/v1/kv/${key}?flags=${flags}`, 'precious');
@@ -86,6 +86,29 @@ test.each([
   await stateOf(lock, 'held');
 });
 
+test('FAULTS 17: a semaphore of `consul lock -n` is a typed conflict, and goes on undisturbed', async () => {
+  await using managers = new Managers(world);
+  const prefix = uniqueKey('semaphore');
+  const theirs = server.spawnCli(['lock', '-n=2', prefix, 'echo in; exec sleep 60']);
+  let output = '';
+  theirs.stdout?.on('data', (chunk) => {
+    output += chunk;
+  });
+  await until(() => output.includes('in'));
+  const before = await server.http('GET', `/v1/kv/${prefix}/.lock`);
+  const lock = managers.make().lock(`${prefix}/.lock`);
+  const conflict = expect.objectContaining({
+    code: 'foreign-record',
+    message: expect.stringContaining('semaphore'),
+  });
+  await expect(lock.lock()).rejects.toThrow(conflict);
+  await lock.release();
+  expect((await server.http('GET', `/v1/kv/${prefix}/.lock`)).body).toBe(before.body);
+  // The other slot of two.
+  expect(await server.cli(['lock', '-n=2', prefix, 'echo', 'in'])).toMatchObject({ code: 0, stdout: 'in\n' });
+  theirs.kill('SIGINT');
+});
+
 test('with the flags of another client chosen, its locks and ours exclude one another', async () => {
   const lanai = 2837033986114203673n;
   await using managers = new Managers({
@@ -104,7 +127,7 @@ test('with the flags of another client chosen, its locks and ours exclude one an
   expect(grant.held).toBe(true);
 });
 
-test('a TTL that the option allows but the server does not is refused by the server, and told at once', async () => {
+test('FAULTS 34: a TTL that the option allows but the server does not is refused by the server, and told at once', async () => {
   // This server has its default minimum of 10 s.
   await using managers = new Managers({
     ...world,

@@ -1,3 +1,4 @@
+import type { Grant } from 'holdfast';
 import { etcd } from 'holdfast/etcd';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Managers, stateOf, until, type World } from '../scenarios/world.ts';
@@ -50,6 +51,38 @@ test('an uncontended acquire and release cost exactly two consensus writes, rene
   );
   expect(renewals).toBe(0);
   expect(grant.held).toBe(true);
+});
+
+test('100 callers of one key in one process cost two consensus writes, each with a larger token', async () => {
+  await using managers = new Managers(world);
+  const sync = managers.make({ handOff: { within: 10_000 } });
+  await (await sync.acquire('warm')).release();
+  const tokens: bigint[] = [];
+  const writes = await proposals(async () => {
+    const calls = Array.from({ length: 100 }, () =>
+      sync.withLock('crowd', ({ token }) => void tokens.push(token)),
+    );
+    await Promise.all(calls);
+  });
+  expect(writes).toBe(2);
+  expect(tokens).toEqual(Array.from({ length: 100 }, (_, number) => (tokens[0] ?? 0n) + BigInt(number)));
+});
+
+test('acquires and releases of 100 keys issued together cost two consensus writes', async () => {
+  await using managers = new Managers(world);
+  const sync = managers.make();
+  await (await sync.acquire('warm')).release();
+  const keys = Array.from({ length: 100 }, (_, number) => `together/${number}`);
+  const grants: Grant[] = [];
+  expect(
+    await proposals(async () => {
+      grants.push(...(await Promise.all(keys.map((key) => sync.acquire(key)))));
+    }),
+  ).toBe(1);
+  expect(grants.every(({ held }) => held)).toBe(true);
+  expect(await proposals(async () => void (await Promise.all(grants.map((grant) => grant.release()))))).toBe(
+    1,
+  );
 });
 
 test('50 waiters in 50 managers: each release wakes exactly one, and grants come in the order of asking', async () => {

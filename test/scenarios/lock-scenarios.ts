@@ -1,6 +1,7 @@
-import { type Grant, SyncError, SyncManager } from 'holdfast';
+import { type Grant, SyncError, type SyncManager } from 'holdfast';
 import type { Observable } from 'rxjs';
 import { describe, expect, test } from 'vitest';
+import { badInput } from './bad-input.ts';
 import { live, losses, Managers, next, sessionOf, stateOf, uniqueKey, until, type World } from './world.ts';
 
 const code = (expected: string) => (error: unknown) => error instanceof SyncError && error.code === expected;
@@ -87,7 +88,7 @@ export function lockScenarios(world: World): void {
       expect((await operator.query({ prefix }, { signal: live })).records).toHaveLength(0);
     });
 
-    test('session destroyed: lost$ tells, tryLock says no, the lock comes back with a larger token', async () => {
+    test('FAULTS 14: session destroyed: lost$ tells, tryLock says no, the lock comes back with a larger token', async () => {
       await using managers = new Managers(world);
       const operator = managers.operator();
       const key = uniqueKey('destroyed');
@@ -132,7 +133,7 @@ export function lockScenarios(world: World): void {
       expect(lost).toHaveLength(1);
     });
 
-    test('record deleted by an operator: lost, then held again with a larger token', async () => {
+    test('FAULTS 15: record deleted by an operator: lost, then held again with a larger token', async () => {
       await using managers = new Managers(world);
       const operator = managers.operator();
       const lock = managers.make().lock(uniqueKey('deleted'));
@@ -145,7 +146,7 @@ export function lockScenarios(world: World): void {
       expect(lock.held).toBe(true);
     });
 
-    test('record overwritten: told with its own reason, and no deadlock', async () => {
+    test('FAULTS 16: record overwritten: told with its own reason, and no deadlock', async () => {
       await using managers = new Managers(world);
       const operator = managers.operator();
       const lock = managers.make().lock(uniqueKey('overwritten'));
@@ -329,80 +330,6 @@ export function lockScenarios(world: World): void {
       expect(await operator.renewSession(session, live)).toBe('gone');
     });
 
-    test('a TTL outside of what the server takes is refused by name, before any I/O', () => {
-      const { ttl } = world.backend().traits;
-      for (const bad of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, ttl.min - 1, ttl.max + 1]) {
-        expect(() => new SyncManager({ name: 'x', backend: world.backend(), session: { ttl: bad } })).toThrow(
-          expect.objectContaining({
-            code: 'invalid-option',
-            message: expect.stringContaining('session.ttl'),
-          }),
-        );
-      }
-    });
-
-    test('metadata at the limit works; one byte more is refused before any I/O', async () => {
-      await using managers = new Managers(world);
-      const operator = managers.operator();
-      const manager = managers.make();
-      const key = uniqueKey('size');
-      const limit = operator.traits.maxValueBytes;
-      const text = (bytes: number) => 'x'.repeat(bytes - 2);
-      for (const bytes of [limit - 1, limit]) {
-        const grant = await manager.acquire(key, { metadata: text(bytes) });
-        const { records } = await operator.query({ key: grant.isOwner.key }, { signal: live });
-        expect(records[0]?.value.byteLength).toBe(bytes);
-        await grant.release();
-      }
-      const refused = expect.objectContaining({ code: 'value-too-large' });
-      expect(() => manager.lock(key, { metadata: text(limit + 1) })).toThrow(refused);
-      await expect(manager.acquire(key, { metadata: text(limit + 1) })).rejects.toThrow(refused);
-    });
-
-    test('keys come back the same, or are refused by name', async () => {
-      await using managers = new Managers(world);
-      const operator = managers.operator();
-      const manager = managers.make();
-      const stem = uniqueKey('keys');
-      const good = [
-        '%2e%2e',
-        'a?b=c',
-        'a#b',
-        '\u{1f512}',
-        'a b',
-        'ä/ö',
-        '...',
-        '.hidden',
-        'a+b&c',
-        'q\'"',
-        'x'.repeat(900),
-      ];
-      for (const tail of good) {
-        const key = `${stem}/${tail}`;
-        const grant = await manager.acquire(key);
-        const { records } = await operator.query({ prefix: operator.lockPath(key) }, { signal: live });
-        expect(records.map((record) => record.key)).toEqual([grant.isOwner.key]);
-        expect(grant.isOwner.key.startsWith(key)).toBe(true);
-        await grant.release();
-      }
-      const bad = [
-        '',
-        '/',
-        '/a',
-        'a/',
-        'a//b',
-        '..',
-        'a/../b',
-        './a',
-        'a\0b',
-        'a\nb',
-        '\ud800',
-        'x'.repeat(4096),
-      ];
-      for (const key of bad) {
-        await expect(manager.acquire(key)).rejects.toSatisfy(code('invalid-key'));
-        expect(() => manager.lock(key)).toThrow(expect.objectContaining({ code: 'invalid-key' }));
-      }
-    });
+    badInput(world);
   });
 }

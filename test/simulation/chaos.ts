@@ -33,6 +33,19 @@ const network: Harm[] = [
     process.network.reset();
     return 'has its connections reset';
   },
+  (world, process) => {
+    world.setNetwork(process, { delay: [0, 300] });
+    world.clock.after(world.between(50, 300), () => process.network.reset());
+    return 'has a slow network, and then its connections reset';
+  },
+];
+
+const server: Harm[] = [
+  (world) => {
+    const downtime = world.between(1, 700);
+    world.restart(downtime);
+    return `sees the server restart, as do all, down for ${downtime.toFixed(0)} ms`;
+  },
 ];
 
 const machine: Harm[] = [
@@ -42,7 +55,7 @@ const machine: Harm[] = [
     return 'is frozen';
   },
   (world, process) => {
-    if (world.alive.length < 2) return undefined;
+    if (world.alive.length < 2 || world.chance(0.6)) return undefined;
     process.dead = true;
     process.clock.kill();
     process.grants.clear();
@@ -52,14 +65,14 @@ const machine: Harm[] = [
 
 const doubt: Harm[] = [
   (world, process) => {
+    if (world.maySetBack) return undefined;
     process.clock.sleep();
     world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake(() => world.check()));
     return 'sleeps';
   },
   (world, process) => {
-    // Set back while the machine sleeps, it would hide the sleep: two clocks cannot tell.
     if (!process.clock.running) return undefined;
-    process.clock.setWall(world.pick([-3_600_000, 3_600_000]));
+    process.clock.setWall(world.maySetBack ? world.pick([-3_600_000, 3_600_000]) : 3_600_000);
     return 'has its wall clock set';
   },
 ];
@@ -89,7 +102,10 @@ export function unleash(world: World, end: number): void {
     const process = world.pick(world.alive);
     const kinds = [
       network,
+      network,
       machine,
+      machine,
+      ...(world.chance(0.3) ? [server] : []),
       ...(world.mayDoubt ? [doubt] : []),
       ...(world.mayOperate ? [operator] : []),
     ];
@@ -104,6 +120,7 @@ export function unleash(world: World, end: number): void {
 export function heal(world: World): void {
   world.note(() => '-- everything is well again');
   world.well = true;
+  world.comeUp();
   for (const process of world.alive) {
     process.clock.wake(() => world.check());
     world.setNetwork(process, {});

@@ -22,7 +22,6 @@ export class KeyHistory {
   readonly #byProcess = new Map<number, bigint>();
   readonly #tokens = new Set<bigint>();
   #largest = 0n;
-  #largestWritten = 0n;
 
   constructor(key: string, operated: () => boolean) {
     this.#key = key;
@@ -49,12 +48,11 @@ export class KeyHistory {
     if (token > this.#largest) this.#largest = token;
   }
 
-  /** A guarded write that the store has accepted. Holds whatever an operator does. */
+  /** A guarded write that the store has accepted: none may be after another grant was made, whatever operators do. */
   accepted(at: number, { process, token }: Believer): void {
-    if (token < this.#largestWritten) {
-      this.#violate('a stale write was accepted', at, `${process}: ${token} after ${this.#largestWritten}`);
+    if (token < this.#largest) {
+      this.#violate('a stale write was accepted', at, `${process}: ${token} after ${this.#largest}`);
     }
-    if (token > this.#largestWritten) this.#largestWritten = token;
   }
 
   #violate(rule: string, at: number, detail: string): void {

@@ -73,15 +73,14 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   'no re-check of earlier contenders after the predecessor went': [
     {
       file: QUEUE,
-      find: 'if (predecessor === undefined) return place;',
-      put: 'if (predecessor?.key !== first) return place;',
+      find: 'if (predecessor === undefined) return { contender, first: true };',
+      put: 'if (predecessor?.key !== first) return { contender, first: true };',
     },
     {
       file: QUEUE,
-      find: '    for (;;) {\n      const predecessor',
-      put: '    const first = records[0]?.key;\n    for (;;) {\n      const predecessor',
+      find: '    for (;;) {\n      const [ours, predecessor]',
+      put: '    const first = records[1]?.key;\n    for (;;) {\n      const [ours, predecessor]',
     },
-    { file: QUEUE, find: 'return result.read?.length === 0', put: 'return true as boolean' },
   ],
   'release without a condition': [
     { file: RECORD, find: 'when: [{ key, revision }]', put: 'when: revision < 0n ? [] : []' },
@@ -93,7 +92,7 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   'an unknown commit taken for a failure': [
     {
       file: CONTENDER,
-      find: 'this.#unsureUntil = this.#engine.clock.now() + session.ttl;',
+      find: 'this.#unsureUntil = this.#engine.clock.now() + Math.max(session.ttl, LATEST_ARRIVAL);',
       put: 'void session;',
     },
     {
@@ -126,6 +125,24 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   'stale continuation applied to a newer epoch': [
     { file: MACHINE, find: "if ('of' in event && event.of !== state) return stay(state);", put: '' },
     { file: CONTENDER, find: 'trusted: session.trusted', put: 'trusted: true as boolean' },
+  ],
+  'local hand-off after the grant was lost': [
+    {
+      file: LOCAL,
+      find: "if (state.name !== 'held' || !state.session.trusted) return false;",
+      put: "if (state.name !== 'held') return false;",
+    },
+    { file: 'sync/scoped.ts', find: 'if (grant.held) call.resolve(grant);', put: 'call.resolve(grant);' },
+  ],
+  'local hand-off while a write of the one before is on its way': [
+    { file: LOCAL, find: 'if (from.unsure) return false;', put: '' },
+  ],
+  'a write under a proof that was handed on': [
+    {
+      file: 'sync/commit.ts',
+      find: "if (owners.some(({ ended }) => ended === 'released')) {",
+      put: 'if (false as boolean) {',
+    },
   ],
   'missed wake-up: the cursor is taken after the read': [
     {

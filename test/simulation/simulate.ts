@@ -30,12 +30,11 @@ export async function simulate(subject: Subject, seed: number, trace = false): P
       if (world.chance(0.4)) workers.push(startWorker(world, process, key, false));
     }
   }
-  const finish = (): Outcome => ({
-    seed,
-    violations: world.violations,
-    trace: world.lines,
-    turns: workers.reduce((sum, { turns }) => sum + turns, 0),
-  });
+  const finish = (): Outcome => {
+    world.checkOrder();
+    const turns = workers.reduce((sum, worker) => sum + worker.turns, 0);
+    return { seed, violations: world.violations, trace: world.lines, turns };
+  };
   const bad = (): boolean => world.violations.length > 0;
   const pass = async (until: () => boolean, limit: number): Promise<boolean> => {
     try {

@@ -1,6 +1,6 @@
-import type { Grant } from 'holdfast';
+import { type CommitResult, type Grant, isSyncError } from 'holdfast';
 import { sleep } from '../../src/sync/abort.ts';
-import type { Process, World } from './world.ts';
+import { type Process, type World, written } from './world.ts';
 
 /** One caller in one process that wants one lock, again and again. */
 export interface Worker {
@@ -30,17 +30,22 @@ async function work(
 ): Promise<void> {
   const { clock, sync, stopping } = process;
   const pause = (ms: number) => sleep(clock, ms, stopping.signal);
-  const use = async (grant: Grant): Promise<void> => {
+  const use = async (grant: Grant, asked: number): Promise<void> => {
     onTurn();
     if (!grant.held && !grant.signal.aborted) {
       world.violate('a lock was handed out that is not held', `p${process.number}: ${key}, ${grant.token}`);
     }
-    world.meet(process, grant);
+    world.meet(process, grant, asked);
     // Some hold on for as long as they can; but not when everybody has to get on.
     const rounds = Math.floor(world.between(0, !world.well && world.chance(0.15) ? 25 : 4));
     for (let round = 0; round < rounds && !grant.signal.aborted; round++) {
       await pause(world.between(0, 200));
-      if (world.chance(0.5)) await write(process, grant).catch(() => undefined);
+      if (world.chance(0.5)) await write(world, process, grant).catch(() => undefined);
+    }
+    // Some write in passing; some hold on to a proof, and try it when it is too late.
+    if (world.chance(0.2)) write(world, process, grant).catch(() => undefined);
+    if (world.chance(0.1)) {
+      clock.after(world.between(0, 300), () => void write(world, process, grant).catch(() => undefined));
     }
   };
   while (!stopping.signal.aborted) {
@@ -52,9 +57,10 @@ async function work(
         process.standing.add(key);
         const timeout = world.between(10, 800);
         const once = world.chance(0.5);
+        const asked = world.clock.now();
         const grant = await asking(process, key, once ? lock.tryLock({ timeout }) : lock.lock({ timeout }));
         if (grant === undefined) continue;
-        await use(grant);
+        await use(grant, asked);
         // Often it holds on, and the next round finds it held.
         if (world.chance(0.6)) {
           await lock.release();
@@ -78,14 +84,21 @@ async function useScoped(
   world: World,
   process: Process,
   key: string,
-  use: (grant: Grant) => Promise<void>,
+  use: (grant: Grant, asked: number) => Promise<void>,
 ): Promise<void> {
   const { clock, sync } = process;
+  const asked = world.clock.now();
+  const finish = async (grant: Grant): Promise<void> => {
+    await use(grant, asked);
+    const release = world.order(key).releasing(`p${process.number}`, grant.token);
+    await grant.release();
+    // To give back what was lost changes nothing at the store.
+    if (isSyncError(grant.signal.reason, 'released')) release.done();
+  };
   if (world.chance(0.2)) {
     const tried = await sync.tryAcquire(key, { timeout: 1_000 });
     if (tried === undefined) return;
-    await use(tried);
-    await tried.release();
+    await finish(tried);
     return;
   }
   const controller = new AbortController();
@@ -96,9 +109,12 @@ async function useScoped(
     // Who is patient enough gets the lock for certain, once all is well.
     const timeout = world.well ? 60_000 : world.between(300, 5_000);
     const options = { signal: controller.signal, timeout };
-    const grant = await asking(process, key, sync.acquire(key, options));
-    await use(grant);
-    await grant.release();
+    const grant = await asking(
+      process,
+      key,
+      inLine(world, process, key, () => sync.acquire(key, options)),
+    );
+    await finish(grant);
   } finally {
     abort?.cancel();
   }
@@ -113,12 +129,39 @@ async function asking<T>({ asking }: Process, key: string, call: Promise<T>): Pr
   }
 }
 
-/** A write that the store must refuse once another grant was made. It carries the token it was made under. */
-async function write({ sync }: Process, grant: Grant): Promise<void> {
-  await sync.commit({
-    when: [grant.isOwner],
-    then: [{ put: `${grant.key}/data`, value: String(grant.token) }],
-  });
+/** Callers of one process are served in the order in which they asked. */
+async function inLine(world: World, { line, number }: Process, key: string, ask: () => Promise<Grant>) {
+  const waiting = line.get(key) ?? new Set();
+  line.set(key, waiting);
+  const place = world.nextPlace();
+  waiting.add(place);
+  try {
+    const grant = await ask();
+    const first = Math.min(...waiting);
+    if (first !== place) world.violate('served out of order', `p${number}: ${key}, ${place} before ${first}`);
+    return grant;
+  } finally {
+    waiting.delete(place);
+  }
+}
+
+/** A write that the store must refuse once another grant was made; and sometimes a look at what stands there. */
+async function write(world: World, { number, sync, network }: Process, grant: Grant): Promise<void> {
+  const { key, token } = grant;
+  const history = world.order(key);
+  const data = `${key}/data`;
+  const value = written(grant, world.nextPlace());
+  // Asked twice and heard of the second time only, a refusal says nothing about the first.
+  const { repeat } = network.conditions;
+  const writing = history.writing(`p${number}`, token, value);
+  const result = await sync.commit({ when: [grant.isOwner], then: [{ put: data, value }] });
+  if (result.ok) writing.accepted();
+  else if (repeat === 0) writing.refused();
+  if (world.chance(0.5)) return;
+  const reading = history.reading(`p${number}`);
+  const { read } = (await sync.commit({ read: { key: data } })) as Extract<CommitResult, { ok: true }>;
+  const text = read?.[0]?.value;
+  reading.got(text === undefined ? undefined : Buffer.from(text).toString());
 }
 
 function isExpected(error: unknown, { mayOperate }: World): boolean {

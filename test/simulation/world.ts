@@ -1,4 +1,5 @@
-import type { Backend, CommitResult, Grant } from 'holdfast';
+import { type Backend, type CommitResult, type Grant, type QueryOptions, SyncError } from 'holdfast';
+import { LockHistory } from '../../src/testing/lock-history.ts';
 import { ProcessClock } from '../../src/testing/process-clock.ts';
 import { calm, type NetworkConditions, SimulatedNetwork } from '../../src/testing/simulated-network.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
@@ -18,7 +19,6 @@ const MARGIN = 25;
 const NOTICE = 150;
 /** Milliseconds after which what a lost request has left behind is gone, when all is well. */
 const LEFTOVER = 1_200;
-const REQUEST_TIMEOUT = 200;
 
 export interface Process {
   readonly number: number;
@@ -32,8 +32,14 @@ export interface Process {
   readonly asking: Map<string, number>;
   /** Keys with a standing claim. */
   readonly standing: Set<string>;
+  /** The scoped callers in line for a key, by the number in which they asked. */
+  readonly line: Map<string, Set<number>>;
   dead: boolean;
 }
+
+/** What is written says under which grant, and for the how-manieth time. */
+export const written = (grant: Grant, round: number): string => `${grant.token}.${round}`;
+const tokenOf = (text: string): bigint => BigInt(text.split('.')[0] ?? '');
 
 /** One store, some processes, and everything that was seen. All chance comes from the seed. */
 export class World {
@@ -47,6 +53,8 @@ export class World {
   readonly mayOperate: boolean;
   /** Whether machines may sleep and wall clocks be set: then belief may pause until a session is verified. */
   readonly mayDoubt: boolean;
+  /** Whether wall clocks may be set back; then no machine sleeps. Together they can hide a sleep from both clocks. */
+  readonly maySetBack: boolean;
   /** From now on nothing goes wrong. */
   well = false;
   /** And what went wrong before is over. */
@@ -54,10 +62,15 @@ export class World {
   readonly #subject: Subject;
   readonly #trace: boolean;
   readonly #histories: Map<string, KeyHistory>;
+  readonly #orders: Map<string, LockHistory>;
   readonly #others: Violation[] = [];
   /** Grants that somebody has looked at and found not to be held. */
   readonly #over = new WeakSet<Grant>();
   readonly #since = new Map<string, number>();
+  /** Of the server: cursors of an earlier one mean nothing. */
+  #incarnation = 1;
+  #down = false;
+  #places = 0;
 
   constructor(subject: Subject, seed: number, trace: boolean) {
     this.#subject = subject;
@@ -67,10 +80,13 @@ export class World {
     this.lockDelay = this.contention === 'race' && this.chance(0.5) ? this.between(50, 400) : 0;
     this.mayOperate = this.chance(0.3);
     this.mayDoubt = this.chance(0.5);
+    this.maySetBack = this.mayDoubt && this.chance(0.3);
     this.keys = this.chance(0.7) ? ['k'] : ['k', 'k/below'];
     const expiry = this.chance(0.5) ? 1 : 2;
     this.store = new subject.MemoryStore({ contention: this.contention, clock: this.clock, expiry });
     this.#histories = new Map(this.keys.map((key) => [key, new KeyHistory(key, () => this.mayOperate)]));
+    const now = (): number => this.clock.now();
+    this.#orders = new Map(this.keys.map((key) => [key, new LockHistory({ now })]));
     this.note(() => `${this.contention}, lock-delay ${this.lockDelay}, expiry x${expiry}, keys ${this.keys}`);
   }
 
@@ -86,6 +102,11 @@ export class World {
     return items[Math.floor(this.clock.random() * items.length)] as T;
   }
 
+  nextPlace(): number {
+    this.#places += 1;
+    return this.#places;
+  }
+
   note(line: () => string): void {
     if (this.#trace) this.lines.push(`${this.clock.now().toFixed(1).padStart(9)} ms  ${line()}`);
   }
@@ -95,7 +116,21 @@ export class World {
   }
 
   get violations(): Violation[] {
-    return [...this.#others, ...[...this.#histories.values()].flatMap(({ violations }) => violations)];
+    const seen = [...this.#histories.values()].flatMap(({ violations }) => violations);
+    return [...seen, ...this.#others].sort((a, b) => a.at - b.at);
+  }
+
+  /** What the callers saw of a key, to be put in order when the run is over. */
+  order(key: string): LockHistory {
+    return this.#orders.get(key) as LockHistory;
+  }
+
+  /** Whether what was seen can have happened in some order at all. */
+  checkOrder(): void {
+    for (const key of this.keys) {
+      const verdict = this.order(key).check({ beliefs: !this.mayOperate });
+      if (!verdict.ok) this.violate('no order explains what was seen', `${key}: ${verdict.message}`);
+    }
   }
 
   history(key: string): KeyHistory {
@@ -110,10 +145,11 @@ export class World {
       rate: this.between(0.98, 1.02),
       wallLead: this.between(-1e6, 1e6),
     });
-    const network = new SimulatedNetwork(this.clock, clock, REQUEST_TIMEOUT);
+    const network = new SimulatedNetwork(this.clock, clock, this.between(100, 450));
     const backend = network.connect(this.#observed(memory({ store: this.store }), number));
     const session = { ttl: TTL, margin: MARGIN, lockDelay: this.lockDelay };
-    const sync = new SyncManager({ name: `p${number}`, backend, clock, session });
+    const handOff = { limit: this.pick([0, 1, 3, 1_000]), within: this.between(20, 1_000) };
+    const sync = new SyncManager({ name: `p${number}`, backend, clock, session, handOff });
     const process: Process = {
       number,
       clock,
@@ -123,6 +159,7 @@ export class World {
       stopping: new AbortController(),
       asking: new Map(),
       standing: new Set(),
+      line: new Map(),
       dead: false,
     };
     this.processes.push(process);
@@ -131,6 +168,19 @@ export class World {
 
   get alive(): Process[] {
     return this.processes.filter(({ dead }) => !dead);
+  }
+
+  /** The server ends, with everybody's connection, and comes back with its data, but with a history of its own. */
+  restart(downtime: number): void {
+    this.#down = true;
+    for (const { network } of this.processes) network.reset();
+    this.clock.after(downtime, () => this.comeUp());
+  }
+
+  comeUp(): void {
+    if (!this.#down) return;
+    this.#down = false;
+    this.#incarnation += 1;
   }
 
   setNetwork(process: Process, conditions: Partial<NetworkConditions>): void {
@@ -145,12 +195,16 @@ export class World {
         const { number, clock, grants, standing, stopping, sync } = process;
         if (!clock.running) continue;
         // A standing claim may get the lock while nobody asks.
-        if (standing.has(key) && !stopping.signal.aborted) this.meet(process, sync.lock(key).grant);
+        if (standing.has(key) && !stopping.signal.aborted) {
+          const { grant } = sync.lock(key);
+          if (grant !== undefined) this.meet(process, grant, 0);
+        }
         for (const grant of grants) {
           if (grant.key !== key) continue;
           if (!grant.held) this.#over.add(grant);
           else {
             believers.push({ process: number, token: grant.token });
+            this.order(key).looked(`p${number}`, grant.token);
             if (!this.mayDoubt && this.#over.has(grant))
               this.violate('a grant revived', `${key}: ${grant.token}`);
           }
@@ -161,11 +215,16 @@ export class World {
     }
   }
 
-  /** Somebody has this grant in hands. The same one may be met again and again. */
-  meet(process: Process, grant: Grant | undefined): void {
-    if (grant === undefined || process.grants.has(grant)) return;
+  /** Somebody has this grant in hands, asked for at some time. The same one may be met again and again. */
+  meet(process: Process, grant: Grant, asked: number): void {
+    if (process.grants.has(grant)) return;
     process.grants.add(grant);
     const { number } = process;
+    // What is handed on was acquired with the holding. An operator may have taken that away without our knowing yet.
+    const handedOn = grant.token % 2n ** 16n > 0n;
+    this.order(grant.key)
+      .acquiring(`p${number}`, this.mayOperate && handedOn ? 0 : asked)
+      .granted(grant.token);
     this.history(grant.key).granted(this.clock.now(), { process: number, token: grant.token });
     this.note(() => `p${number} holds ${grant.key}, token ${grant.token}`);
   }
@@ -214,26 +273,40 @@ export class World {
 
   /** Sees guarded writes in the order in which the store accepts them. */
   #observed(server: Backend, process: number): Backend {
+    const up = <T>(act: () => Promise<T>): Promise<T> =>
+      this.#down ? Promise.reject(new SyncError('unavailable', 'connection refused')) : act();
+    const query: Backend['query'] = async (scope, options) => {
+      const { records, at } = await server.query(scope, this.#atServer(options));
+      return { records, at: `${this.#incarnation}:${at}` };
+    };
     const commit: Backend['commit'] = async (wanted, signal): Promise<CommitResult> => {
       // The memory store acts before it answers: nothing comes between this and the next line.
       const answer = server.commit(wanted, signal);
-      const written = wanted.then.find((mutation) => 'put' in mutation && mutation.put.endsWith('/data'));
+      const put = wanted.then.find((mutation) => 'put' in mutation && mutation.put.endsWith('/data'));
       const result = await answer;
-      if (result.ok && written !== undefined && 'put' in written) {
-        const token = BigInt(Buffer.from(written.value).toString());
-        this.history(written.put.slice(0, -'/data'.length)).accepted(this.clock.now(), { process, token });
+      if (result.ok && put !== undefined && 'put' in put) {
+        const token = tokenOf(Buffer.from(put.value).toString());
+        this.history(put.put.slice(0, -'/data'.length)).accepted(this.clock.now(), { process, token });
       }
       return result;
     };
     return {
       traits: server.traits,
       lockPath: (key) => server.lockPath(key),
-      openSession: (options, signal) => server.openSession(options, signal),
-      renewSession: (id, signal) => server.renewSession(id, signal),
-      closeSession: (id, signal) => server.closeSession(id, signal),
-      query: (scope, options) => server.query(scope, options),
-      commit,
+      openSession: (options, signal) => up(() => server.openSession(options, signal)),
+      renewSession: (id, signal) => up(() => server.renewSession(id, signal)),
+      closeSession: (id, signal) => up(() => server.closeSession(id, signal)),
+      query: (scope, options) => up(() => query(scope, options)),
+      commit: (wanted, signal) => up(() => commit(wanted, signal)),
       [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
     };
+  }
+
+  /** A position of an earlier server is answered at once; and a server may answer for nothing. */
+  #atServer({ since, wait, signal }: QueryOptions): QueryOptions {
+    const [incarnation, position] = since?.split(':') ?? [];
+    if (position === undefined || Number(incarnation) !== this.#incarnation) return { signal };
+    const longest = this.chance(0.1) ? this.between(0, 50) : wait;
+    return { since: position, signal, ...(longest === undefined ? {} : { wait: longest }) };
   }
 }

@@ -35,6 +35,13 @@ const refused: Record<string, [options: object, says: string]> = {
     { session: { ttl: 1_000, margin: 300, renewInterval: 700 } },
     '"session.renewInterval" is 700 ms; it must be below the 700 ms',
   ],
+  'a hand-off that is no object': [{ handOff: 5 }, '"handOff" must be an object'],
+  'a hand-off limit that is no whole number': [{ handOff: { limit: 1.5 } }, '"handOff.limit" is 1.5'],
+  'more hand-offs than a token can count': [
+    { handOff: { limit: 65_536 } },
+    '"handOff.limit" is 65536; it must be a whole number from 0 to 65535',
+  ],
+  'hand-offs within no time': [{ handOff: { within: 0 } }, '"handOff.within" is 0'],
 };
 
 describe('options', () => {

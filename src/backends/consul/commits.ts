@@ -7,6 +7,7 @@ import {
   SyncError,
 } from '../../sync/backend.ts';
 import type { Answer } from './client.ts';
+import { Group } from './group.ts';
 import type { Settings } from './options.ts';
 import type { Reader } from './reader.ts';
 import { type Entry, entryOf, parseExact, recordOf } from './record.ts';
@@ -14,7 +15,7 @@ import { select, targetOf } from './scope.ts';
 import { isSessionId } from './sessions.ts';
 import { type Request, Transaction } from './transaction.ts';
 import type { Transport } from './transport.ts';
-import { judge } from './verdict.ts';
+import { judge, refusalsIn } from './verdict.ts';
 
 /** How often what was read beforehand may turn out to have changed in between. */
 const MOST_ROUNDS = 8;
@@ -30,6 +31,7 @@ export class Commits {
   readonly #transport: Transport;
   readonly #reader: Reader;
   readonly #settings: Settings;
+  readonly #group: Group;
   /** The largest index seen in an answer. */
   #latest: Revision = 0n;
 
@@ -37,6 +39,14 @@ export class Commits {
     this.#transport = transport;
     this.#reader = reader;
     this.#settings = settings;
+    this.#group = new Group({
+      send: (body, signal) => this.#send(body, signal),
+      results: (answer) => this.#results(answer),
+      refused: (answer) => {
+        if (answer.status !== 409) throw this.#transport.refuse(answer);
+        return refusalsIn(this.#parse(answer)).map(({ index }) => index);
+      },
+    });
   }
 
   /** Checks the commit at once, before any I/O, and takes its values as they are now. */
@@ -47,13 +57,18 @@ export class Commits {
   async run(transaction: Transaction, signal: AbortSignal): Promise<CommitResult> {
     if (!transaction.sessions.every(isSessionId)) return { ok: false, why: 'session-gone' };
     if (transaction.isHopeless) return this.#conflict(transaction, signal);
+    const { plain } = transaction;
+    if (plain !== undefined) {
+      const fate = await this.#group.join(plain, signal);
+      if (fate !== 'alone') return this.#applied(transaction, plain, fate, 0n);
+    }
     const store = transaction.commit.then.length === 0 ? await this.#storeIndex(signal) : 0n;
     for (let round = 1; ; round++) {
       const known = await this.#look(transaction, signal);
       if (known === undefined) return this.#conflict(transaction, signal);
-      const request = transaction.request(known);
-      const answer = await this.#send(request, signal);
-      if (answer.status === 200) return this.#applied(transaction, request, answer, store);
+      const request = plain ?? transaction.request(known);
+      const answer = await this.#send(request.body, signal);
+      if (answer.status === 200) return this.#applied(transaction, request, this.#results(answer), store);
       if (answer.status !== 409) throw this.#transport.refuse(answer);
       const verdict = judge(this.#parse(answer), request.guesses);
       switch (verdict.why) {
@@ -90,15 +105,25 @@ export class Commits {
     return owned ? undefined : known;
   }
 
-  #send({ body }: Request, signal: AbortSignal): Promise<Answer> {
+  #send(body: string, signal: AbortSignal): Promise<Answer> {
     const { datacenter } = this.#settings;
     const path = `/txn?consistent${datacenter === undefined ? '' : `&dc=${encodeURIComponent(datacenter)}`}`;
     return this.#transport.call({ lane: 'commands', method: 'PUT', path, body, signal });
   }
 
-  #applied(transaction: Transaction, request: Request, answer: Answer, store: Revision): CommitResult {
+  #results(answer: Answer): Entry[] {
     const results = resultsIn(this.#parse(answer));
-    if (results === undefined || results.length < request.readFrom) throw this.#bad();
+    if (results === undefined) throw this.#bad();
+    return results;
+  }
+
+  #applied(
+    transaction: Transaction,
+    request: Request,
+    results: readonly Entry[],
+    store: Revision,
+  ): CommitResult {
+    if (results.length < request.readFrom) throw this.#bad();
     const written = request.written.map((index) => results[index]?.modified ?? 0n);
     const { read } = transaction.commit;
     const found = read === undefined ? [] : results.slice(request.readFrom);

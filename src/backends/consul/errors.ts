@@ -84,7 +84,8 @@ export function withoutToken(text: string, token = ''): string {
 }
 
 function plainText(type: string | undefined, body: Buffer, token: string): string {
-  if (!type?.startsWith('text/plain') || body.byteLength > LONGEST_TEXT) return '';
+  // Go tells a client that speaks plain HTTP to a TLS port with no header at all.
+  if ((type !== undefined && !type.startsWith('text/plain')) || body.byteLength > LONGEST_TEXT) return '';
   return withoutToken(body.toString('utf8'), token).replace(/\s+/g, ' ').trim();
 }
 

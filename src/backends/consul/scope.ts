@@ -18,12 +18,13 @@ export interface Listing {
 export function checkScope(scope: Scope): void {
   if ('key' in scope) checkKey(scope.key);
   else checkPrefix(scope.prefix);
-  if ('oldest' in scope && !(Number.isSafeInteger(scope.oldest) && scope.oldest > 0)) {
-    throw new SyncError(
-      'invalid-option',
-      `"oldest" must be a whole number above 0, not ${String(scope.oldest)}`,
-    );
-  }
+  if ('oldest' in scope) checkCount('oldest', scope.oldest);
+  if ('youngest' in scope) checkCount('youngest', scope.youngest);
+}
+
+function checkCount(name: string, count: number): void {
+  if (Number.isSafeInteger(count) && count > 0) return;
+  throw new SyncError('invalid-option', `"${name}" must be a whole number above 0, not ${String(count)}`);
 }
 
 export function targetOf(scope: Scope): Target {
@@ -35,9 +36,11 @@ export function select(scope: Scope, entries: readonly Entry[]): readonly Entry[
   if ('key' in scope) return entries.filter(({ key }) => key === scope.key);
   const inside = entries.filter(({ key }) => key.startsWith(scope.prefix));
   if ('oldest' in scope) return byCreation(inside).slice(0, scope.oldest);
-  if ('youngestBefore' in scope) {
-    const { youngestBefore } = scope;
-    return byCreation(inside.filter(({ created }) => created < youngestBefore)).slice(-1);
+  if ('youngest' in scope) {
+    const { youngest, before } = scope;
+    return byCreation(inside.filter(({ created }) => created < before))
+      .toReversed()
+      .slice(0, youngest);
   }
   return inside;
 }

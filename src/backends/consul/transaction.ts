@@ -6,10 +6,10 @@ import { checkScope } from './scope.ts';
 import { isSessionId } from './sessions.ts';
 
 /** Operations in one transaction; more are answered with 413. */
-const MOST_OPERATIONS = 64;
+export const MOST_OPERATIONS = 64;
 
 /** Bytes of a request, the servers' default for `txn_max_req_len`. */
-const LARGEST_REQUEST = 524_288;
+export const LARGEST_REQUEST = 524_288;
 
 /**
  * Bytes. The limit for a value alone would be 512 KiB, but a transaction's request has that limit as a whole, and Base64
@@ -30,6 +30,10 @@ interface Operation {
 
 export interface Request {
   readonly body: string;
+  /** How many. */
+  readonly operations: number;
+  /** Those it has conditions on or changes. */
+  readonly keys: readonly string[];
   readonly writes: boolean;
   /** Which operations are guesses, by their index. */
   readonly guesses: ReadonlySet<number>;
@@ -47,6 +51,8 @@ export class Transaction {
   /** Keys whose state must be read before. */
   readonly unknown: readonly string[];
   readonly #mutations: readonly Operation[];
+  /** What there is to send, if nothing has to be known beforehand and nothing is read: it may stand beside others. */
+  readonly plain: Request | undefined;
 
   /** Throws a `SyncError` for what must be refused before any I/O. */
   constructor(commit: Commit, lockFlags: bigint) {
@@ -67,6 +73,7 @@ export class Transaction {
         `a commit must not exceed ${LARGEST_REQUEST} bytes with keys and values`,
       );
     }
+    this.plain = surely.writes && this.unknown.length === 0 && read === undefined ? surely : undefined;
   }
 
   /** The sessions under which it puts records. */
@@ -97,6 +104,8 @@ export class Transaction {
     }
     return {
       body: `[${operations.map(({ json }) => json).join(',')}]`,
+      operations: operations.length,
+      keys: [...this.commit.when.map(({ key }) => key), ...this.commit.then.map(keyOf)],
       writes: this.#mutations.length > 0,
       guesses: new Set(operations.flatMap(({ guess }, index) => (guess ? [index] : []))),
       written: Array.from({ length: readFrom - firstMutation }, (_, i) => firstMutation + i),

@@ -40,7 +40,8 @@ function withoutQuotes(text: string): string {
   return text.replace(/"(?:[^"\\]|\\.)*"/g, '""');
 }
 
-function refusalsIn(parsed: unknown): Refusal[] {
+/** Every operation that failed, by its index. */
+export function refusalsIn(parsed: unknown): Refusal[] {
   const { Errors } = (parsed ?? {}) as { readonly Errors?: unknown };
   if (!Array.isArray(Errors)) return [];
   return Errors.map((error) => {

@@ -1,4 +1,5 @@
 import { Etcd3, type IOptions } from 'etcd3';
+import { cancelSoon } from './cancel.ts';
 import type { Dial } from './options.ts';
 
 /**
@@ -83,7 +84,7 @@ export class Connection {
   heardAt = Number.NEGATIVE_INFINITY;
   readonly #host: Host;
   #close: (() => void) | undefined;
-  readonly #streams = new Set<RawCall>();
+  readonly #underWay = new Set<RawCall>();
 
   constructor({ resource, metadata }: Drawn, close?: () => void) {
     this.#host = resource;
@@ -123,7 +124,12 @@ export class Connection {
   ): RawCall {
     const client = this.#host.getServiceClient(service) as unknown as Record<string, Unary>;
     const unary = client[method] as Unary;
-    return unary.call(client, request, metadata, {}, done);
+    const call = unary.call(client, request, needingLeader(metadata), {}, (error, response) => {
+      this.#underWay.delete(call);
+      done(error, response);
+    });
+    this.#underWay.add(call);
+    return call;
   }
 
   stream<Request, Response>(
@@ -134,14 +140,14 @@ export class Connection {
     const client = this.#host.getServiceClient(service) as unknown as Record<string, Duplex>;
     const duplex = client[method] as Duplex;
     const stream = duplex.call(client, metadata) as RawStream<Request, Response>;
-    this.#streams.add(stream);
-    stream.on('error', () => this.#streams.delete(stream)).on('end', () => this.#streams.delete(stream));
+    this.#underWay.add(stream);
+    stream.on('error', () => this.#underWay.delete(stream)).on('end', () => this.#underWay.delete(stream));
     return stream;
   }
 
-  /** Ends the streams too, which would otherwise wait for a peer that is gone. Their readers are told. */
+  /** Ends calls and streams too, which would otherwise wait for a peer that is gone. Who made them is told. */
   sever(): void {
-    for (const stream of this.#streams) stream.cancel();
+    for (const call of this.#underWay) cancelSoon(call);
     this.close();
   }
 
@@ -160,6 +166,22 @@ export class Connection {
       return TRANSIENT_FAILURE;
     }
   }
+}
+
+const withLeader = new WeakMap<Metadata, Metadata>();
+
+/**
+ * A member that has lost its leader says so at once, instead of taking a request that nobody will answer. The name is that
+ * of etcd's `clientv3.WithRequireLeader`.
+ */
+function needingLeader(metadata: Metadata): Metadata {
+  let needing = withLeader.get(metadata);
+  if (needing === undefined) {
+    needing = metadata.clone();
+    needing.set('hasleader', 'true');
+    withLeader.set(metadata, needing);
+  }
+  return needing;
 }
 
 export interface Connector {

@@ -1,36 +1,26 @@
-import type { Commit, CommitResult, Condition, Mutation } from '../../sync/backend.ts';
-import { isLeaseMissing } from './errors.ts';
-import { recordsOf, revisionOf } from './query.ts';
+import type { Commit, CommitResult, Condition, Mutation, Revision } from '../../sync/backend.ts';
+import { recordsOf } from './query.ts';
 import { rangeOf } from './scope.ts';
-import { CallFailure, type Transport } from './transport.ts';
-import { type Compare, leaseOf, NO_LEASE, type RequestOp, type TxnResponse } from './wire.ts';
+import {
+  type Compare,
+  leaseOf,
+  NO_LEASE,
+  type RequestOp,
+  type TxnRequest,
+  type TxnResponse,
+} from './wire.ts';
 
-/** One transaction. It is sent once: a repetition could not tell its own first run from somebody else's. */
-export async function commit(
-  transport: Transport,
-  wanted: Commit,
-  signal: AbortSignal,
-): Promise<CommitResult> {
-  const { when, then, read } = wanted;
+export function transactionOf({ when, then, read }: Commit): TxnRequest {
   const reading: RequestOp[] = read === undefined ? [] : [{ request_range: rangeOf(read) }];
-  const request = {
+  return {
     compare: when.map(compareOf),
     success: [...then.map(operationOf), ...reading],
     failure: reading,
   };
-  const repeatable = then.length === 0;
-  let response: TxnResponse;
-  try {
-    response = await transport.call<TxnResponse>(
-      { service: 'KV', method: 'txn', request, repeatable, expects: isLeaseMissing },
-      signal,
-    );
-  } catch (error) {
-    // The conditions held, but a put names a lease that is gone. The server undid nothing: it checks before it writes.
-    if (error instanceof CallFailure) return { ok: false, why: 'session-gone' };
-    throw error;
-  }
-  const revision = revisionOf(response.header);
+}
+
+/** `revision` is that of the whole request, which is what all of its puts get. */
+export function resultOf({ read }: Commit, response: TxnResponse, revision: Revision): CommitResult {
   const found = read === undefined ? undefined : recordsOf(response.responses.at(-1)?.response_range);
   const reply = found === undefined ? {} : { read: found };
   return response.succeeded ? { ok: true, revision, ...reply } : { ok: false, why: 'conflict', ...reply };

@@ -69,6 +69,8 @@ const NOT_SENT =
 const CLOSED = /channel has been shut down|client was already closed/i;
 const TOKEN_REFUSED = /invalid auth token|revision (in header|of auth store) is old|user name is empty/;
 const DENIED = /permission denied|invalid user ID or password|user name not found|user name is empty/;
+/** Text of grpc-js for an answer beyond its limit. What was asked for may have been done. */
+const ANSWER_TOO_LARGE = /^Received message larger than max/;
 const TOO_LARGE = /request is too large|received message larger than max/;
 /** Texts of OpenSSL and Node when a TLS handshake fails. */
 const TLS =
@@ -94,6 +96,9 @@ function describe(failure: Failure, address: string): { code: SyncErrorCode; sen
       code: 'value-too-large',
       sentence: `etcd at ${address} refused the request for its size (${text}): its limit is --max-request-bytes.`,
     };
+  }
+  if (ANSWER_TOO_LARGE.test(details)) {
+    return { code: 'bad-response', sentence: `etcd at ${address} answered more than is read (${text}).` };
   }
   if (wasNeverSent(failure)) {
     return {

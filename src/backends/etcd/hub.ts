@@ -3,12 +3,15 @@ import { isAccessRefused } from './errors.ts';
 import type { KeyRange } from './scope.ts';
 import { Stream, type StreamEnd } from './stream.ts';
 import type { Transport } from './transport.ts';
-import type { WatchRequest, WatchResponse } from './wire.ts';
+import type { WatchEvent, WatchRequest, WatchResponse } from './wire.ts';
 
 /** Why a watch came to its end. It always means: look again. */
 export type Wake =
-  /** There is, or may be, something new. */
-  | { readonly why: 'changed' }
+  /** There is, or may be, something new. With `removed` it is nothing but that these keys went, at that revision. */
+  | {
+      readonly why: 'changed';
+      readonly removed?: { readonly keys: readonly string[]; readonly at: Revision };
+    }
   /**
    * The server refused the watch. The credentials that its stream was opened with may have expired; `final` when
    * those of a newer stream did not suffice either.
@@ -18,8 +21,10 @@ export type Wake =
   | { readonly why: 'failed'; readonly error: SyncError };
 
 interface Watch {
-  readonly from: Revision;
+  /** Without it: from the moment at which the server takes the watch. */
+  readonly from: Revision | undefined;
   readonly wake: (wake: Wake) => void;
+  readonly opened: (() => void) | undefined;
 }
 
 interface Line {
@@ -54,11 +59,24 @@ export class WatchHub {
 
   /** Wakes once, when something in the range has a revision of `from` or above. Returns what cancels it. */
   watch(range: KeyRange, from: Revision, wake: (wake: Wake) => void): () => void {
+    return this.#watch(range, { from, wake, opened: undefined });
+  }
+
+  /**
+   * Wakes once, for what comes after `opened`. The server tells at once and in order; with a start in the past, on a
+   * store that others write to, it first lets the watch catch up, which it does ten times a second.
+   */
+  follow(range: KeyRange, opened: () => void, wake: (wake: Wake) => void): () => void {
+    return this.#watch(range, { from: undefined, wake, opened });
+  }
+
+  #watch(range: KeyRange, watch: Watch): () => void {
     const line = this.#open();
     const id = String(++this.#lastId);
-    line.watches.set(id, { from, wake });
+    line.watches.set(id, watch);
     line.unanswered.push(id);
-    line.stream.write({ create_request: { ...range, start_revision: String(from), watch_id: id } });
+    const start_revision = String(watch.from ?? 0);
+    line.stream.write({ create_request: { ...range, start_revision, watch_id: id } });
     return () => this.#cancel(line, id);
   }
 
@@ -104,10 +122,13 @@ export class WatchHub {
       return;
     }
     // A store that is behind the position was emptied or restored: the events to come may be those of before.
-    const isBehind = response.created && BigInt(response.header?.revision ?? 0) + 1n < watch.from;
+    const revision = BigInt(response.header?.revision ?? 0);
+    const isBehind = response.created && watch.from !== undefined && revision + 1n < watch.from;
+    if (response.created) watch.opened?.();
     if (response.events.length === 0 && !isBehind) return;
     this.#cancel(line, id);
-    watch.wake({ why: 'changed' });
+    const removed = removedIn(response.events);
+    watch.wake(removed === undefined ? { why: 'changed' } : { why: 'changed', removed });
   }
 
   /** The next watch opens a stream with new credentials. Those that run stay where they are. */
@@ -150,4 +171,16 @@ export class WatchHub {
     line.watches.clear();
     for (const { wake } of watches) wake(wasAlive ? { why: 'changed' } : { why: 'failed', error });
   }
+}
+
+/** What went, if nothing else happened. */
+function removedIn(events: readonly WatchEvent[]): { keys: string[]; at: Revision } | undefined {
+  const keys: string[] = [];
+  let at = 0n;
+  for (const { type, kv } of events) {
+    if (type !== 'DELETE' || kv === null) return undefined;
+    keys.push(kv.key.toString());
+    at = BigInt(kv.mod_revision);
+  }
+  return keys.length === 0 ? undefined : { keys, at };
 }

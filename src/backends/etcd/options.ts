@@ -31,7 +31,10 @@ export interface EtcdOptions {
    * and from data under `a/`. Whoever changes it answers for names that are not each other's prefix.
    */
   readonly lockName?: (key: string) => string;
-  /** Milliseconds for one request, connecting included. Default 5,000. */
+  /**
+   * Milliseconds for one request, connecting included. Default 3,000: a write that was on its way to a leader that died is
+   * never answered, and holds up its lock for so long, while a cluster has a new leader within 2 s.
+   */
   readonly requestTimeout?: number;
 }
 
@@ -51,7 +54,7 @@ export interface Resolved {
 
 const DEFAULT_HOST = '127.0.0.1:2379';
 const DEFAULT_PORT = 2379;
-const DEFAULT_REQUEST_TIMEOUT = 5_000;
+const DEFAULT_REQUEST_TIMEOUT = 3_000;
 /** The longest timer of Node. */
 const MAX_REQUEST_TIMEOUT = 2 ** 31 - 1;
 const ONLY_WITHOUT_CLIENT = ['hosts', 'username', 'password', 'tls'] as const;

@@ -34,7 +34,13 @@ export class Queries {
   async query(scope: Scope, { since, wait, signal }: QueryOptions): Promise<QueryResult> {
     const position = since === undefined ? undefined : decodeCursor(since);
     if (position === undefined) return this.#read(scope, signal);
-    const wake = await this.#changed(scope, position, Math.min(wait ?? MAX_WAIT, MAX_WAIT), signal);
+    const bound = Math.min(wait ?? MAX_WAIT, MAX_WAIT);
+    const outcome =
+      'youngest' in scope
+        ? await this.#followed(scope, position, bound, signal)
+        : await this.#changed(scope, position, bound, signal);
+    if ('records' in outcome) return outcome;
+    const wake = outcome;
     if (wake.why === 'failed') throw wake.error;
     // A denied watch and a denied read are the same permission: the read tells, with a fresh token if need be.
     const result = await this.#read(scope, signal);
@@ -44,14 +50,64 @@ export class Queries {
     return result;
   }
 
-  async #read(scope: Scope, signal: AbortSignal): Promise<QueryResult> {
+  async #read(scope: Scope, signal: AbortSignal): Promise<QueryResult & { readonly complete: boolean }> {
     const response = await this.#transport.call<RangeResponse>(
       { service: 'KV', method: 'range', request: rangeOf(scope), repeatable: true },
       signal,
     );
     const records = recordsOf(response);
     const revision = revisionOf(response.header);
-    return { records, at: encodeCursor(positionOf(scope, revision, records)) };
+    const at = encodeCursor(positionOf(scope, revision, records));
+    return { records, at, complete: !response.more };
+  }
+
+  /**
+   * The way of those who wait for their turn. First the watches, then a read: from then on nothing is missed. If it
+   * showed all there is in the scope, then the news that some of it went says what is left, without another read.
+   */
+  #followed(
+    scope: Scope,
+    position: Position,
+    wait: number,
+    signal: AbortSignal,
+  ): Promise<Wake | QueryResult> {
+    return this.#transport.lifetime.run<Wake | QueryResult>(signal, ({ resolve, reject }) => {
+      const timer = setTimeout(() => resolve({ why: 'changed' }), wait);
+      const reading = new AbortController();
+      const ranges = watchedOf(scope, position);
+      let unopened = ranges.length;
+      let telling: NodeJS.Immediate | undefined;
+      let shown: readonly StoredRecord[] | undefined;
+      const look = async (): Promise<void> => {
+        const { complete, ...result } = await this.#read(scope, reading.signal);
+        if (isNews(position, result.records)) resolve(result);
+        else if (complete) shown = result.records;
+      };
+      const opened = (): void => {
+        unopened -= 1;
+        if (unopened === 0) look().catch(reject);
+      };
+      const wake = (news: Wake): void => {
+        if (news.why !== 'changed' || news.removed === undefined || shown === undefined) {
+          resolve(news);
+          return;
+        }
+        const { keys, at } = news.removed;
+        shown = shown.filter(({ key }) => !keys.includes(key));
+        // What went in the same step is told in the same breath, but watch by watch.
+        telling ??= setImmediate(() => {
+          const records = shown ?? [];
+          resolve({ records, at: encodeCursor(positionOf(scope, at, records)) });
+        });
+      };
+      const cancels = ranges.map((range) => this.#hub.follow(range, opened, wake));
+      return () => {
+        clearTimeout(timer);
+        clearImmediate(telling);
+        reading.abort(new SyncError('stopped', 'nobody waits any more'));
+        for (const cancel of cancels) cancel();
+      };
+    });
   }
 
   #changed(scope: Scope, position: Position, wait: number, signal: AbortSignal): Promise<Wake> {
@@ -65,6 +121,13 @@ export class Queries {
       };
     });
   }
+}
+
+function isNews({ revision, seen = [] }: Position, records: readonly StoredRecord[]): boolean {
+  return (
+    records.length !== seen.length ||
+    records.some((record) => record.revision > revision || !seen.includes(record.key))
+  );
 }
 
 export function recordsOf(response: RangeResponse | undefined): StoredRecord[] {

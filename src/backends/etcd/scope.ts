@@ -24,12 +24,12 @@ export function rangeOf(scope: Scope): RangeRequest {
   if ('oldest' in scope) {
     return { ...range, limit: String(scope.oldest), sort_order: 'Ascend', sort_target: 'Create' };
   }
-  if ('youngestBefore' in scope) {
+  if ('youngest' in scope) {
     // 0 would mean "no bound", where "none" is meant. A negative bound excludes everything.
-    const bound = scope.youngestBefore > 1n ? scope.youngestBefore - 1n : -1n;
+    const bound = scope.before > 1n ? scope.before - 1n : -1n;
     return {
       ...range,
-      limit: '1',
+      limit: String(scope.youngest),
       sort_order: 'Descend',
       sort_target: 'Create',
       max_create_revision: String(bound),
@@ -41,7 +41,7 @@ export function rangeOf(scope: Scope): RangeRequest {
 export function positionOf(scope: Scope, revision: Revision, records: readonly StoredRecord[]): Position {
   const keys = records.map((record) => record.key);
   // Whatever is created from now on is younger than what was asked for.
-  if ('youngestBefore' in scope) return { revision, seen: keys };
+  if ('youngest' in scope) return { revision, seen: keys };
   if ('oldest' in scope && keys.length === scope.oldest && keys.length <= MAX_SEEN)
     return { revision, seen: keys };
   return { revision };

@@ -1,4 +1,5 @@
 import type { SyncError } from '../../sync/backend.ts';
+import { cancelSoon } from './cancel.ts';
 import type { Connection, RawStream, ServiceName } from './client.ts';
 import { failureOf, isTokenRefused, Status, syncErrorOf } from './errors.ts';
 import type { Transport } from './transport.ts';
@@ -58,7 +59,7 @@ export class Stream<Request, Response> {
   /** Ends it from our side; no handler is called any more. */
   end(): void {
     this.#over = true;
-    this.#raw?.cancel();
+    if (this.#raw !== undefined) cancelSoon(this.#raw);
   }
 
   async #open(service: ServiceName, method: string): Promise<void> {
@@ -106,7 +107,7 @@ export class Stream<Request, Response> {
   #fail(cause: unknown): void {
     if (this.#over) return;
     this.#over = true;
-    this.#raw?.cancel();
+    if (this.#raw !== undefined) cancelSoon(this.#raw);
     this.#handlers.ended({ error: syncErrorOf(failureOf(cause), this.address), wasAlive: this.#wasAlive });
   }
 }

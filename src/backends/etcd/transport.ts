@@ -1,4 +1,5 @@
 import { SyncError } from '../../sync/backend.ts';
+import { cancelSoon } from './cancel.ts';
 import { Borrower, type Connection, Dialler, type Metadata, type ServiceName } from './client.ts';
 import { anonymous, borrowed, type Credentials, Login } from './credentials.ts';
 import { type Failure, failureOf, isTokenRefused, Status, syncErrorOf, wasNeverSent } from './errors.ts';
@@ -198,7 +199,7 @@ function exchange(
       if (failure === null || !UNHEARD.has(failure.code)) connection.heardAt = performance.now();
       done(failure ? { failure } : { response });
     });
-    return () => call.cancel();
+    return () => cancelSoon(call);
   } catch (error) {
     // Thrown at once by a client that was closed.
     done({ failure: { code: Status.unavailable, details: failureOf(error).details } });

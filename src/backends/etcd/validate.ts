@@ -19,9 +19,13 @@ export function checkKey(key: string): void {
 export function checkScope(scope: Scope): void {
   if ('key' in scope) checkKey(scope.key);
   else checkBytes(scope.prefix);
-  if ('oldest' in scope && !(Number.isSafeInteger(scope.oldest) && scope.oldest > 0)) {
-    throw invalid(`\`oldest\` must be a whole number above 0, not ${scope.oldest}`);
-  }
+  if ('oldest' in scope) checkCount('oldest', scope.oldest);
+  if ('youngest' in scope) checkCount('youngest', scope.youngest);
+}
+
+function checkCount(name: string, count: number): void {
+  if (Number.isSafeInteger(count) && count > 0) return;
+  throw invalid(`\`${name}\` must be a whole number above 0, not ${count}`);
 }
 
 export function checkCommit({ when, then, read }: Commit, maxValueBytes: number): void {
@@ -56,7 +60,7 @@ export function checkWait(wait: number | undefined): void {
     throw invalid(`\`wait\` must be 0 or more milliseconds, not ${wait}`);
 }
 
-function keyOf(mutation: Mutation): string {
+export function keyOf(mutation: Mutation): string {
   return 'put' in mutation ? mutation.put : mutation.remove;
 }
 

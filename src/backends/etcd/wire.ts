@@ -26,6 +26,13 @@ export interface KeyValue {
 export interface RangeResponse {
   readonly header: Header | null;
   readonly kvs: readonly KeyValue[];
+  /** There are more than were asked for. */
+  readonly more: boolean;
+}
+
+export interface WatchEvent {
+  readonly type: 'PUT' | 'DELETE';
+  readonly kv: { readonly key: Buffer; readonly mod_revision: string } | null;
 }
 
 export interface Compare {
@@ -40,7 +47,8 @@ export interface Compare {
 export type RequestOp =
   | { readonly request_put: { readonly key: Buffer; readonly value: Buffer; readonly lease: string } }
   | { readonly request_delete_range: { readonly key: Buffer } }
-  | { readonly request_range: RangeRequest };
+  | { readonly request_range: RangeRequest }
+  | { readonly request_txn: TxnRequest };
 
 export interface TxnRequest {
   readonly compare: readonly Compare[];
@@ -51,7 +59,10 @@ export interface TxnRequest {
 export interface TxnResponse {
   readonly header: Header | null;
   readonly succeeded: boolean;
-  readonly responses: readonly { readonly response_range?: RangeResponse }[];
+  readonly responses: readonly {
+    readonly response_range?: RangeResponse;
+    readonly response_txn?: TxnResponse;
+  }[];
 }
 
 export interface WatchRequest {
@@ -70,7 +81,7 @@ export interface WatchResponse {
   readonly created: boolean;
   readonly canceled: boolean;
   readonly cancel_reason: string;
-  readonly events: readonly unknown[];
+  readonly events: readonly WatchEvent[];
 }
 
 export interface LeaseResponse {

@@ -15,8 +15,8 @@ export type Place = { readonly keys: readonly string[] } | { readonly prefix: st
 export function alters(change: Change, scope: Scope, shown: readonly Row[]): boolean {
   if ('key' in scope) return change.key === scope.key;
   if (!change.key.startsWith(scope.prefix)) return false;
-  if ('youngestBefore' in scope) {
-    return change.created < scope.youngestBefore && change.created >= (shown[0]?.created ?? 0n);
+  if ('youngest' in scope) {
+    return change.created < scope.before && change.created >= (shown[scope.youngest - 1]?.created ?? 0n);
   }
   if ('oldest' in scope) {
     const last = shown[scope.oldest - 1];
@@ -32,7 +32,7 @@ export function alters(change: Change, scope: Scope, shown: readonly Row[]): boo
 export function placeOf(scope: Scope, shown: readonly Row[], revision: Revision): Place {
   if ('key' in scope) return { keys: [scope.key] };
   const full =
-    ('youngestBefore' in scope && scope.youngestBefore <= revision + 1n) ||
+    ('youngest' in scope && scope.before <= revision + 1n) ||
     ('oldest' in scope && shown.length === scope.oldest);
   return full ? { keys: shown.map((row) => row.key) } : { prefix: scope.prefix };
 }

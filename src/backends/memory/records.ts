@@ -44,14 +44,9 @@ export class RecordTable {
     if ('oldest' in scope) {
       return [...this.#under(scope.prefix)].sort(byCreation).slice(0, scope.oldest);
     }
-    if ('youngestBefore' in scope) {
-      let youngest: Row | undefined;
-      for (const row of this.#under(scope.prefix)) {
-        if (row.created < scope.youngestBefore && (youngest === undefined || byCreation(youngest, row) < 0)) {
-          youngest = row;
-        }
-      }
-      return youngest === undefined ? [] : [youngest];
+    if ('youngest' in scope) {
+      const earlier = [...this.#under(scope.prefix)].filter(({ created }) => created < scope.before);
+      return earlier.sort((a, b) => byCreation(b, a)).slice(0, scope.youngest);
     }
     return [...this.#under(scope.prefix)];
   }

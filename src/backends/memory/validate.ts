@@ -22,9 +22,13 @@ export function checkKey(key: string): void {
 
 export function checkScope(scope: Scope): void {
   checkKey('key' in scope ? scope.key : scope.prefix);
-  if ('oldest' in scope && !(Number.isSafeInteger(scope.oldest) && scope.oldest > 0)) {
-    throw new SyncError('invalid-option', `\`oldest\` must be a whole number above 0, not ${scope.oldest}.`);
-  }
+  if ('oldest' in scope) checkCount('oldest', scope.oldest);
+  if ('youngest' in scope) checkCount('youngest', scope.youngest);
+}
+
+function checkCount(name: string, count: number): void {
+  if (Number.isSafeInteger(count) && count > 0) return;
+  throw new SyncError('invalid-option', `\`${name}\` must be a whole number above 0, not ${count}.`);
 }
 
 export function checkCommit(commit: Commit, maxValueBytes: number): void {

@@ -15,6 +15,8 @@ export interface Holding {
 export interface Place {
   /** In a queue: our contender's own revisions. */
   readonly contender?: { readonly created: Revision; readonly revision: Revision };
+  /** In a queue: a look at the store has shown our contender untouched, and nobody ahead of it. */
+  readonly first?: true;
   /** In a race: what was last seen at the key. */
   readonly seen?: { readonly revision: Revision | undefined; readonly at: Cursor };
 }
@@ -28,7 +30,8 @@ export type Attempt =
   /** The key holds something that is no lock of ours. */
   | { readonly outcome: 'foreign'; readonly error: SyncError; readonly place: Place };
 
-export type RecordLoss = 'record-gone' | 'record-overwritten';
+/** `permission-denied`: we may not look at our record any more, so nothing is known of it. */
+export type RecordLoss = 'record-gone' | 'record-overwritten' | 'permission-denied';
 
 /** One lock of one session, as a strategy sees it. */
 export interface Contest {

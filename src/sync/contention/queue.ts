@@ -14,6 +14,7 @@ export const queue: Contention = {
 
   async attempt(contest, place, signal) {
     let contender = place?.contender;
+    if (contender !== undefined && place?.first) return acquired(contest, contender);
     for (let round = 0; round < MAX_ROUNDS; round++) {
       if (contender === undefined) {
         const entered = await enter(contest, signal);
@@ -28,14 +29,17 @@ export const queue: Contention = {
     return { outcome: 'delayed', retryAfter: 0 };
   },
 
+  /** The look is about *every* earlier contender: the one we waited for may have left from the middle of the queue. */
   async wait(contest, place, signal) {
     const { contender } = place;
     if (contender === undefined) return place;
-    const scope = { prefix: contest.path, youngestBefore: contender.created };
+    // Ours and the one before it, in one look: whoever sees ours alone is first.
+    const scope = { prefix: contest.path, youngest: 2, before: contender.created + 1n };
     let { records, at } = await contest.backend.query(scope, { signal });
     for (;;) {
-      const predecessor = records[0];
-      if (predecessor === undefined) return place;
+      const [ours, predecessor] = records;
+      if (ours?.created !== contender.created || ours.revision !== contender.revision) return {};
+      if (predecessor === undefined) return { contender, first: true };
       if (isOrphan(contest, predecessor)) await removeRecord(contest, predecessor, signal);
       ({ records, at } = await contest.backend.query(scope, { since: at, wait: contest.wait, signal }));
     }
@@ -82,10 +86,7 @@ async function enter(contest: Contest, signal: AbortSignal): Promise<Contender |
   return undefined;
 }
 
-/**
- * Still in line, and nobody ahead? Asked anew after every wait and about *every* earlier contender: the one we waited
- * for may have left from the middle of the queue. `undefined`: our contender is gone.
- */
+/** Still in line, and nobody ahead? `undefined`: our contender is gone. */
 async function verify(
   contest: Contest,
   contender: Contender,
@@ -95,7 +96,7 @@ async function verify(
     {
       when: [{ key: contest.path + contest.session, revision: contender.revision }],
       then: [],
-      read: { prefix: contest.path, youngestBefore: contender.created },
+      read: { prefix: contest.path, youngest: 1, before: contender.created },
     },
     signal,
   );

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setMaxListeners } from 'node:events';
 import type {
   Backend,
   Commit,
@@ -52,6 +53,7 @@ export class Bench {
   private constructor(subject: ConformanceSubject) {
     this.subject = subject;
     this.prefix = subject.prefix();
+    setMaxListeners(0, this.#abort.signal);
     this.patience = subject.patience ?? DEFAULT_PATIENCE;
     this.#prefixes.add(this.prefix);
     assert.ok(this.prefix.endsWith('/'), 'prefix() must end with a slash');

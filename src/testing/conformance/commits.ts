@@ -149,7 +149,7 @@ export const commitRules: readonly Rule[] = [
       assert.deepEqual(await read({ key: `${prefix}a` }), ['a']);
       assert.deepEqual((await read({ prefix })).sort(), ['a', 'b', 'c']);
       assert.deepEqual(await read({ prefix, oldest: 1 }), ['c']);
-      assert.deepEqual(await read({ prefix, youngestBefore: created }), ['a']);
+      assert.deepEqual(await read({ prefix, youngest: 1, before: created }), ['a']);
     },
   },
   {

@@ -79,7 +79,7 @@ export const scopeRules: readonly Rule[] = [
     },
   },
   {
-    name: '`youngestBefore` shows the direct predecessor alone',
+    name: '`youngest` shows the direct predecessor, and as many more as were asked for, youngest first',
     async check(bench) {
       const client = await bench.client();
       const prefix = bench.key('q/');
@@ -88,9 +88,9 @@ export const scopeRules: readonly Rule[] = [
       for (const name of ['d', 'b', 'a', 'c']) {
         created.set(name, await bench.put(client, prefix + name, '', session));
       }
-      const before = (name: string) => {
-        const youngestBefore = created.get(name) ?? assert.fail(name);
-        return bench.list(client, { prefix, youngestBefore });
+      const before = (name: string, youngest = 1) => {
+        const bound = created.get(name) ?? assert.fail(name);
+        return bench.list(client, { prefix, youngest, before: bound });
       };
       // Overwriting is not creating: the place in the queue stays.
       await bench.put(client, `${prefix}d`, 'again', session);
@@ -100,10 +100,12 @@ export const scopeRules: readonly Rule[] = [
       assert.deepEqual(await before('c'), ['a']);
       await bench.remove(client, `${prefix}a`);
       assert.deepEqual(await before('c'), ['b']);
+      assert.deepEqual(await before('c', 2), ['b', 'd']);
+      assert.deepEqual(await before('c', 5), ['b', 'd']);
     },
   },
   {
-    name: '`youngestBefore` wakes when the predecessor goes, and shows the next one',
+    name: '`youngest` wakes when the predecessor goes, and shows the next one',
     async check(bench) {
       const [client, other] = [await bench.client(), await bench.client()];
       const prefix = bench.key('q/');
@@ -111,8 +113,8 @@ export const scopeRules: readonly Rule[] = [
       await bench.put(other, `${prefix}c`, '', sessions[0]);
       await bench.put(other, `${prefix}b`, '', sessions[1]);
       await bench.put(other, `${prefix}a`);
-      const youngestBefore = await bench.put(client, `${prefix}mine`);
-      const scope = { prefix, youngestBefore };
+      const mine = await bench.put(client, `${prefix}mine`);
+      const scope = { prefix, youngest: 1, before: mine };
       let { records, at } = await bench.query(client, scope);
       const expect = (name: string) => assert.equal(records[0]?.key, prefix + name);
       expect('a');
@@ -125,6 +127,33 @@ export const scopeRules: readonly Rule[] = [
       expect('c');
       await bench.remove(other, `${prefix}c`);
       await bench.follow(client, scope, at, (shown) => shown.length === 0);
+    },
+  },
+  {
+    name: '`youngest` with oneself among them wakes for either, and tells what is left',
+    async check(bench) {
+      const [client, other] = [await bench.client(), await bench.client()];
+      for (const goes of ['ahead', 'mine']) {
+        const prefix = bench.key(`q-${goes}/`);
+        await bench.put(other, `${prefix}ahead`, 'theirs');
+        const mine = await bench.put(client, `${prefix}mine`, 'ours');
+        await bench.put(other, `${prefix}behind`);
+        const scope = { prefix, youngest: 2, before: mine + 1n };
+        const { records, at } = await bench.query(client, scope);
+        assert.deepEqual(
+          records.map(({ key }) => key),
+          [`${prefix}mine`, `${prefix}ahead`],
+        );
+        const waiting = bench.follow(client, scope, at, (shown) => shown.length === 1);
+        await bench.put(other, bench.key('elsewhere'));
+        await bench.remove(other, prefix + goes);
+        const left = records.filter(({ key }) => key !== prefix + goes);
+        const shown = await waiting;
+        assert.deepEqual(shown.records, left);
+        // The cursor is as good as that of a read.
+        const since = { since: shown.at, wait: 50, signal: bench.signal };
+        assert.deepEqual((await client.query(scope, since)).records, left);
+      }
     },
   },
   {

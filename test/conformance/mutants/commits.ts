@@ -23,6 +23,50 @@ export const commitMutants: readonly Mutant[] = [
     server: wrapped(() => (backend) => ({ commit: (commit, signal) => piecemeal(backend, commit, signal) })),
   },
   {
+    name: 'a record that is moved is gone for a moment',
+    caughtBy: [
+      'one that conditions on or reads what another issued with it writes sees it before or after, whole',
+    ],
+    server: wrapped(() => (backend) => ({
+      async commit(commit, signal) {
+        const removals = commit.then.filter((mutation) => 'remove' in mutation);
+        if (removals.length === 0 || removals.length === commit.then.length) {
+          return backend.commit(commit, signal);
+        }
+        const removed = await backend.commit({ ...commit, then: removals }, signal);
+        if (!removed.ok) return removed;
+        await sleep(5);
+        const puts = commit.then.filter((mutation) => 'put' in mutation);
+        return backend.commit({ when: [], then: puts }, signal);
+      },
+    })),
+  },
+  {
+    name: 'one who gives up ends the commits of all',
+    caughtBy: ['one of them that is given up takes nobody along'],
+    server: wrapped(() => {
+      const others = new Set<(reason: unknown) => void>();
+      return (backend) => ({
+        commit: (commit, signal) =>
+          new Promise((resolve, reject) => {
+            others.add(reject);
+            const end = (): void => {
+              for (const give of others) give(signal.reason);
+            };
+            signal.addEventListener('abort', end, { once: true });
+            const done = (): void => {
+              others.delete(reject);
+              signal.removeEventListener('abort', end);
+            };
+            sleep(1)
+              .then(() => backend.commit(commit, signal))
+              .then(resolve, reject)
+              .finally(done);
+          }),
+      });
+    }),
+  },
+  {
     name: 'the read of a commit is of before it',
     caughtBy: ['`read` is of the same step, after the mutations when they were applied'],
     server: wrapped(() => (backend) => ({

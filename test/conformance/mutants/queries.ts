@@ -83,11 +83,11 @@ export const queryMutants: readonly Mutant[] = [
     })),
   },
   {
-    name: '`youngestBefore` shows the head of the queue',
-    caughtBy: ['`youngestBefore` shows the direct predecessor alone'],
+    name: '`youngest` shows the head of the queue',
+    caughtBy: ['`youngest` shows the direct predecessor, and as many more as were asked for, youngest first'],
     server: wrapped(() => (backend) => ({
       query: (scope, options) =>
-        backend.query('youngestBefore' in scope ? { prefix: scope.prefix, oldest: 1 } : scope, options),
+        backend.query('youngest' in scope ? { prefix: scope.prefix, oldest: 1 } : scope, options),
     })),
   },
   {

@@ -1,0 +1,4 @@
+/** The upper one of the two in the middle, if there are two. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+}

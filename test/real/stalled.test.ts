@@ -1,0 +1,89 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TcpProxy } from 'holdfast/testing';
+import { expect, inject, test } from 'vitest';
+import { Managers, uniqueKey } from '../scenarios/world.ts';
+import { run } from '../servers/run.ts';
+import type { GarbageReport } from './garbage-fixture.ts';
+import { Holder } from './holder.ts';
+import { median } from './median.ts';
+import { connectTo, stores } from './stores.ts';
+
+const TTL = 2_000;
+const LOCKS = 25;
+
+const addressOf = (store: string) => inject(store === 'etcd' ? 'etcdAddress' : 'consulAddress');
+
+/** For those who take over: it is not they who are to lose anything. */
+const PATIENT = { ttl: 10_000, lockDelay: 0 };
+
+test.concurrent.each(stores)(
+  'FAULTS 10: a holder on %s whose event loop was blocked says no at its first look, and a late renewal resurrects nothing',
+  async (store) => {
+    const address = addressOf(store);
+    const backend = () => connectTo(store, address);
+    await using managers = new Managers({ name: store, ttl: TTL, lockDelay: 0, backend });
+    // Slow enough that a renewal can be on its way when the event loop blocks, and its answer come meanwhile.
+    await using proxy = await TcpProxy.open(address);
+    proxy.set({ delay: 60 });
+    const stem = uniqueKey('blocked');
+    const keys = Array.from({ length: LOCKS }, (_, number) => `${stem}/${number}`);
+    await using holder = new Holder({ store, address: proxy.address, keys, ttl: TTL });
+    const folder = await mkdtemp(join(tmpdir(), 'holdfast-blocked-'));
+    const delays: number[] = [];
+    try {
+      for (const at of ['asked', 'answered', 'asked', 'answered'] as const) {
+        await holder.ask({ ask: 'hold' });
+        const gate = join(folder, `${delays.length}`);
+        const answer = holder.ask({ ask: 'stall', gate, at });
+        const sync = managers.make({ session: PATIENT });
+        const rivals = await Promise.all(keys.map((key) => sync.acquire(key)));
+        await writeFile(gate, '');
+        const { abortedAfter, ...belief } = await answer;
+        // An answer in hand, that the session was renewed, comes to nothing.
+        const renewal = at === 'answered' ? { renewal: 'renewed' } : {};
+        expect(belief).toEqual({ held: 0, accepted: 0, revived: 0, ...renewal });
+        delays.push(abortedAfter);
+        expect(rivals.filter((rival) => rival.held)).toHaveLength(LOCKS);
+        await sync.stop();
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+    expect(await holder.leave()).toEqual([0, null]);
+    // 10 ms, and what a busy machine adds.
+    expect(Math.max(...delays)).toBeLessThan(10 + 150);
+    const figures = `aborted after ${median(delays).toFixed(1)} ms, at most ${Math.max(...delays).toFixed(1)} ms`;
+    console.info(`FAULTS 10 ${store}: 0 of ${LOCKS * delays.length} held at the first look; ${figures}`);
+  },
+  // Four expiries on Consul, which notices each late.
+  120_000,
+);
+
+const garbage = fileURLToPath(new URL('./garbage-fixture.ts', import.meta.url));
+
+test.concurrent.each(stores)(
+  'FAULTS 11: heavy garbage collection in a small heap delays renewals on %s by less than TTL/6',
+  async (store) => {
+    const ttl = 3_000;
+    const args = ['--unhandled-rejections=strict', '--max-old-space-size=64', '--import', 'tsx', garbage];
+    const settings = { store, address: addressOf(store), key: uniqueKey('garbage'), ttl };
+    const { code, stderr, stdout } = await run(process.execPath, [...args, JSON.stringify(settings)], {
+      timeout: 50_000,
+    });
+    expect([code, stderr]).toEqual([0, '']);
+    const report = JSON.parse(stdout) as GarbageReport;
+    const { late, lost, kept, major, paused } = report;
+    // Otherwise nothing was shown.
+    expect(major).toBeGreaterThan(5);
+    expect(paused).toBeGreaterThan(0.1);
+    expect([lost, kept]).toEqual([0, true]);
+    expect(late).toBeLessThan(ttl / 6);
+    const share = `${Math.round(paused * 100)} % of the time`;
+    console.info(
+      `FAULTS 11 ${store}: at most ${late.toFixed(1)} ms late; ${major} full collections, ${share}`,
+    );
+  },
+);

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { uniqueKey } from '../scenarios/world.ts';
+import { temporaryFolder } from '../servers/child.ts';
+import { run } from '../servers/run.ts';
+import type { RowOptions, RowResult } from './row.ts';
+import type { StoreName } from './stores.ts';
+
+export interface ManyLocksReport {
+  readonly held: number;
+  /** Bytes, once garbage is gone. */
+  readonly heapPerLock: number;
+  readonly renewals: number;
+  /** Renewal periods in which those were counted. */
+  readonly periods: number;
+  /** How many sessions were opened before the cut. */
+  readonly sessions: number;
+  /** By a look at the clock, the instant at which the session may not be believed in any more. */
+  readonly heldAtDeadline: number;
+  /** How long after the session's deadline the last holder was told, in milliseconds. */
+  readonly lateMs: number;
+}
+
+/**
+ * Of heap, a lock. The half of what it takes is the watch on its record; without that, 5 KiB would do.
+ */
+const MOST_BYTES = 12 * 1024;
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const fixture = fileURLToPath(new URL('./many-locks-fixture.ts', import.meta.url));
+
+/** Compiles the library as for publishing. */
+export async function buildLibrary(): Promise<string> {
+  const folder = temporaryFolder('built');
+  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const args = [compiler, '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')];
+  const { code, stdout } = await run(process.execPath, args, { cwd: root, timeout: 60_000 });
+  assert.equal(code, 0, stdout);
+  await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
+  return join(folder, 'dist');
+}
+
+/** One process holds `count` locks on one session, and is cut off from its server. */
+export async function manyLocks(
+  built: string,
+  store: StoreName,
+  address: string,
+  kind: 'scoped' | 'standing',
+  { count }: RowOptions,
+): Promise<RowResult> {
+  const flags = ['--unhandled-rejections=strict', '--expose-gc', '--import', 'tsx'];
+  const args = [...flags, fixture, built, store, address, uniqueKey('many'), String(count), kind];
+  const { code, stdout, stderr } = await run(process.execPath, args, { timeout: 230_000 });
+  assert.equal(code, 0, stderr);
+  const report = JSON.parse(stdout) as ManyLocksReport;
+  const { held, heldAtDeadline, heapPerLock, renewals, periods, sessions, lateMs } = report;
+  const figures =
+    `${held} ${kind} locks on ${store}: ${(heapPerLock / 1024).toFixed(2)} KiB each, ${renewals} renewals in ` +
+    `${periods.toFixed(2)} periods, ${sessions} session; cut off, ${heldAtDeadline} held at the deadline, ` +
+    `the last was told ${lateMs.toFixed(0)} ms after it`;
+  assert.deepEqual([held, heldAtDeadline, sessions], [count, 0, 1], figures);
+  assert(renewals >= 1 && renewals <= Math.ceil(periods), figures);
+  assert(heapPerLock <= MOST_BYTES, figures);
+  return { done: held, figures };
+}

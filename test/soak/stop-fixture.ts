@@ -1,0 +1,48 @@
+// Run as a process: holds many locks, stops, tells what that took, and has to end by itself.
+import { type Backend, SyncManager } from 'holdfast';
+import { inParallel } from './parallel.ts';
+import type { StopReport } from './stop.ts';
+import { worldOf } from './stores.ts';
+
+const [store = '', address = '', stem = '', count = ''] = process.argv.slice(2);
+const world = worldOf(store, address);
+const inner = world.backend();
+const report = { held: 0, tookMs: 0, removals: 0, mostAtOnce: 0, removalsAfterClosing: 0, endedAt: 0 };
+let [stopping, removing, closing] = [false, 0, false];
+const backend: Backend = {
+  traits: inner.traits,
+  lockPath: (key) => inner.lockPath(key),
+  openSession: (options, signal) => inner.openSession(options, signal),
+  renewSession: (id, signal) => inner.renewSession(id, signal),
+  query: (scope, options) => inner.query(scope, options),
+  closeSession: (id, signal) => {
+    closing = true;
+    report.removalsAfterClosing += removing;
+    return inner.closeSession(id, signal);
+  },
+  commit: async (commit, signal) => {
+    if (!stopping || !commit.then.some((mutation) => 'remove' in mutation))
+      return inner.commit(commit, signal);
+    report.removals++;
+    if (closing) report.removalsAfterClosing++;
+    report.mostAtOnce = Math.max(report.mostAtOnce, ++removing);
+    try {
+      return await inner.commit(commit, signal);
+    } finally {
+      removing--;
+    }
+  },
+  [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
+};
+const { ttl, lockDelay } = world;
+const sync = new SyncManager({ name: 'stop', backend, session: { ttl, lockDelay } });
+const grants = await inParallel(Number(count), 200, (number) =>
+  number % 2 === 0 ? sync.acquire(`${stem}/${number}`) : sync.lock(`${stem}/${number}`).lock(),
+);
+report.held = grants.filter(({ held }) => held).length;
+const begun = performance.now();
+stopping = true;
+await sync.stop();
+report.tookMs = performance.now() - begun;
+report.endedAt = Date.now();
+console.log(JSON.stringify(report satisfies StopReport));
