@@ -1,19 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from 'holdfast';
-import { expect, inject, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { losses, Managers, sessionOf, uniqueKey, until } from '../scenarios/world.ts';
 import { Holder } from './holder.ts';
 import { recorded } from './recorded.ts';
+import { addressOf, PATIENT } from './site.ts';
 import { connectTo, stores } from './stores.ts';
 
 const HOUR = 3_600_000;
 const TTL = 10_000;
 const LOCKS = 25;
-
-const addressOf = (store: string) => inject(store === 'etcd' ? 'etcdAddress' : 'consulAddress');
-
-/** For those who take over: it is not they who are to lose anything. */
-const PATIENT = { ttl: 10_000, lockDelay: 0 };
 
 test.concurrent.each(stores)(
   'FAULTS 12: the wall clock is set forward or back by an hour while locks are held on %s: no loss, at most one verification',

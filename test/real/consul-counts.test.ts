@@ -13,7 +13,7 @@ let world: World;
 beforeAll(async () => {
   server = await startConsul({ sessionTtlMin: '1s' });
   const backend = () => consul({ addresses: [server.address], sessionTtlMin: 1_000 });
-  world = { name: 'Consul', ttl: 2_000, lockDelay: 1_000, backend };
+  world = { name: 'Consul', ttl: 10_000, lockDelay: 1_000, backend };
 });
 afterAll(() => server?.[Symbol.asyncDispose]());
 

@@ -1,4 +1,5 @@
 import type { Backend, CommitResult } from 'holdfast';
+import { withVerbs } from '../with-verbs.ts';
 
 /** What one client asked of its server. */
 export interface Counts {
@@ -13,12 +14,7 @@ export function counted(backend: Backend): { readonly backend: Backend; readonly
   const counts: Counts = { commits: 0, queries: 0, wakes: 0 };
   return {
     counts,
-    backend: {
-      traits: backend.traits,
-      lockPath: (key) => backend.lockPath(key),
-      openSession: (options, signal) => backend.openSession(options, signal),
-      renewSession: (id, signal) => backend.renewSession(id, signal),
-      closeSession: (id, signal) => backend.closeSession(id, signal),
+    backend: withVerbs(backend, {
       commit: (commit, signal): Promise<CommitResult> => {
         counts.commits++;
         return backend.commit(commit, signal);
@@ -29,7 +25,6 @@ export function counted(backend: Backend): { readonly backend: Backend; readonly
         if (options.since !== undefined) counts.wakes++;
         return result;
       },
-      [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
-    },
+    }),
   };
 }

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, inject, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { busy } from '../busy.ts';
 import { Managers, stateOf, uniqueKey } from '../scenarios/world.ts';
 import { holdInChild } from './crash.ts';
+import { addressOf } from './site.ts';
 import { connectTo, type Store } from './stores.ts';
 
 const TTL = 2_000;
 const ROUNDS = 3;
-/** What a busy machine adds. */
-const BUSY = 150;
 
 const rows: [store: Store, lockDelay: number, bound: number][] = [
   ['etcd', 0, TTL + 500],
@@ -17,7 +17,7 @@ const rows: [store: Store, lockDelay: number, bound: number][] = [
 test.concurrent.each(rows)(
   'FAULTS 29: a process on %s is killed while it holds: the next one holds in time',
   async (store, lockDelay, bound) => {
-    const address = inject(store === 'etcd' ? 'etcdAddress' : 'consulAddress');
+    const address = addressOf(store);
     const session = { ttl: TTL, lockDelay };
     await using managers = new Managers({
       name: store,
@@ -38,7 +38,7 @@ test.concurrent.each(rows)(
       return took;
     });
     const longest = Math.max(...(await Promise.all(rounds)));
-    expect(longest).toBeLessThan(bound + BUSY);
+    expect(longest).toBeLessThan(bound + busy());
     console.info(
       `FAULTS 29 ${store}: the next holder ${Math.round(longest)} ms after the crash, of ${bound}`,
     );

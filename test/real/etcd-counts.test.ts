@@ -11,7 +11,7 @@ let world: World;
 
 beforeAll(async () => {
   server = await startEtcd();
-  world = { name: 'etcd', ttl: 2_000, lockDelay: 0, backend: () => etcd({ hosts: server.address }) };
+  world = { name: 'etcd', ttl: 10_000, lockDelay: 0, backend: () => etcd({ hosts: server.address }) };
 });
 afterAll(() => server?.[Symbol.asyncDispose]());
 

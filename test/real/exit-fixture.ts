@@ -1,11 +1,9 @@
 // Run as a process: takes and wants locks, stops, and has to end by itself.
 import { type Backend, SyncManager } from 'holdfast';
-import { consul } from 'holdfast/consul';
-import { etcd } from 'holdfast/etcd';
+import { connectTo, type Store } from './stores.ts';
 
 const [store, address = ''] = process.argv.slice(2);
-const connect = (): Backend =>
-  store === 'etcd' ? etcd({ hosts: address }) : consul({ addresses: [address], sessionTtlMin: 1_000 });
+const connect = (): Backend => connectTo(store as Store, address);
 const session = { ttl: 2_000 };
 const sync = new SyncManager({ name: 'exit', backend: connect(), session });
 const other = new SyncManager({ name: 'exit', backend: connect(), session });

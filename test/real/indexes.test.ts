@@ -1,9 +1,10 @@
 import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { consul } from 'holdfast/consul';
 import { expect, inject, test } from 'vitest';
+import { busy } from '../busy.ts';
 import { fakeHttp } from '../consul/support.ts';
 import { Managers, stateOf, uniqueKey, until } from '../scenarios/world.ts';
-import { BUSY, TTL } from './site.ts';
+import { TTL } from './site.ts';
 
 const address = inject('consulAddress');
 
@@ -69,7 +70,7 @@ test.concurrent.each(Object.entries(lies))(
     }
     expect(Math.max(...rates)).toBeGreaterThan(0);
     expect(Math.max(...rates)).toBeLessThan(10);
-    expect(Math.max(...handOffs)).toBeLessThan(2_000 + BUSY);
+    expect(Math.max(...handOffs)).toBeLessThan(2_000 + busy());
     console.info(
       `FAULTS 21 Consul, index ${kind}: at most ${Math.max(...rates).toFixed(1)} requests a second, ` +
         `hand-off within ${Math.round(Math.max(...handOffs))} ms`,

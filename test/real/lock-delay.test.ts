@@ -2,6 +2,7 @@ import type { Backend } from 'holdfast';
 import { expect, inject, test } from 'vitest';
 import { live, Managers, stateOf, uniqueKey, until } from '../scenarios/world.ts';
 import { startConsul } from '../servers/consul.ts';
+import { withVerbs } from '../with-verbs.ts';
 import { holdInChild } from './crash.ts';
 import { connectTo } from './stores.ts';
 
@@ -16,13 +17,7 @@ function attempts(backend: Backend, key: string): { readonly backend: Backend; r
   const sent: number[] = [];
   return {
     sent,
-    backend: {
-      traits: backend.traits,
-      lockPath: (name) => backend.lockPath(name),
-      openSession: (options, signal) => backend.openSession(options, signal),
-      renewSession: (id, signal) => backend.renewSession(id, signal),
-      closeSession: (id, signal) => backend.closeSession(id, signal),
-      query: (scope, options) => backend.query(scope, options),
+    backend: withVerbs(backend, {
       commit: (commit, signal) => {
         const at = performance.now();
         const result = backend.commit(commit, signal);
@@ -32,8 +27,7 @@ function attempts(backend: Backend, key: string): { readonly backend: Backend; r
         if (asks) result.then(() => sent.push(at)).catch(() => undefined);
         return result;
       },
-      [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
-    },
+    }),
   };
 }
 

@@ -1,9 +1,11 @@
 import type { Backend } from 'holdfast';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { busy } from '../busy.ts';
 import { live, stateOf, uniqueKey, until } from '../scenarios/world.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
+import { withVerbs } from '../with-verbs.ts';
 import { recorded } from './recorded.ts';
-import { BUSY, Site, TTL } from './site.ts';
+import { Site, TTL } from './site.ts';
 import { stores } from './stores.ts';
 
 // A server of its own: compaction is for everybody.
@@ -25,17 +27,10 @@ async function compact(): Promise<void> {
 
 /** The same backend, with its blocking queries in the hands of the test. */
 function intercepted(backend: Backend, query: Backend['query']): Backend {
-  return {
-    traits: backend.traits,
-    lockPath: (key) => backend.lockPath(key),
-    openSession: (options, signal) => backend.openSession(options, signal),
-    renewSession: (id, signal) => backend.renewSession(id, signal),
-    closeSession: (id, signal) => backend.closeSession(id, signal),
-    commit: (commit, signal) => backend.commit(commit, signal),
+  return withVerbs(backend, {
     query: (scope, options) =>
       options.since === undefined ? backend.query(scope, options) : query(scope, options),
-    [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
-  };
+  });
 }
 
 test('FAULTS 22: etcd compacted before a watch begins: it reads again within 1 s, and watches again', async () => {
@@ -110,7 +105,7 @@ test('FAULTS 22: etcd compacted while many watch, and their connections reset: e
     times.push(performance.now() - healedAt);
     await lock.release();
   }
-  expect(Math.max(...times)).toBeLessThan(1_000 + BUSY);
+  expect(Math.max(...times)).toBeLessThan(1_000 + busy());
   console.info(
     `FAULTS 22 etcd: held at most ${Math.round(Math.max(...times))} ms after compaction and a reset`,
   );
@@ -137,7 +132,7 @@ test.concurrent.each(stores)(
     await grant.release();
     const mine = await lock.lock();
     const heldAfter = performance.now() - releasedAt;
-    expect(heldAfter).toBeLessThan(TTL + BUSY);
+    expect(heldAfter).toBeLessThan(TTL + busy());
 
     // Nor does a holder miss for longer that its record is gone.
     const seen = waits.length;
@@ -146,7 +141,7 @@ test.concurrent.each(stores)(
     await site.operator.commit({ when: [], then: [{ remove: mine.isOwner.key }] }, live);
     await until(() => mine.signal.aborted);
     const toldAfter = performance.now() - removedAt;
-    expect(toldAfter).toBeLessThan(TTL + BUSY);
+    expect(toldAfter).toBeLessThan(TTL + busy());
     expect(Math.max(...waits)).toBeLessThanOrEqual(TTL);
     console.info(
       `FAULTS 22 ${store}, no events, TTL ${TTL} ms: held ${Math.round(heldAfter)} ms after the release, ` +
@@ -173,7 +168,7 @@ test.concurrent.each(['its first read', 'its watch'] as const)(
     await grant.release();
     await stateOf(lock, 'held');
     const after = performance.now() - silentAt;
-    expect(after).toBeLessThan(TTL + BUSY);
+    expect(after).toBeLessThan(TTL + busy());
     console.info(`FAULTS 22 etcd, silent under ${under}: held after ${Math.round(after)} ms, TTL ${TTL} ms`);
   },
 );

@@ -1,5 +1,6 @@
 import { TcpProxy } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { busy } from '../busy.ts';
 import { live, losses, Managers, next, sessionOf, uniqueKey, until } from '../scenarios/world.ts';
 import { type ConsulServer, startConsul } from '../servers/consul.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
@@ -11,8 +12,6 @@ import { connectTo, type Store, stores } from './stores.ts';
 const TTL = 2_000;
 const DEADLINE = TTL - TTL / 10;
 const ROUNDS = 12;
-/** What a busy machine adds, the start of the operator's program included. Milliseconds. */
-const BUSY = 150;
 
 /** What operators do, with the tools that they have. */
 interface Operator {
@@ -140,7 +139,7 @@ describe.concurrent.each(ways)('FAULTS %i', (row, what, reason, act) => {
       const { told, reasons } = await interfere(store, act);
       print(row, store, told, reasons);
       for (const given of reasons) expect(given).toMatch(reason);
-      expect(Math.max(...told)).toBeLessThan(500 + BUSY);
+      expect(Math.max(...told)).toBeLessThan(500 + busy());
     },
   );
 
@@ -149,7 +148,7 @@ describe.concurrent.each(ways)('FAULTS %i', (row, what, reason, act) => {
     async (store) => {
       const told = await interfereUnseen(store, act);
       console.info(`FAULTS ${row} ${store}: cut off, told after ${Math.round(told)} ms`);
-      expect(told).toBeLessThan(DEADLINE + BUSY);
+      expect(told).toBeLessThan(DEADLINE + busy());
     },
   );
 });

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { etcd } from 'holdfast/etcd';
 import { expect, test } from 'vitest';
+import { busy } from '../busy.ts';
 import { Managers, next, stateOf, uniqueKey } from '../scenarios/world.ts';
 import type { EtcdServer } from '../servers/etcd.ts';
 import { Cluster } from '../soak/cluster.ts';
@@ -86,7 +87,7 @@ test.concurrent.each(Object.entries(cuts))(
     );
     const deadline = Math.max(...proofs.map(({ sent }) => sent)) + TTL - MARGIN;
     expect(lost.reason).toBe('deadline');
-    expect(lost.at).toBeLessThan(deadline + 150);
+    expect(lost.at).toBeLessThan(deadline + busy());
     expect(first.held).toBe(false);
     expect(await taken).toBeGreaterThan(lost.at);
     const second = await theirs.lock();

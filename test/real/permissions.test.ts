@@ -2,6 +2,7 @@ import type { Backend } from 'holdfast';
 import { consul } from 'holdfast/consul';
 import { etcd } from 'holdfast/etcd';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { busy } from '../busy.ts';
 import { Managers, next, uniqueKey, until } from '../scenarios/world.ts';
 import { type ConsulServer, startConsul } from '../servers/consul.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
@@ -9,8 +10,6 @@ import { type Call, recorded } from './recorded.ts';
 
 const TTL = 3_000;
 const DEADLINE = TTL - TTL / 10;
-/** What a busy machine adds, in milliseconds. */
-const BUSY = 150;
 const LOCKS = 3;
 const PASSWORD = 'correct horse battery staple';
 const RULES = 'session_prefix "" { policy = "write" } key_prefix "" { policy = "write" }';
@@ -121,7 +120,7 @@ test.concurrent.each(Object.entries(guests))(
     expect(grants.filter((grant) => grant.held || !grant.signal.aborted)).toEqual([]);
     await denied;
     await expect(locks[0]?.lock()).rejects.toMatchObject({ code: 'permission-denied' });
-    expect(after).toBeLessThan(DEADLINE + BUSY);
+    expect(after).toBeLessThan(DEADLINE + busy());
     // Some retries more, of the locks or of the session, whichever is refused.
     const lost = watched.calls.length;
     await until(() => pace(watched.calls.slice(lost)).refusals >= 2 * LOCKS);

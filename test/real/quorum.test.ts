@@ -1,5 +1,6 @@
 import { etcd } from 'holdfast/etcd';
 import { expect, test } from 'vitest';
+import { busy } from '../busy.ts';
 import { Managers, next, uniqueKey, until } from '../scenarios/world.ts';
 import type { EtcdServer } from '../servers/etcd.ts';
 import { Cluster } from '../soak/cluster.ts';
@@ -58,7 +59,7 @@ test.concurrent.each(Object.entries(outages))(
     );
     const deadline = Math.max(...renewed.map(({ sent }) => sent)) + TTL - MARGIN;
     expect(losses.map(({ reason }) => reason)).toEqual(locks.map(() => 'deadline'));
-    expect(Math.max(...losses.map(({ at }) => at))).toBeLessThan(deadline + 150);
+    expect(Math.max(...losses.map(({ at }) => at))).toBeLessThan(deadline + busy());
     expect(grants.filter(({ held }) => held)).toEqual([]);
     await until(() => traffic.timeouts >= 4);
     expect(traffic.begunSince(without)).toEqual([]);

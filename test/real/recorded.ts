@@ -1,4 +1,5 @@
 import type { Backend } from 'holdfast';
+import { withVerbs } from '../with-verbs.ts';
 
 /** One call of a backend. Instants are monotonic milliseconds. */
 export interface Call {
@@ -38,9 +39,7 @@ export function recorded(backend: Backend): Recorded {
   return {
     calls,
     granted,
-    backend: {
-      traits: backend.traits,
-      lockPath: (key) => backend.lockPath(key),
+    backend: withVerbs(backend, {
       openSession: async (options, signal) => {
         const session = await record('openSession', '', () => backend.openSession(options, signal));
         granted.push(session.ttl);
@@ -52,7 +51,6 @@ export function recorded(backend: Backend): Recorded {
         record('query', 'key' in scope ? scope.key : scope.prefix, () => backend.query(scope, options)),
       commit: (commit, signal) =>
         record('commit', commit.when[0]?.key ?? '', () => backend.commit(commit, signal)),
-      [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
-    },
+    }),
   };
 }

@@ -4,11 +4,16 @@ import { inject } from 'vitest';
 import { live, Managers } from '../scenarios/world.ts';
 import { connectTo, type Store } from './stores.ts';
 
-/** Milliseconds that a busy machine may add to what a test measures. */
-export const BUSY = 150;
-
 /** The shortest TTL of etcd, in milliseconds. */
 export const TTL = 2_000;
+
+/** The session of those who take over: it is not they who are to lose anything. */
+export const PATIENT = { ttl: 10_000, lockDelay: 0 };
+
+/** The server that all tests share. */
+export function addressOf(store: Store): string {
+  return inject(store === 'etcd' ? 'etcdAddress' : 'consulAddress');
+}
 
 interface SiteOptions {
   /** Default: the server that all tests share. */
@@ -33,7 +38,7 @@ export class Site implements AsyncDisposable {
   }
 
   static async open(store: Store, options: SiteOptions = {}): Promise<Site> {
-    const { address = inject(store === 'etcd' ? 'etcdAddress' : 'consulAddress'), ttl = TTL } = options;
+    const { address = addressOf(store), ttl = TTL } = options;
     const backend = (): Backend => connectTo(store, address);
     const managers = new Managers({ name: store, ttl, lockDelay: 0, backend });
     return new Site(store, await TcpProxy.open(address), managers);

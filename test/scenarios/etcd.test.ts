@@ -5,6 +5,6 @@ import { lockScenarios } from './lock-scenarios.ts';
 lockScenarios({
   name: 'etcd',
   backend: () => etcd({ hosts: inject('etcdAddress') }),
-  ttl: 2_000,
+  ttl: 10_000,
   lockDelay: 0,
 });

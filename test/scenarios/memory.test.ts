@@ -6,7 +6,7 @@ for (const contention of ['queue', 'race'] as const) {
   lockScenarios({
     name: `memory (${contention})`,
     backend: () => memory({ store }),
-    ttl: 1_000,
+    ttl: 10_000,
     lockDelay: contention === 'race' ? 200 : 0,
   });
 }

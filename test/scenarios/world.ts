@@ -8,7 +8,7 @@ export interface World {
   readonly name: string;
   /** A fresh client of the store. */
   backend(): Backend;
-  /** Milliseconds; the shortest session this store grants. */
+  /** Milliseconds. Nothing waits for an expiry where it is long: it only has to outlast a stalled machine. */
   readonly ttl: number;
   readonly lockDelay: number;
 }

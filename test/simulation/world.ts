@@ -3,6 +3,7 @@ import { LockHistory } from '../../src/testing/lock-history.ts';
 import { ProcessClock } from '../../src/testing/process-clock.ts';
 import { calm, type NetworkConditions, SimulatedNetwork } from '../../src/testing/simulated-network.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
+import { withVerbs } from '../with-verbs.ts';
 import { type Believer, KeyHistory, type Violation } from './history.ts';
 
 /** The library under test: the real one, or a copy with a known mistake in it. */
@@ -290,16 +291,13 @@ export class World {
       }
       return result;
     };
-    return {
-      traits: server.traits,
-      lockPath: (key) => server.lockPath(key),
+    return withVerbs(server, {
       openSession: (options, signal) => up(() => server.openSession(options, signal)),
       renewSession: (id, signal) => up(() => server.renewSession(id, signal)),
       closeSession: (id, signal) => up(() => server.closeSession(id, signal)),
       query: (scope, options) => up(() => query(scope, options)),
       commit: (wanted, signal) => up(() => commit(wanted, signal)),
-      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
-    };
+    });
   }
 
   /** A position of an earlier server is answered at once; and a server may answer for nothing. */

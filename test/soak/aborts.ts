@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import type { Backend, Grant, SyncManager } from 'holdfast';
+import { busy } from '../busy.ts';
 import { live, Managers, uniqueKey, until, type World } from '../scenarios/world.ts';
+import { withVerbs } from '../with-verbs.ts';
 import { isOver, type RowOptions, type RowResult } from './row.ts';
 
 /** Milliseconds. */
 const REJECTED_WITHIN = 50;
 const GONE_WITHIN = 1_000;
-/** What a busy machine adds. */
-const BUSY = 150;
 
 /** Where a caller gives up: as the n-th request leaves, as its answer arrives, or so many turns of promises after it asked. */
 export type Instant = { readonly at: 'begin' | 'end' | 'turn'; readonly number: number };
@@ -95,14 +95,14 @@ async function abortAt(world: World, { claim, contended, at }: AbortCase, number
   const what = `${world.name}, ${claim}, ${contended ? 'contended' : 'free'}, ${at} ${number}`;
   assert.equal(outcome.error, reason, what);
   const rejection = outcome.at - (abortedAt ?? 0);
-  assert(rejection <= REJECTED_WITHIN + BUSY, `${what}: rejected after ${rejection} ms`);
+  assert(rejection <= REJECTED_WITHIN + busy(), `${what}: rejected after ${rejection} ms`);
   assert.equal(getEventListeners(signal, 'abort').length, 0, `${what}: listeners`);
   await rival?.release();
   // The claim outlives its call, and is given up by itself.
   const cleaning = performance.now();
   if (claim === 'standing') await finish(sync, key, claim, undefined);
   const left = async () => (await standing(operator, key)).length + requests.blocked;
-  await until(async () => (await left()) === 0, GONE_WITHIN + BUSY);
+  await until(async () => (await left()) === 0, GONE_WITHIN + busy());
   figures.aborts++;
   figures.slowestRejection = Math.max(figures.slowestRejection, rejection);
   figures.slowestCleanup = Math.max(figures.slowestCleanup, performance.now() - cleaning);
@@ -136,16 +136,11 @@ class Requests {
   #count = 0;
 
   constructor(inner: Backend) {
-    this.backend = {
-      traits: inner.traits,
-      lockPath: (key) => inner.lockPath(key),
+    this.backend = withVerbs(inner, {
       openSession: (options, signal) => this.#tell(false, () => inner.openSession(options, signal)),
-      renewSession: (id, signal) => inner.renewSession(id, signal),
-      closeSession: (id, signal) => inner.closeSession(id, signal),
       commit: (commit, signal) => this.#tell(false, () => inner.commit(commit, signal)),
       query: (scope, options) => this.#tell(options.since !== undefined, () => inner.query(scope, options)),
-      [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
-    };
+    });
   }
 
   async #tell<T>(blocks: boolean, pass: () => Promise<T>): Promise<T> {

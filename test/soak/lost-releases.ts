@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type Backend, type Commit, type Grant, SyncError, type SyncManager } from 'holdfast';
 import { live, Managers, stateOf, uniqueKey, type World } from '../scenarios/world.ts';
+import { withVerbs } from '../with-verbs.ts';
 import { isOver, type RowOptions, type RowResult } from './row.ts';
 
 /** Rounds at a time, each on a key of its own. */
@@ -96,13 +97,7 @@ class LostReplies {
   readonly #plans = new Map<string, { times: number; readonly after: () => Promise<void> }>();
 
   constructor(inner: Backend) {
-    this.backend = {
-      traits: inner.traits,
-      lockPath: (key) => inner.lockPath(key),
-      openSession: (options, signal) => inner.openSession(options, signal),
-      renewSession: (id, signal) => inner.renewSession(id, signal),
-      closeSession: (id, signal) => inner.closeSession(id, signal),
-      query: (scope, options) => inner.query(scope, options),
+    this.backend = withVerbs(inner, {
       commit: async (commit, signal) => {
         const result = await inner.commit(commit, signal);
         const removed = removedBy(commit);
@@ -117,8 +112,7 @@ class LostReplies {
         this.lost++;
         throw new SyncError('unavailable', 'the reply was lost');
       },
-      [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
-    };
+    });
   }
 
   /** The next `times` removals of this record are carried out, then `after` happens, and then their replies are lost. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Backend, Grant } from 'holdfast';
 import { TcpProxy } from 'holdfast/testing';
+import { withVerbs } from '../with-verbs.ts';
 import type { ManyLocksReport } from './many-locks.ts';
 import { inParallel } from './parallel.ts';
 
@@ -26,9 +27,7 @@ const inner = await connect(proxy?.address ?? '');
 const sent: number[] = [];
 let [lastRenewed, opened, isCut] = [0, 0, false];
 // Nothing but the renewals is wrapped, or the wrapping would be measured too.
-const backend: Backend = {
-  traits: inner.traits,
-  lockPath: (key) => inner.lockPath(key),
+const backend: Backend = withVerbs(inner, {
   openSession: (options, signal) => {
     opened++;
     return inner.openSession(options, signal);
@@ -41,11 +40,7 @@ const backend: Backend = {
     if (result === 'renewed') lastRenewed = at;
     return result;
   },
-  closeSession: (id, signal) => inner.closeSession(id, signal),
-  query: (scope, options) => inner.query(scope, options),
-  commit: (commit, signal) => inner.commit(commit, signal),
-  [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
-};
+});
 const sync = new SyncManager({
   name: 'many',
   backend,

@@ -1,5 +1,6 @@
 // Run as a process: holds many locks, stops, tells what that took, and has to end by itself.
 import { type Backend, SyncManager } from 'holdfast';
+import { withVerbs } from '../with-verbs.ts';
 import { inParallel } from './parallel.ts';
 import type { StopReport } from './stop.ts';
 import { worldOf } from './stores.ts';
@@ -9,12 +10,7 @@ const world = worldOf(store, address);
 const inner = world.backend();
 const report = { held: 0, tookMs: 0, removals: 0, mostAtOnce: 0, removalsAfterClosing: 0, endedAt: 0 };
 let [stopping, removing, closing] = [false, 0, false];
-const backend: Backend = {
-  traits: inner.traits,
-  lockPath: (key) => inner.lockPath(key),
-  openSession: (options, signal) => inner.openSession(options, signal),
-  renewSession: (id, signal) => inner.renewSession(id, signal),
-  query: (scope, options) => inner.query(scope, options),
+const backend: Backend = withVerbs(inner, {
   closeSession: (id, signal) => {
     closing = true;
     report.removalsAfterClosing += removing;
@@ -32,8 +28,7 @@ const backend: Backend = {
       removing--;
     }
   },
-  [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
-};
+});
 const { ttl, lockDelay } = world;
 const sync = new SyncManager({ name: 'stop', backend, session: { ttl, lockDelay } });
 const grants = await inParallel(Number(count), 200, (number) =>

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
+import { busy } from '../busy.ts';
 import { live, uniqueKey } from '../scenarios/world.ts';
 import { run } from '../servers/run.ts';
 import type { RowOptions, RowResult } from './row.ts';
@@ -20,8 +21,6 @@ export interface StopReport {
 /** Milliseconds. */
 const STOP_WITHIN = 5_000;
 const EXIT_WITHIN = 1_000;
-/** What a busy machine adds. */
-const BUSY = 150;
 const MOST_AT_ONCE = 64;
 
 const fixture = fileURLToPath(new URL('./stop-fixture.ts', import.meta.url));
@@ -56,7 +55,7 @@ export async function stopHolding(
     [count, count, 0],
     `${figures}, ${report.removals} removals`,
   );
-  assert(report.tookMs <= STOP_WITHIN + BUSY, figures);
+  assert(report.tookMs <= STOP_WITHIN + busy(), figures);
   assert(report.mostAtOnce > 1 && report.mostAtOnce <= MOST_AT_ONCE, figures);
   assert(exitedAt - report.endedAt <= EXIT_WITHIN, figures);
   await using operator = worldOf(store, address).backend();

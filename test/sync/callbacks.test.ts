@@ -5,6 +5,7 @@ import { describe, expect, inject, test } from 'vitest';
 import { live, Managers, next, sessionOf, uniqueKey, until, type World } from '../scenarios/world.ts';
 import { run } from '../servers/run.ts';
 import { consulWorld, etcdWorld, memoryWorld } from '../soak/stores.ts';
+import { withVerbs } from '../with-verbs.ts';
 
 const worlds: World[] = [
   memoryWorld(),
@@ -19,20 +20,13 @@ function counting(inner: Backend): { backend: Backend; renewals: () => number } 
   let renewals = 0;
   return {
     renewals: () => renewals,
-    backend: {
-      traits: inner.traits,
-      lockPath: (key) => inner.lockPath(key),
-      openSession: (options, signal) => inner.openSession(options, signal),
+    backend: withVerbs(inner, {
       renewSession: async (id, signal) => {
         const result = await inner.renewSession(id, signal);
         if (result === 'renewed') renewals++;
         return result;
       },
-      closeSession: (id, signal) => inner.closeSession(id, signal),
-      query: (scope, options) => inner.query(scope, options),
-      commit: (commit, signal) => inner.commit(commit, signal),
-      [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
-    },
+    }),
   };
 }
 

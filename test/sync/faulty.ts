@@ -1,6 +1,7 @@
 import { type Backend, type Commit, SyncManager, type SyncManagerOptions } from 'holdfast';
 import { MemoryStore, memory } from 'holdfast/memory';
 import { VirtualClock } from 'holdfast/testing';
+import { withVerbs } from '../with-verbs.ts';
 
 /** One request on its way to the store: `pass` carries it out. */
 export type Request =
@@ -24,9 +25,7 @@ export const isWriteTo =
     request.commit.then.some((mutation) => 'put' in mutation && mutation.put === key);
 
 export function faulty(backend: Backend, fault: Fault): Backend {
-  return {
-    traits: backend.traits,
-    lockPath: (key) => backend.lockPath(key),
+  return withVerbs(backend, {
     openSession: (options, signal) =>
       fault({ verb: 'openSession', signal }, () => backend.openSession(options, signal)),
     renewSession: (id, signal) =>
@@ -39,8 +38,7 @@ export function faulty(backend: Backend, fault: Fault): Backend {
       ),
     commit: (commit, signal) =>
       fault({ verb: 'commit', commit, signal }, () => backend.commit(commit, signal)),
-    [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
-  };
+  });
 }
 
 export function setUp(contention: 'queue' | 'race') {

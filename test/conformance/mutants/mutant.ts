@@ -1,5 +1,6 @@
 import { MemoryStore, memory } from 'holdfast/memory';
 import type { Backend, StoredRecord } from '../../../src/sync/backend.ts';
+import { type Verbs, withVerbs } from '../../with-verbs.ts';
 
 /** A way to be wrong. */
 export interface Mutant {
@@ -10,8 +11,6 @@ export interface Mutant {
   server(): () => Backend;
 }
 
-type Verbs = Partial<Omit<Backend, 'traits'>>;
-
 /** A memory backend with some verbs replaced. What they remember is shared by the clients of one store. */
 export function wrapped(replace: () => (backend: Backend) => Verbs, contention: 'queue' | 'race' = 'queue') {
   return () => {
@@ -19,17 +18,7 @@ export function wrapped(replace: () => (backend: Backend) => Verbs, contention: 
     const verbsOf = replace();
     return () => {
       const backend = memory({ store });
-      const verbs: Backend = {
-        traits: backend.traits,
-        lockPath: (key) => backend.lockPath(key),
-        openSession: (options, signal) => backend.openSession(options, signal),
-        renewSession: (id, signal) => backend.renewSession(id, signal),
-        closeSession: (id, signal) => backend.closeSession(id, signal),
-        query: (scope, options) => backend.query(scope, options),
-        commit: (commit, signal) => backend.commit(commit, signal),
-        [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
-      };
-      return Object.assign(verbs, verbsOf(backend));
+      return withVerbs(backend, verbsOf(backend));
     };
   };
 }

@@ -1,0 +1,26 @@
+import { Worker } from 'node:worker_threads';
+
+/** Milliseconds that two busy processors may add to what a test measures. */
+const BUSY = 150;
+
+// A thread that does nothing but look at the clock: how late it is woken tells how long the machine stood still.
+const worst = new Int32Array(new SharedArrayBuffer(4));
+const WITNESS = `
+  const { workerData: worst } = require('node:worker_threads');
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  for (;;) {
+    const before = performance.now();
+    Atomics.wait(never, 0, 0, 10);
+    const late = Math.round(performance.now() - before - 10);
+    if (late > Atomics.load(worst, 0)) Atomics.store(worst, 0, late);
+  }
+`;
+new Worker(WITNESS, { eval: true, workerData: worst }).unref();
+
+/**
+ * Milliseconds that the machine may have added to what a test measures: what busy processors do, and the longest
+ * standstill of the whole machine since this process began. What the event loop of a test does by itself is not in it.
+ */
+export function busy(): number {
+  return BUSY + Atomics.load(worst, 0);
+}

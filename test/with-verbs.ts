@@ -1,0 +1,18 @@
+import type { Backend } from 'holdfast';
+
+export type Verbs = Partial<Omit<Backend, 'traits'>>;
+
+/** The same backend, with some verbs replaced. */
+export function withVerbs(backend: Backend, verbs: Verbs): Backend {
+  const passed: Backend = {
+    traits: backend.traits,
+    lockPath: (key) => backend.lockPath(key),
+    openSession: (options, signal) => backend.openSession(options, signal),
+    renewSession: (id, signal) => backend.renewSession(id, signal),
+    closeSession: (id, signal) => backend.closeSession(id, signal),
+    query: (scope, options) => backend.query(scope, options),
+    commit: (commit, signal) => backend.commit(commit, signal),
+    [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
+  };
+  return Object.assign(passed, verbs);
+}
