@@ -2,7 +2,7 @@ import type { Backend } from 'holdfast';
 
 export type Verbs = Partial<Omit<Backend, 'traits'>>;
 
-/** The same backend, with some verbs replaced. */
+/** The same backend, with some verbs replaced. Without `watch`, unless given: then the queries show all that is asked. */
 export function withVerbs(backend: Backend, verbs: Verbs): Backend {
   const passed: Backend = {
     traits: backend.traits,

@@ -1,9 +1,11 @@
 /**
- * The waist: what the engine needs of a coordination service, in five verbs.
+ * The waist: what the engine needs of a coordination service, in five verbs, and one more that is optional.
  *
  * A backend imports this file and its own client, nothing else of the engine; the engine imports no backend.
  * `holdfast/testing` has the suite that every backend must pass.
  */
+
+import type { SyncError } from './errors.ts';
 
 export { type Clock, systemClock, type Timer } from './clock.ts';
 export { isSyncError, SyncError, type SyncErrorCode } from './errors.ts';
@@ -144,4 +146,11 @@ export interface Backend extends AsyncDisposable {
   closeSession(id: string, signal: AbortSignal): Promise<void>;
   query(scope: Scope, options: QueryOptions): Promise<QueryResult>;
   commit(commit: Commit, signal: AbortSignal): Promise<CommitResult>;
+  /**
+   * Optional. What `query` with `since` is for one record, for who holds thousands: without a promise, a signal and a
+   * timer for each. Calls `wake` once, when there may be something newer than the position, or with the error when that
+   * cannot be told; never before it has returned, and without a bound in time. Returns what takes it back. Where it is
+   * missing, the engine blocks a query instead.
+   */
+  watch?(key: string, since: Cursor, wake: (error?: SyncError) => void): () => void;
 }

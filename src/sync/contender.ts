@@ -1,11 +1,11 @@
 import { sleep } from './abort.ts';
-import { type Backend, type Clock, isSyncError, SyncError, type Timer } from './backend.ts';
+import { type Backend, type Clock, isSyncError, SyncError } from './backend.ts';
 import { isRefusal, retryDelay } from './backoff.ts';
-import type { Contention, Contest, Holding } from './contention/contention.ts';
+import type { Contention, Contest, Holding, RecordLoss } from './contention/contention.ts';
 import { queue } from './contention/queue.ts';
 import { race } from './contention/race.ts';
 import type { Outbox } from './events.ts';
-import { watchHeld } from './held-watch.ts';
+import { HeldWatch, type HeldWatchListener } from './held-watch.ts';
 import { type LockEvent, type LockState, type LossReason, type Notice, step } from './lock-machine.ts';
 import type { Session, SessionEnd } from './session.ts';
 import type { SessionKeeper, SessionListener } from './session-keeper.ts';
@@ -60,7 +60,7 @@ const SETTLE_BOUND = 1_000;
  * The one distributed contender of this process for one key: runs the lock machine, and does for each state the work
  * that the state calls for.
  */
-export class Contender implements SessionListener {
+export class Contender implements SessionListener, HeldWatchListener {
   readonly #engine: Engine;
   readonly #key: string;
   readonly #path: string;
@@ -71,7 +71,8 @@ export class Contender implements SessionListener {
   /** Of the work for the current state. The same one serves state after state, until work is cut off by it. */
   #controller: AbortController | undefined;
   #working = false;
-  #watching: Timer | undefined;
+  /** Of the held record, or the time until it begins. */
+  #watching: { cancel(): void } | undefined;
   #unlisten: (() => void) | undefined;
   /** The attempt under way. A release lets it end, rather than leave behind a request nobody knows the outcome of. */
   #attempt: { readonly settled: Promise<void>; cut(): void } | undefined;
@@ -126,6 +127,18 @@ export class Contender implements SessionListener {
     if (this.#state.name === 'seeking' && this.#state.session === undefined) this.#trouble(error, 'session');
   }
 
+  recordLost(reason: RecordLoss): void {
+    const state = this.#state;
+    if (state.name !== 'held') return;
+    this.#finish({ type: 'observed', of: state, reason });
+    // Most often it is the session that is gone. Asking now spares an attempt with a dead one.
+    if (reason === 'record-gone') this.#engine.keeper.verify(state.session);
+  }
+
+  recordTrouble(error: unknown): void {
+    this.#listener.trouble(error, 'lock');
+  }
+
   #post(event: LockEvent): void {
     this.#engine.outbox.during(() => this.#step(event));
   }
@@ -167,6 +180,7 @@ export class Contender implements SessionListener {
 
   #cutOff(): void {
     this.#watching?.cancel();
+    this.#watching = undefined;
     if (!this.#working) return;
     this.#working = false;
     this.#controller?.abort(SUPERSEDED);
@@ -187,7 +201,9 @@ export class Contender implements SessionListener {
         return;
       case 'held':
         this.#watching = this.#engine.clock.after(UNWATCHED, () => {
-          this.#run(state, (signal) => this.#watch(state, signal));
+          // Held for long: what served to acquire it is not kept.
+          this.#controller = undefined;
+          this.#watching = new HeldWatch(this.#engine, state.session, state.holding, this);
         });
         return;
       case 'lost':
@@ -263,16 +279,6 @@ export class Contender implements SessionListener {
     if (state.pause !== undefined) await sleep(this.#engine.clock, state.pause, signal);
     else if (place) place = await this.#contention.wait(this.#contest(state.session), place, signal);
     this.#finish({ type: 'woke', of: state, place });
-  }
-
-  async #watch(state: Extract<LockState, { name: 'held' }>, signal: AbortSignal): Promise<void> {
-    const { clock, keeper } = this.#engine;
-    const { session, holding } = state;
-    const trouble = (error: unknown): void => this.#listener.trouble(error, 'lock');
-    const reason = await watchHeld(clock, this.#contest(session), session, holding, signal, trouble);
-    this.#finish({ type: 'observed', of: state, reason });
-    // Most often it is the session that is gone. Asking now spares an attempt with a dead one.
-    if (reason === 'record-gone') keeper.verify(session);
   }
 
   async #remove(state: Extract<LockState, { name: 'releasing' }>, signal: AbortSignal): Promise<void> {

@@ -48,7 +48,7 @@ export class Grant implements AsyncDisposable {
   readonly isOwner: Condition;
   readonly #session: Session;
   readonly #release: (grant: Grant) => Promise<void>;
-  readonly #writes = new Set<Promise<unknown>>();
+  #writes: Set<Promise<unknown>> | undefined;
   #unsure = false;
   #ended: GrantEnd | undefined;
   #controller: AbortController | undefined;
@@ -103,9 +103,10 @@ export class Grant implements AsyncDisposable {
 
   /** @internal Counts a guarded write in, so that the release can wait for it. */
   guard(write: Promise<unknown>): void {
-    this.#writes.add(write);
+    const writes = this.#writes ?? new Set();
+    this.#writes = writes.add(write);
     const forget = (): void => {
-      this.#writes.delete(write);
+      writes.delete(write);
     };
     write.then(forget, (error: unknown) => {
       if (!isRefusal(error)) this.#unsure = true;
@@ -120,7 +121,7 @@ export class Grant implements AsyncDisposable {
 
   /** @internal Guarded writes on their way: they must reach the store before the record goes. */
   get pendingWrites(): Promise<unknown> | undefined {
-    return this.#writes.size === 0 ? undefined : Promise.allSettled(this.#writes);
+    return this.#writes?.size ? Promise.allSettled(this.#writes) : undefined;
   }
 
   /** @internal */

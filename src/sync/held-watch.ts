@@ -1,7 +1,13 @@
-import { sleep } from './abort.ts';
-import { type Clock, type Cursor, isSyncError, type StoredRecord } from './backend.ts';
+import {
+  type Backend,
+  type Clock,
+  type Cursor,
+  isSyncError,
+  type StoredRecord,
+  SyncError,
+} from './backend.ts';
 import { retryDelay } from './backoff.ts';
-import type { Contest, Holding, RecordLoss } from './contention/contention.ts';
+import type { Holding, RecordLoss } from './contention/contention.ts';
 import type { Session } from './session.ts';
 
 /**
@@ -10,46 +16,137 @@ import type { Session } from './session.ts';
  */
 const LOOK_SHARE = 0.8;
 
+/** One for all: an error costs a stack trace, and this one tells nobody anything. */
+const OVER = new SyncError('stopped', 'not watched any more');
+
+export interface HeldWatchHost {
+  readonly backend: Backend;
+  readonly clock: Clock;
+  /** Takes over a promise that never rejects; stopping waits for it. */
+  background(task: Promise<unknown>): void;
+}
+
+export interface HeldWatchListener {
+  /** The record is no longer ours. Called at most once, and not after `cancel`. */
+  recordLost(reason: RecordLoss): void;
+  recordTrouble(error: unknown): void;
+}
+
 /**
- * Watches the record we hold by, and resolves when it is no longer ours. Rejects with the signal's reason.
+ * Watches the record we hold by. There is one for each lock that is held for long, so it is made of callbacks: a
+ * promise, a signal and a suspended function for each would be half of all the memory that a lock takes.
  *
  * A look that fails says nothing about the record: the session's deadline decides. But one that is denied, for as long as
  * the last good one would be believed, is a loss: etcd renews the lease of a user who has no right to anything any more.
  */
-export async function watchHeld(
-  clock: Clock,
-  contest: Contest,
-  session: Session,
-  holding: Holding,
-  signal: AbortSignal,
-  trouble: (error: unknown) => void,
-): Promise<RecordLoss> {
-  const { backend } = contest;
-  const scope = { key: holding.record };
-  const wait = session.patience * LOOK_SHARE;
-  let since: Cursor | undefined;
-  let lookedAt = clock.now();
-  let failures = 0;
-  for (;;) {
-    try {
-      const options = since === undefined ? { signal } : { since, wait, signal };
-      const { records, at } = await backend.query(scope, options);
-      const loss = lossIn(records[0], holding);
-      if (loss !== undefined) return loss;
-      since = at;
-      lookedAt = clock.now();
-      failures = 0;
-    } catch (error) {
-      if (signal.aborted) throw error;
-      trouble(error);
-      const pause = retryDelay(error, failures, clock.random());
-      failures += 1;
-      const denied = isSyncError(error, 'permission-denied');
-      const left = denied ? lookedAt + session.patience - clock.now() : Number.POSITIVE_INFINITY;
-      await sleep(clock, Math.min(left, pause), signal);
-      if (left <= pause) return 'permission-denied';
-    }
+export class HeldWatch {
+  readonly #host: HeldWatchHost;
+  readonly #session: Session;
+  readonly #holding: Holding;
+  readonly #listener: HeldWatchListener;
+  /** Ends the read or the watch that is under way. */
+  #undo: (() => void) | undefined;
+  #timer: { cancel(): void } | undefined;
+  #lookedAt: number;
+  #failures = 0;
+  /** The last watch was refused or failed: then a good read alone is no sign that all is well. */
+  #deaf = false;
+
+  constructor(host: HeldWatchHost, session: Session, holding: Holding, listener: HeldWatchListener) {
+    this.#host = host;
+    this.#session = session;
+    this.#holding = holding;
+    this.#listener = listener;
+    this.#lookedAt = host.clock.now();
+    this.#look();
   }
+
+  /** Nobody is told anything any more. */
+  cancel(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#undo?.();
+    this.#undo = undefined;
+  }
+
+  #look(): void {
+    this.cancel();
+    const { backend, background } = this.#host;
+    const reading = new AbortController();
+    const { signal } = reading;
+    this.#undo = () => reading.abort(OVER);
+    const told = backend.query({ key: this.#holding.record }, { signal }).then(
+      ({ records, at }) => {
+        if (!signal.aborted) this.#seen(records[0], at);
+      },
+      (error: unknown) => {
+        if (!signal.aborted) this.#failed(error);
+      },
+    );
+    background(told);
+  }
+
+  #seen(record: StoredRecord | undefined, at: Cursor): void {
+    const loss = lossIn(record, this.#holding);
+    if (loss !== undefined) {
+      this.cancel();
+      this.#listener.recordLost(loss);
+      return;
+    }
+    const { clock } = this.#host;
+    if (!this.#deaf) {
+      this.#lookedAt = clock.now();
+      this.#failures = 0;
+    }
+    const wait = this.#session.patience * LOOK_SHARE;
+    this.#undo = watch(this.#host, this.#holding.record, at, wait, (error) => {
+      this.#deaf = error !== undefined;
+      if (error === undefined) this.#look();
+      else this.#failed(error);
+    });
+    this.#timer = clock.after(wait, () => {
+      this.#deaf = false;
+      this.#look();
+    });
+  }
+
+  #failed(error: unknown): void {
+    this.cancel();
+    this.#listener.recordTrouble(error);
+    const { clock } = this.#host;
+    const pause = retryDelay(error, this.#failures, clock.random());
+    this.#failures += 1;
+    const denied = isSyncError(error, 'permission-denied');
+    const left = denied ? this.#lookedAt + this.#session.patience - clock.now() : Number.POSITIVE_INFINITY;
+    this.#timer = clock.after(Math.min(left, pause), () => {
+      if (left > pause) this.#look();
+      else this.#listener.recordLost('permission-denied');
+    });
+  }
+}
+
+/** By a blocking query where the backend has nothing cheaper. */
+function watch(
+  { backend, background }: HeldWatchHost,
+  key: string,
+  since: Cursor,
+  wait: number,
+  wake: (error?: unknown) => void,
+): () => void {
+  if (backend.watch !== undefined) return backend.watch(key, since, wake);
+  const controller = new AbortController();
+  const { signal } = controller;
+  background(
+    backend.query({ key }, { since, wait, signal }).then(
+      () => {
+        if (!signal.aborted) wake();
+      },
+      (error: unknown) => {
+        if (!signal.aborted) wake(error);
+      },
+    ),
+  );
+  return () => controller.abort(OVER);
 }
 
 function lossIn(record: StoredRecord | undefined, holding: Holding): RecordLoss | undefined {

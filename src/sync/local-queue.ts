@@ -65,7 +65,7 @@ export class LocalQueue implements ContenderListener {
   #writes: Promise<unknown> | undefined;
   /** What is known of the contender's place, for who takes it over. */
   #lastNotice: ((head: Ticket) => void) | undefined;
-  readonly #leaving = new WeakMap<Ticket, Promise<void>>();
+  #leaving: WeakMap<Ticket, Promise<void>> | undefined;
   #current: Grant | undefined;
   /** The grant that was given back and may be handed on. */
   #handedBack: Grant | undefined;
@@ -107,10 +107,11 @@ export class LocalQueue implements ContenderListener {
   leave(ticket: Ticket): Promise<void> {
     return this.#outbox.during(() => {
       const index = this.#tickets.indexOf(ticket);
-      if (index < 0) return this.#leaving.get(ticket) ?? Promise.resolve();
+      if (index < 0) return this.#leaving?.get(ticket) ?? Promise.resolve();
       this.#tickets.splice(index, 1);
       if (index > 0) return Promise.resolve();
       const left = this.#leaveHead();
+      this.#leaving ??= new WeakMap();
       this.#leaving.set(ticket, left);
       return left;
     });
@@ -290,7 +291,7 @@ export class LocalQueue implements ContenderListener {
   #giveBack(grant: Grant, ticket: Ticket): Promise<void> {
     if (this.#current === grant) return ticket.release?.() ?? this.leave(ticket);
     // Given back before: there may be something to wait for. After a loss there is nothing.
-    const leaving = grant.ended === 'released' ? this.#leaving.get(ticket) : undefined;
+    const leaving = grant.ended === 'released' ? this.#leaving?.get(ticket) : undefined;
     return leaving ?? Promise.resolve();
   }
 }

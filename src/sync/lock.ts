@@ -7,6 +7,7 @@ import type { Grant } from './grant.ts';
 import { quoteKey } from './keys.ts';
 import type { LocalQueue, Ticket } from './local-queue.ts';
 import type { LockState, LossReason } from './lock-machine.ts';
+import type { Metadata } from './metadata.ts';
 import { type CallOptions, checkCallOptions } from './options.ts';
 
 /** What `lock.state$` tells. */
@@ -29,7 +30,8 @@ export interface LockHost {
   report(error: unknown): void;
   /** The queue of this key, made anew if it was forgotten. Throws `stopped` after the manager was stopped. */
   queue(key: string): LocalQueue;
-  encode(): Uint8Array;
+  /** With the manager's own metadata, unless there is some for this lock. */
+  encode(metadata: Metadata | undefined): Uint8Array;
 }
 
 /**
@@ -51,6 +53,8 @@ export class Lock {
   #grant: Grant | undefined;
   #occupied = false;
   #releasing: Promise<void> = Promise.resolve();
+  /** @internal Overrides the manager's, from the next attempt on. */
+  metadata: Metadata | undefined;
   /** What the server said no with, until the next attempt. */
   #refusal: SyncError | undefined;
 
@@ -133,7 +137,7 @@ export class Lock {
     const checked = checkCallOptions(options);
     throwIfAborted(checked.signal);
     // Bad metadata is told to the caller who asks, before any I/O.
-    if (this.#claim === undefined) this.#host.encode();
+    if (this.#claim === undefined) this.#host.encode(this.metadata);
     const queue = this.#host.queue(this.key);
     return this.#host.outbox.during(() => {
       this.#stand(queue);
@@ -157,7 +161,7 @@ export class Lock {
     if (this.#claim !== undefined) return;
     const ticket: Ticket = {
       standing: true,
-      value: () => this.#host.encode(),
+      value: () => this.#host.encode(this.metadata),
       granted: (grant) => this.#granted(grant),
       lost: (reason, grant) => this.#lost(reason, grant),
       occupied: () => {

@@ -58,7 +58,7 @@ export function forwardOnly(backend: Backend): Backend {
     return broken;
   }
 
-  return {
+  const verbs: Backend = {
     traits: backend.traits,
     lockPath: (key) => backend.lockPath(key),
     async openSession(options, signal) {
@@ -77,4 +77,7 @@ export function forwardOnly(backend: Backend): Backend {
     commit,
     [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
   };
+  // What it wakes for is read.
+  if (backend.watch !== undefined) verbs.watch = backend.watch.bind(backend);
+  return verbs;
 }

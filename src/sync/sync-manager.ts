@@ -8,7 +8,7 @@ import { IsolatedObservable, Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
 import { lockPathOf, quoteKey } from './keys.ts';
 import { LocalQueue, type QueueEvents } from './local-queue.ts';
-import { Lock } from './lock.ts';
+import { Lock, type LockHost } from './lock.ts';
 import { defaultMetadata, encodeMetadata, type Metadata } from './metadata.ts';
 import {
   type CallOptions,
@@ -17,7 +17,7 @@ import {
   checkOptions,
   type SyncManagerOptions,
 } from './options.ts';
-import { acquireScoped, type OpenCalls } from './scoped.ts';
+import { acquireScoped, type OpenCalls, type ScopedHost } from './scoped.ts';
 import { SessionKeeper, type SessionState } from './session-keeper.ts';
 import { forwardOnly } from './store-reset.ts';
 
@@ -44,11 +44,6 @@ const CLOSING_SHARE = 0.2;
 /** How many locks are released at a time by `stop()`. */
 const STOP_PARALLELISM = 64;
 
-interface LockEntry {
-  readonly lock: Lock;
-  metadata: Metadata | undefined;
-}
-
 /** Backends belong to one manager. */
 const taken = new WeakSet<object>();
 
@@ -74,10 +69,12 @@ export class SyncManager implements AsyncDisposable {
   readonly #background: Background;
   readonly #sessions = new BehaviorSubject<SessionState>({ name: 'idle' });
   readonly #events = new Subject<SyncEvent>();
-  readonly #locks = new Map<string, LockEntry>();
+  readonly #locks = new Map<string, Lock>();
   readonly #queues = new Map<string, LocalQueue>();
   readonly #openCalls: OpenCalls = new Set();
   readonly #queueEvents: QueueEvents;
+  readonly #lockHost: LockHost;
+  readonly #scopedHost: ScopedHost;
   #running = true;
   #stopped: Promise<void> | undefined;
 
@@ -112,6 +109,9 @@ export class SyncManager implements AsyncDisposable {
       sessionTrouble: (error) => this.#emit({ type: 'trouble', error }),
     });
     this.#engine = { backend, clock, keeper: this.#keeper, outbox: this.#outbox, background };
+    const encode = (chosen: Metadata | undefined): Uint8Array => this.#encode(chosen);
+    this.#lockHost = { clock, outbox: this.#outbox, report, queue: (key) => this.#queue(key), encode };
+    this.#scopedHost = { clock, openCalls: this.#openCalls, encode, background };
     this.#queueEvents = {
       granted: ({ key, token }) => this.#emit({ type: 'lock-held', key, token }),
       lost: ({ key, token }, reason) => this.#emit({ type: 'lock-lost', key, token, reason }),
@@ -132,13 +132,13 @@ export class SyncManager implements AsyncDisposable {
     this.#assertRunning();
     lockPathOf(this.#engine.backend, key);
     if (options?.metadata !== undefined) this.#encode(options.metadata);
-    let entry = this.#locks.get(key);
-    if (entry === undefined) {
-      entry = this.#newLock(key);
-      this.#locks.set(key, entry);
+    let lock = this.#locks.get(key);
+    if (lock === undefined) {
+      lock = new Lock(key, this.#lockHost);
+      this.#locks.set(key, lock);
     }
-    if (options?.metadata !== undefined) entry.metadata = options.metadata;
-    return entry.lock;
+    if (options?.metadata !== undefined) lock.metadata = options.metadata;
+    return lock;
   }
 
   /** The service's leadership: the lock `service/<name>/leadership`. */
@@ -219,7 +219,7 @@ export class SyncManager implements AsyncDisposable {
       this.#emit({ type: 'trouble', error });
     }
     await this.#background.settled();
-    for (const { lock } of this.#locks.values()) lock.complete();
+    for (const lock of this.#locks.values()) lock.complete();
     this.#outbox.post(() => {
       this.#sessions.complete();
       this.#events.complete();
@@ -240,14 +240,10 @@ export class SyncManager implements AsyncDisposable {
     const stopped = new SyncError('stopped', `the manager "${this.name}" was stopped`);
     // Everybody who waits is told at once, however long the releases take.
     for (const reject of this.#openCalls) reject(stopped);
-    for (const { lock } of this.#locks.values()) lock.rejectCalls(stopped);
+    for (const lock of this.#locks.values()) lock.rejectCalls(stopped);
     const releases = [
       ...[...this.#queues.values()].map((queue) => () => queue.drain()),
-      ...[...this.#locks.values()].map(
-        ({ lock }) =>
-          () =>
-            lock.release(),
-      ),
+      ...[...this.#locks.values()].map((lock) => () => lock.release()),
     ];
     const worker = async (): Promise<void> => {
       for (let release = releases.pop(); release !== undefined; release = releases.pop()) await release();
@@ -263,25 +259,9 @@ export class SyncManager implements AsyncDisposable {
     this.#assertRunning();
     const checked = checkCallOptions(options);
     throwIfAborted(checked.signal);
-    const value = (): Uint8Array => this.#encode(options?.metadata);
     // Bad metadata is told before any I/O.
-    value();
-    const background = (task: Promise<unknown>): void => this.#background.run(task);
-    return acquireScoped(this.#queue(key), checked, once, this.#clock, value, this.#openCalls, background);
-  }
-
-  #newLock(key: string): LockEntry {
-    const entry: LockEntry = {
-      metadata: undefined,
-      lock: new Lock(key, {
-        clock: this.#clock,
-        outbox: this.#outbox,
-        report: (error) => this.#report(error),
-        queue: (wanted) => this.#queue(wanted),
-        encode: () => this.#encode(entry.metadata),
-      }),
-    };
-    return entry;
+    this.#encode(options?.metadata);
+    return acquireScoped(this.#queue(key), checked, once, options?.metadata, this.#scopedHost);
   }
 
   #queue(key: string): LocalQueue {

@@ -12,6 +12,7 @@ import { togetherRules } from './conformance/together.ts';
 import { valueRules } from './conformance/values.ts';
 import { waitRules } from './conformance/waits.ts';
 import { wakeRules } from './conformance/wakes.ts';
+import { watchRules } from './conformance/watches.ts';
 
 export type { ConformanceCase, ConformanceSubject };
 
@@ -29,6 +30,7 @@ export function conformance(subject: ConformanceSubject): ConformanceCase[] {
     ...scopeRules,
     ...wakeRules,
     ...waitRules,
+    ...watchRules,
     ...keyRules,
     ...valueRules,
     ...endingRules,

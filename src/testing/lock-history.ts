@@ -79,6 +79,7 @@ export class LockHistory {
     else earlier.last = now;
   }
 
+  /** `done` is for a release that is known to have reached the store: not where the session ended meanwhile. */
   releasing(client: string, token: bigint): { done(): void; unknown(): void } {
     const call = this.#now();
     return {

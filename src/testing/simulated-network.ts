@@ -29,6 +29,8 @@ export const calm: NetworkConditions = {
   cut: 'none',
 };
 
+type Wake = (error?: SyncError) => void;
+
 /**
  * A backend behind a network that loses, delays and repeats. A call that has no answer rejects after `timeout`
  * milliseconds of the process's own clock; what it asked for may be carried out nevertheless, also after that.
@@ -51,6 +53,7 @@ export class SimulatedNetwork {
   connect(server: Backend): Backend {
     const never = new AbortController().signal;
     const { traits } = server;
+    const watch = server.watch?.bind(server);
     return {
       traits,
       lockPath: (key) => server.lockPath(key),
@@ -59,6 +62,7 @@ export class SimulatedNetwork {
       closeSession: (id, signal) => this.#call(signal, () => server.closeSession(id, never)),
       commit: (commit, signal) => this.#call(signal, () => server.commit(commit, never)),
       query: (scope, options) => this.#query(options, (passed) => server.query(scope, passed)),
+      ...(watch && { watch: (key, since, wake) => this.#watch((told) => watch(key, since, told), wake) }),
       [Symbol.asyncDispose]: async () => {
         this.#closed = true;
         for (const end of [...this.#hanging]) end(new SyncError('stopped', 'disposed'));
@@ -82,6 +86,33 @@ export class SimulatedNetwork {
     const done = (): void => atServer.abort(new Error('hung up'));
     call.then(done, done);
     return call;
+  }
+
+  /** Without a bound in time: a request or a wake that is lost is never made up for. */
+  #watch(place: (told: Wake) => () => void, wake: Wake): () => void {
+    let takeBack = (): void => {};
+    const over = (): boolean => !this.#hanging.delete(end);
+    const end = (reason: unknown): void => {
+      if (over()) return;
+      takeBack();
+      wake(reason as SyncError);
+    };
+    this.#hanging.add(end);
+    if (this.#closed) this.#world.after(0, () => end(new SyncError('stopped', 'disposed')));
+    else if (!this.#lost('requests', this.conditions.loseRequest)) {
+      this.#world.after(this.#between(this.conditions.delay), () => {
+        if (!this.#hanging.has(end)) return;
+        takeBack = place((error) => {
+          if (this.#lost('replies', this.conditions.loseReply)) return;
+          const { delay, replyDelay } = this.conditions;
+          const travel = this.#between(delay) + this.#between(replyDelay);
+          this.#world.after(travel, () => this.#process.whenRunning(() => !over() && wake(error)));
+        });
+      });
+    }
+    return () => {
+      if (!over()) takeBack();
+    };
   }
 
   #call<T>(signal: AbortSignal, act: () => Promise<T>, bound = this.#timeout): Promise<T> {

@@ -1,5 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { type Backend, type Lock, type LockLoss, SyncManager, type SyncManagerOptions } from 'holdfast';
+import {
+  type Backend,
+  type Grant,
+  isSyncError,
+  type Lock,
+  type LockLoss,
+  SyncManager,
+  type SyncManagerOptions,
+} from 'holdfast';
 import { firstValueFrom, type Observable } from 'rxjs';
 import { filter, timeout } from 'rxjs/operators';
 
@@ -51,6 +59,27 @@ export class Managers implements AsyncDisposable {
     await Promise.all(this.#made.map((manager) => manager.stop()));
     await Promise.all(this.#tools.map((backend) => backend[Symbol.asyncDispose]()));
   }
+}
+
+/** The session that stands at this moment, if there is one. */
+export function currentSession(manager: Pick<SyncManager, 'session$'>): string | undefined {
+  let id: string | undefined;
+  const look = manager.session$.subscribe((state) => {
+    id = 'id' in state && state.name !== 'ended' ? state.id : undefined;
+  });
+  look.unsubscribe();
+  return id;
+}
+
+/**
+ * Gives a grant back, and says whether that is known to have reached the store. A release is over at the latest with the
+ * session, whatever came of it; and to give back what was lost changes nothing.
+ */
+export async function givenBack(manager: Pick<SyncManager, 'session$'>, grant: Grant): Promise<boolean> {
+  const session = currentSession(manager);
+  await grant.release();
+  const released = isSyncError(grant.signal.reason, 'released');
+  return released && session !== undefined && currentSession(manager) === session;
 }
 
 export const live = new AbortController().signal;

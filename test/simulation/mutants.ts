@@ -15,6 +15,7 @@ const SESSION = 'sync/session.ts';
 const KEEPER = 'sync/session-keeper.ts';
 const MACHINE = 'sync/lock-machine.ts';
 const CONTENDER = 'sync/contender.ts';
+const HELD = 'sync/held-watch.ts';
 const LOCAL = 'sync/local-queue.ts';
 const QUEUE = 'sync/contention/queue.ts';
 const RACE = 'sync/contention/race.ts';
@@ -63,7 +64,11 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   ],
   'no check of the deadline after a wait': [
     { file: MACHINE, find: 'if (!event.trusted)', put: 'if (false as boolean)' },
-    { file: 'sync/scoped.ts', find: 'if (grant.held) call.resolve(grant);', put: 'call.resolve(grant);' },
+    {
+      file: 'sync/scoped.ts',
+      find: 'if (grant.held) this.#call?.resolve(grant);',
+      put: 'this.#call?.resolve(grant);',
+    },
     {
       file: 'sync/lock.ts',
       find: 'if (grant.held) this.#settle',
@@ -132,7 +137,11 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
       find: "if (state.name !== 'held' || !state.session.trusted) return false;",
       put: "if (state.name !== 'held') return false;",
     },
-    { file: 'sync/scoped.ts', find: 'if (grant.held) call.resolve(grant);', put: 'call.resolve(grant);' },
+    {
+      file: 'sync/scoped.ts',
+      find: 'if (grant.held) this.#call?.resolve(grant);',
+      put: 'this.#call?.resolve(grant);',
+    },
   ],
   'local hand-off while a write of the one before is on its way': [
     { file: LOCAL, find: 'if (from.unsure) return false;', put: '' },
@@ -143,6 +152,9 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
       find: "if (owners.some(({ ended }) => ended === 'released')) {",
       put: 'if (false as boolean) {',
     },
+  ],
+  'a record that went is not noticed': [
+    { file: HELD, find: 'if (loss !== undefined) {', put: "if (loss === 'record-overwritten') {" },
   ],
   'missed wake-up: the cursor is taken after the read': [
     {

@@ -1,5 +1,6 @@
-import { type CommitResult, type Grant, isSyncError } from 'holdfast';
+import type { CommitResult, Grant } from 'holdfast';
 import { sleep } from '../../src/sync/abort.ts';
+import { givenBack } from '../scenarios/world.ts';
 import { type Process, type World, written } from './world.ts';
 
 /** One caller in one process that wants one lock, again and again. */
@@ -91,9 +92,7 @@ async function useScoped(
   const finish = async (grant: Grant): Promise<void> => {
     await use(grant, asked);
     const release = world.order(key).releasing(`p${process.number}`, grant.token);
-    await grant.release();
-    // To give back what was lost changes nothing at the store.
-    if (isSyncError(grant.signal.reason, 'released')) release.done();
+    if (await givenBack(sync, grant)) release.done();
   };
   if (world.chance(0.2)) {
     const tried = await sync.tryAcquire(key, { timeout: 1_000 });

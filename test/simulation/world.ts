@@ -21,6 +21,9 @@ const NOTICE = 150;
 /** Milliseconds after which what a lost request has left behind is gone, when all is well. */
 const LEFTOVER = 1_200;
 
+/** Milliseconds after which a holder knows that its record is gone, also where no watch told. */
+const UNNOTICED = TTL + NOTICE;
+
 export interface Process {
   readonly number: number;
   readonly clock: ProcessClock;
@@ -68,6 +71,8 @@ export class World {
   /** Grants that somebody has looked at and found not to be held. */
   readonly #over = new WeakSet<Grant>();
   readonly #since = new Map<string, number>();
+  /** Whether the backend has the optional verb `watch`. */
+  readonly #watches: boolean;
   /** Of the server: cursors of an earlier one mean nothing. */
   #incarnation = 1;
   #down = false;
@@ -82,6 +87,7 @@ export class World {
     this.mayOperate = this.chance(0.3);
     this.mayDoubt = this.chance(0.5);
     this.maySetBack = this.mayDoubt && this.chance(0.3);
+    this.#watches = this.chance(0.5);
     this.keys = this.chance(0.7) ? ['k'] : ['k', 'k/below'];
     const expiry = this.chance(0.5) ? 1 : 2;
     this.store = new subject.MemoryStore({ contention: this.contention, clock: this.clock, expiry });
@@ -221,10 +227,10 @@ export class World {
     if (process.grants.has(grant)) return;
     process.grants.add(grant);
     const { number } = process;
-    // What is handed on was acquired with the holding. An operator may have taken that away without our knowing yet.
-    const handedOn = grant.token % 2n ** 16n > 0n;
+    // What was acquired for a caller before this one, and handed on or inherited from who gave up, an operator may have
+    // taken away without our knowing yet.
     this.order(grant.key)
-      .acquiring(`p${number}`, this.mayOperate && handedOn ? 0 : asked)
+      .acquiring(`p${number}`, this.mayOperate ? 0 : asked)
       .granted(grant.token);
     this.history(grant.key).granted(this.clock.now(), { process: number, token: grant.token });
     this.note(() => `p${number} holds ${grant.key}, token ${grant.token}`);
@@ -235,10 +241,13 @@ export class World {
     const path = this.contention === 'queue' ? `${key}/.lock/` : key;
     const records = this.store.records(path).filter((record) => record.session !== undefined);
     const [head] = records.toSorted((a, b) => Number(a.created - b.created));
+    const owners = new Map<string | undefined, string>(
+      this.store.sessions().map(({ id, name }) => [id, name]),
+    );
     const seen = new Set<string>();
     for (const record of records) {
       if (this.contention === 'race' && record.key !== key) continue;
-      const owner = this.store.sessions().find(({ id }) => id === record.session)?.name;
+      const owner = owners.get(record.session);
       const process = this.alive.find(({ number }) => owner === `p${number}`);
       if (process === undefined || believers.some((believer) => believer.process === process.number))
         continue;
@@ -250,6 +259,11 @@ export class World {
       if (this.healed && asks && isNext) {
         this.#lasts(seen, `${record.key} is next`, NOTICE, 'nobody noticed a turn');
       }
+    }
+    for (const { process } of believers) {
+      const stands = records.some(({ session }) => owners.get(session) === `p${process}`);
+      if (!stands)
+        this.#lasts(seen, `${path} of p${process}`, UNNOTICED, 'a lock is believed in without a record');
     }
     for (const what of this.#since.keys())
       if (what.startsWith(`${path}`) && !seen.has(what)) this.#since.delete(what);
@@ -292,12 +306,29 @@ export class World {
       return result;
     };
     return withVerbs(server, {
+      ...(this.#watches && { watch: (key, since, wake) => this.#watch(server, key, since, wake) }),
       openSession: (options, signal) => up(() => server.openSession(options, signal)),
       renewSession: (id, signal) => up(() => server.renewSession(id, signal)),
       closeSession: (id, signal) => up(() => server.closeSession(id, signal)),
       query: (scope, options) => up(() => query(scope, options)),
       commit: (wanted, signal) => up(() => commit(wanted, signal)),
     });
+  }
+
+  #watch(server: Backend, key: string, since: string, wake: (error?: SyncError) => void): () => void {
+    const [incarnation, position = ''] = since.split(':');
+    const takeBack = server.watch?.(key, position, wake);
+    const [isOld, forNothing] = [Number(incarnation) !== this.#incarnation, this.chance(0.1)];
+    const down = this.#down ? new SyncError('unavailable', 'connection refused') : undefined;
+    if (!isOld && !forNothing && down === undefined) return takeBack ?? (() => {});
+    const soon = this.clock.after(forNothing ? this.between(0, 50) : 0, () => {
+      takeBack?.();
+      wake(down);
+    });
+    return () => {
+      soon.cancel();
+      takeBack?.();
+    };
   }
 
   /** A position of an earlier server is answered at once; and a server may answer for nothing. */

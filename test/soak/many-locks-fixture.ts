@@ -28,6 +28,7 @@ const sent: number[] = [];
 let [lastRenewed, opened, isCut] = [0, 0, false];
 // Nothing but the renewals is wrapped, or the wrapping would be measured too.
 const backend: Backend = withVerbs(inner, {
+  ...(inner.watch && { watch: inner.watch.bind(inner) }),
   openSession: (options, signal) => {
     opened++;
     return inner.openSession(options, signal);

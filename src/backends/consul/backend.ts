@@ -3,6 +3,7 @@ import {
   type BackendTraits,
   type Commit,
   type CommitResult,
+  type Cursor,
   type QueryOptions,
   type QueryResult,
   type Scope,
@@ -86,6 +87,12 @@ export class ConsulBackend implements Backend {
         listing ?? (await this.#reader.read(targetOf(scope), { lane: 'commands', signal: inner })),
       );
     });
+  }
+
+  watch(key: string, since: Cursor, wake: (error?: SyncError) => void): () => void {
+    const scope = { key };
+    checkScope(scope);
+    return this.#hub.watch(scope, since, wake);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,10 +1,11 @@
 import { setMaxListeners } from 'node:events';
-import type { Cursor, Scope } from '../../sync/backend.ts';
+import { type Cursor, isSyncError, type Scope, type SyncError } from '../../sync/backend.ts';
 import { cover, idOf } from './cover.ts';
+import { stopped } from './lifetime.ts';
 import type { Reader } from './reader.ts';
 import type { Listing, Target } from './scope.ts';
 import { Slots } from './slots.ts';
-import { Waiter } from './waiter.ts';
+import { type Outcome, Waiter } from './waiter.ts';
 import { Watch } from './watch.ts';
 
 /** Milliseconds for which a target keeps its place: who was woken most often comes back to wait. */
@@ -46,9 +47,12 @@ export class Hub {
     setMaxListeners(0, this.#closing.signal);
   }
 
-  /** Cuts off the queries that are still blocked. */
+  /** Cuts off the queries that are still blocked. Whoever still waits is told `stopped`. */
   close(): void {
     this.#closing.abort();
+    for (const { waiters } of [...this.#interests.values()]) {
+      for (const waiter of [...waiters]) waiter.fail(stopped());
+    }
   }
 
   /**
@@ -56,7 +60,42 @@ export class Hub {
    * that is as good as a read of the scope. Rejects with the signal's reason, or because a read failed.
    */
   wait(scope: Scope, since: Cursor, wait: number, signal: AbortSignal): Promise<Listing | undefined> {
-    const waiter = new Waiter(scope, since, wait, signal, (self) => this.#leave(self));
+    return new Promise((resolve, reject) => {
+      const waiter = new Waiter(scope, since, wait, (outcome, self) => {
+        signal.removeEventListener('abort', abort);
+        if ('error' in outcome) reject(outcome.error);
+        else resolve(outcome.listing);
+        this.#leave(self);
+      });
+      const abort = (): void => waiter.fail(signal.reason);
+      signal.addEventListener('abort', abort, { once: true });
+      this.#enter(waiter);
+    });
+  }
+
+  /** Wakes once, never at once; see `Backend.watch`. */
+  watch(scope: Scope, since: Cursor, wake: (error?: SyncError) => void): () => void {
+    let over = false;
+    const tell = (outcome: Outcome): void => {
+      queueMicrotask(() => {
+        if (over) return;
+        if (!('error' in outcome)) wake();
+        else wake(isSyncError(outcome.error) ? outcome.error : stopped());
+      });
+    };
+    const waiter = new Waiter(scope, since, Number.POSITIVE_INFINITY, (outcome, self) => {
+      this.#leave(self);
+      tell(outcome);
+    });
+    if (this.#closing.signal.aborted) tell({ error: stopped() });
+    else this.#enter(waiter);
+    return () => {
+      over = true;
+      if (waiter.end()) this.#leave(waiter);
+    };
+  }
+
+  #enter(waiter: Waiter): void {
     const id = idOf(waiter.target);
     const interest = this.#interests.get(id) ?? newInterest(waiter.target);
     this.#interests.set(id, interest);
@@ -65,7 +104,6 @@ export class Hub {
     if (interest.watch !== undefined) interest.watch.add(waiter);
     else if (this.#interests.size <= this.#budget) this.#plan();
     else this.#schedule();
-    return waiter.promise;
   }
 
   #leave(waiter: Waiter): void {

@@ -37,6 +37,6 @@ export class Lifetime {
   }
 }
 
-function stopped(): SyncError {
+export function stopped(): SyncError {
   return new SyncError('stopped', 'the Consul backend was disposed');
 }

@@ -5,45 +5,28 @@ import { digestOf, type Listing, type Seen, seenBy, select, type Target, targetO
 const AMBIGUITY_BOUND = 1_000;
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
-/**
- * One blocked query. Settles once, by what comes first, and then leaves neither timer nor listener. It resolves with
- * the listing that woke it when that is the answer, and with nothing when its owner should read for itself.
- */
+/** What a waiter has come to: the listing that woke it, if that is the answer; nothing, if its owner should read. */
+export type Outcome = { readonly listing?: Listing | undefined } | { readonly error: unknown };
+
+/** Somebody who waits for news of a scope. Told once, by what comes first, and then it leaves no timer. */
 export class Waiter {
   readonly scope: Scope;
   readonly target: Target;
-  readonly promise: Promise<Listing | undefined>;
   readonly #seen: Seen | undefined;
   readonly #ends: number;
-  readonly #signal: AbortSignal;
-  readonly #abort: () => void;
-  readonly #onSettled: () => void;
-  #resolve!: (listing: Listing | undefined) => void;
-  #reject!: (error: unknown) => void;
-  #timer: NodeJS.Timeout;
+  readonly #tell: (outcome: Outcome, self: Waiter) => void;
+  #timer: NodeJS.Timeout | undefined;
   #settled = false;
   #compared = false;
 
-  constructor(
-    scope: Scope,
-    since: Cursor,
-    wait: number,
-    signal: AbortSignal,
-    onSettled: (self: Waiter) => void,
-  ) {
+  /** @param wait milliseconds; may be infinite. */
+  constructor(scope: Scope, since: Cursor, wait: number, tell: (outcome: Outcome, self: Waiter) => void) {
     this.scope = scope;
     this.target = targetOf(scope);
-    this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
     this.#seen = seenBy(since);
     this.#ends = performance.now() + wait;
-    this.#timer = this.#expireIn(wait);
-    this.#signal = signal;
-    this.#abort = () => this.fail(signal.reason);
-    this.#onSettled = () => onSettled(this);
-    signal.addEventListener('abort', this.#abort, { once: true });
+    this.#tell = tell;
+    if (wait !== Number.POSITIVE_INFINITY) this.#expireIn(wait);
   }
 
   /** Whether what is there is not what its owner has seen. */
@@ -71,11 +54,11 @@ export class Waiter {
   }
 
   wake(listing?: Listing): void {
-    this.#settle(() => this.#resolve(listing));
+    this.#settle({ listing });
   }
 
   fail(error: unknown): void {
-    this.#settle(() => this.#reject(error));
+    this.#settle({ error });
   }
 
   /**
@@ -87,20 +70,23 @@ export class Waiter {
     this.#compared = true;
     const canHide = this.target.tree || select(this.scope, listing.entries).length === 0;
     if (!canHide || listing.index <= (this.#seen?.index ?? 0n)) return;
+    this.#expireIn(Math.min(this.#ends - performance.now(), AMBIGUITY_BOUND));
+  }
+
+  #expireIn(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = this.#expireIn(Math.min(this.#ends - performance.now(), AMBIGUITY_BOUND));
+    this.#timer = setTimeout(() => this.wake(), Math.min(Math.max(0, ms), LONGEST_TIMEOUT));
   }
 
-  #expireIn(ms: number): NodeJS.Timeout {
-    return setTimeout(() => this.wake(), Math.min(Math.max(0, ms), LONGEST_TIMEOUT));
-  }
-
-  #settle(end: () => void): void {
-    if (this.#settled) return;
+  /** Nobody is told any more. */
+  end(): boolean {
+    if (this.#settled) return false;
     this.#settled = true;
     clearTimeout(this.#timer);
-    this.#signal.removeEventListener('abort', this.#abort);
-    end();
-    this.#onSettled();
+    return true;
+  }
+
+  #settle(outcome: Outcome): void {
+    if (this.end()) this.#tell(outcome, this);
   }
 }

@@ -1,5 +1,6 @@
 import type { Revision, SyncError } from '../../sync/backend.ts';
 import { isAccessRefused } from './errors.ts';
+import { stopped } from './lifetime.ts';
 import type { KeyRange } from './scope.ts';
 import { Stream, type StreamEnd } from './stream.ts';
 import type { Transport } from './transport.ts';
@@ -52,6 +53,7 @@ export class WatchHub {
   #lastId = 0;
   /** Streams in a row that took no watch at all. */
   #refusedStreams = 0;
+  #closed = false;
 
   constructor(transport: Transport) {
     this.#transport = transport;
@@ -71,6 +73,10 @@ export class WatchHub {
   }
 
   #watch(range: KeyRange, watch: Watch): () => void {
+    if (this.#closed) {
+      const soon = setImmediate(watch.wake, { why: 'failed', error: stopped() });
+      return () => clearImmediate(soon);
+    }
     const line = this.#open();
     const id = String(++this.#lastId);
     line.watches.set(id, watch);
@@ -80,10 +86,12 @@ export class WatchHub {
     return () => this.#cancel(line, id);
   }
 
-  /** Nobody is woken; who waits is told by the backend's disposal. */
+  /** Whoever still waits is told `stopped`. */
   close(): void {
+    this.#closed = true;
     clearTimeout(this.#lingering);
     this.#line?.stream.end();
+    if (this.#line !== undefined) endAll(this.#line, { why: 'failed', error: stopped() });
     this.#line = undefined;
   }
 
@@ -167,10 +175,14 @@ export class WatchHub {
       this.#line = undefined;
       clearTimeout(this.#lingering);
     }
-    const watches = [...line.watches.values()];
-    line.watches.clear();
-    for (const { wake } of watches) wake(wasAlive ? { why: 'changed' } : { why: 'failed', error });
+    endAll(line, wasAlive ? { why: 'changed' } : { why: 'failed', error });
   }
+}
+
+function endAll({ watches }: Line, news: Wake): void {
+  const wakes = [...watches.values()];
+  watches.clear();
+  for (const { wake } of wakes) wake(news);
 }
 
 /** What went, if nothing else happened. */

@@ -56,6 +56,10 @@ export function etcd(options: EtcdOptions = {}): Backend {
       checkCommit(wanted, traits.maxValueBytes);
       return commits.commit(wanted, signal);
     },
+    watch(key, since, wake) {
+      checkScope({ key });
+      return queries.watch(key, since, wake);
+    },
     async [Symbol.asyncDispose]() {
       hub.close();
       keepAlive.close();

@@ -40,6 +40,6 @@ export class Lifetime {
   }
 }
 
-function stopped(): SyncError {
+export function stopped(): SyncError {
   return new SyncError('stopped', 'The etcd backend was disposed.');
 }

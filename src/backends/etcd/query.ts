@@ -1,4 +1,5 @@
 import {
+  type Cursor,
   type QueryOptions,
   type QueryResult,
   type Scope,
@@ -40,14 +41,24 @@ export class Queries {
         ? await this.#followed(scope, position, bound, signal)
         : await this.#changed(scope, position, bound, signal);
     if ('records' in outcome) return outcome;
-    const wake = outcome;
-    if (wake.why === 'failed') throw wake.error;
+    if (outcome.why === 'failed') throw outcome.error;
     // A denied watch and a denied read are the same permission: the read tells, with a fresh token if need be.
     const result = await this.#read(scope, signal);
-    if (wake.why === 'refused' && wake.final) {
-      throw new SyncError('permission-denied', `etcd refused a watch (${wake.reason}).`);
-    }
+    const trouble = troubleIn(outcome);
+    if (trouble !== undefined) throw trouble;
     return result;
+  }
+
+  /** Wakes once, never at once; see `Backend.watch`. */
+  watch(key: string, since: Cursor, wake: (error?: SyncError) => void): () => void {
+    const position = decodeCursor(since);
+    if (position === undefined) {
+      const soon = setImmediate(wake);
+      return () => clearImmediate(soon);
+    }
+    return this.#hub.watch({ key: Buffer.from(key) }, position.revision + 1n, (news) =>
+      wake(troubleIn(news)),
+    );
   }
 
   async #read(scope: Scope, signal: AbortSignal): Promise<QueryResult & { readonly complete: boolean }> {
@@ -121,6 +132,13 @@ export class Queries {
       };
     });
   }
+}
+
+/** Why another watch would come to the same end. */
+function troubleIn(wake: Wake): SyncError | undefined {
+  if (wake.why === 'failed') return wake.error;
+  if (wake.why === 'changed' || !wake.final) return undefined;
+  return new SyncError('permission-denied', `etcd refused a watch (${wake.reason}).`);
 }
 
 function isNews({ revision, seen = [] }: Position, records: readonly StoredRecord[]): boolean {

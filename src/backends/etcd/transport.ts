@@ -68,8 +68,12 @@ export class Transport {
     return this.lifetime.run<Response>(signal, (settle) => {
       const progress: Progress = { over: false, sentAt: undefined };
       const until = performance.now() + this.requestTimeout;
-      // Not gRPC's deadline, which goes by the wall clock.
-      const timer = setTimeout(() => settle.reject(this.#expired(progress)), this.requestTimeout);
+      // Not gRPC's deadline, which goes by the wall clock. After a stall of the event loop timers come first, and what has
+      // arrived meanwhile only then: it is given its turn.
+      let last: NodeJS.Immediate | undefined;
+      const timer = setTimeout(() => {
+        last = setImmediate(() => settle.reject(this.#expired(progress)));
+      }, this.requestTimeout);
       this.#attempt(call, progress, until).then(
         (response) => settle.resolve(response as Response),
         (error) => settle.reject(typed(error)),
@@ -77,6 +81,7 @@ export class Transport {
       return () => {
         progress.over = true;
         clearTimeout(timer);
+        clearImmediate(last);
         progress.cancel?.();
         // A caller may give up before our own limit, every time. That must not keep a dead connection alive.
         const { connection, sentAt } = progress;

@@ -3,6 +3,7 @@ import {
   type BackendTraits,
   type Commit,
   type CommitResult,
+  type Cursor,
   type QueryOptions,
   type QueryResult,
   type Scope,
@@ -80,6 +81,29 @@ export class MemoryBackend implements Backend {
         ? this.#store.read(scope)
         : this.#block(scope, Math.min(wait, LONGEST_WAIT), signal),
     );
+  }
+
+  watch(key: string, since: Cursor, wake: (error?: SyncError) => void): () => void {
+    const scope = { key };
+    checkScope(scope);
+    let unwatch = (): void => {};
+    const cancel = (): void => {
+      unwatch();
+      this.#blocked.delete(stop);
+    };
+    // Not from within the commit of somebody else, nor from within this call.
+    const end = (error?: SyncError): void => {
+      unwatch();
+      queueMicrotask(() => {
+        if (this.#blocked.delete(stop)) wake(error);
+      });
+    };
+    const stop = (): void => end(stopped());
+    this.#blocked.add(stop);
+    if (this.#disposed) stop();
+    else if (this.#store.changedSince(since, scope)) end();
+    else unwatch = this.#store.watch(scope, () => end());
+    return cancel;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

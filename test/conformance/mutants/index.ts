@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts';
 import { queryMutants } from './queries.ts';
 import { recordMutants } from './records.ts';
 import { sessionMutants } from './sessions.ts';
+import { watchMutants } from './watches.ts';
 
 export type { Mutant };
 
@@ -11,4 +12,5 @@ export const mutants: readonly Mutant[] = [
   ...commitMutants,
   ...recordMutants,
   ...sessionMutants,
+  ...watchMutants,
 ];
