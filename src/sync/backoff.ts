@@ -22,6 +22,10 @@ export function isRefusal(error: unknown): error is SyncError {
 }
 
 /** At most one retry a second where the server refused. */
+export function afterRefusal(random: number): number {
+  return LONGEST + LONGEST * random;
+}
+
 export function retryDelay(error: unknown, failures: number, random: number): number {
-  return isRefusal(error) ? LONGEST + LONGEST * random : backoff(failures, random);
+  return isRefusal(error) ? afterRefusal(random) : backoff(failures, random);
 }

@@ -1,6 +1,6 @@
 import { sleep } from './abort.ts';
 import { type Backend, type Clock, isSyncError, SyncError } from './backend.ts';
-import { isRefusal, retryDelay } from './backoff.ts';
+import { afterRefusal, isRefusal, retryDelay } from './backoff.ts';
 import type { Contention, Contest, Holding, RecordLoss } from './contention/contention.ts';
 import { queue } from './contention/queue.ts';
 import { race } from './contention/race.ts';
@@ -207,8 +207,7 @@ export class Contender implements SessionListener, HeldWatchListener {
         });
         return;
       case 'lost':
-        // After everybody has been told: a loss is always seen before the next attempt.
-        this.#engine.outbox.post(() => this.#post({ type: 'resume', of: state }));
+        this.#beginLost(state);
         return;
       case 'releasing':
         this.#run(state, (signal) => this.#remove(state, signal));
@@ -238,6 +237,15 @@ export class Contender implements SessionListener, HeldWatchListener {
   #finish(event: Extract<LockEvent, { of: LockState }>): void {
     if (event.of === this.#state) this.#working = false;
     this.#post(event);
+  }
+
+  #beginLost(state: Extract<LockState, { name: 'lost' }>): void {
+    const { clock, outbox } = this.#engine;
+    const resume = (): void => this.#post({ type: 'resume', of: state });
+    // After everybody has been told: a loss is always seen before the next attempt.
+    if (state.reason !== 'permission-denied') outbox.post(resume);
+    // The server has just said no: what comes next waits its turn.
+    else this.#watching = clock.after(afterRefusal(clock.random()), resume);
   }
 
   #beginSeeking(state: Extract<LockState, { name: 'seeking' }>): void {

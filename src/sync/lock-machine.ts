@@ -176,7 +176,7 @@ function whileWaiting(state: In<'waiting'>, event: LockEvent): Step {
 function whileLost(state: In<'lost'>, event: LockEvent, wanted: boolean): Step {
   const { session, reason } = state;
   if (ends(event, session)) return stay({ name: 'lost', session: undefined, reason });
-  if (event.type !== 'resume') return stay(state);
+  if (event.type !== 'resume' && event.type !== 'release') return stay(state);
   // Something still stands in our name, in everybody's way: remove it first. What we held by must not be taken for new.
   const stands = reason === 'record-overwritten' || reason === 'permission-denied';
   if (session !== undefined && (stands || !wanted)) return release(session, undefined);

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Machine, unpackPackages } from './packages.ts';
 import { run } from './run.ts';
@@ -34,7 +34,29 @@ const PROGRAMS = {
     suites: ['trixie', 'bookworm'],
     versionArgs: ['version'],
   },
+  // For comparisons only: no test needs it.
+  'redis-server': {
+    packages: [
+      'redis-server',
+      'redis-tools',
+      'libatomic1',
+      'libjemalloc2',
+      'liblua5.1-0',
+      'liblzf1',
+      'lua-bitop',
+      'lua-cjson',
+    ],
+    path: 'usr/bin/redis-server',
+    suites: ['bookworm'],
+    versionArgs: ['--version'],
+  },
 } satisfies Record<string, Row>;
+
+/** Where an unpacked program finds the libraries that were unpacked with it. */
+export function librariesOf(program: string): Record<string, string> {
+  const triplet = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
+  return { LD_LIBRARY_PATH: join(dirname(program), '..', 'lib', triplet) };
+}
 
 export type ProgramName = keyof typeof PROGRAMS;
 
@@ -62,7 +84,10 @@ export async function locateBinary(name: ProgramName, options: LocateOptions = {
   for (const suite of row.suites) {
     try {
       const program = join(await unpackPackages(machine, suite, row.packages), row.path);
-      const { code, stderr } = await run(program, row.versionArgs, { timeout: 10_000 });
+      const { code, stderr } = await run(program, row.versionArgs, {
+        timeout: 10_000,
+        env: librariesOf(program),
+      });
       if (code === 0) return program;
       tried.push(`${suite}: it does not run here, ${stderr.trim().split('\n').at(-1)}`);
     } catch (error) {

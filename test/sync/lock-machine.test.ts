@@ -147,6 +147,14 @@ const rows: Record<string, Row> = {
     [],
     false,
   ],
+  'released during a loss': [lost, { type: 'release' }, { name: 'releasing', session: s1 }, [], false],
+  'released during a loss without a session': [
+    { ...lost, session: undefined },
+    { type: 'release' },
+    idle,
+    [released],
+    false,
+  ],
   'a session ends during a loss': [lost, ended, { name: 'lost', session: undefined }],
   'released and wanted again': [
     releasing,
