@@ -23,7 +23,7 @@ export function addressOf(servers: Servers, store: Store): string {
 }
 
 export function connectTo(store: Store, address: string): Backend {
-  return store === 'etcd' ? etcd({ hosts: address }) : consul({ addresses: [address] });
+  return store === 'etcd' ? etcd({ hosts: address }) : consul({ addresses: [address], sessionTtlMin: 1_000 });
 }
 
 export function newManager(

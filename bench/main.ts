@@ -37,7 +37,7 @@ function choose(names: readonly string[]): readonly Row[] {
 
 async function measure(): Promise<void> {
   await using etcd = await startEtcd();
-  await using consul = await startConsul({ limits: { httpMaxConnsPerClient: 8_000 } });
+  await using consul = await startConsul({ sessionTtlMin: '1s', limits: { httpMaxConnsPerClient: 8_000 } });
   await using redis = await startRedis().catch((error: unknown) => {
     console.error(`Without Redis, as there is none to be had: ${String(error)}`);
     return undefined;

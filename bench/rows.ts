@@ -1,6 +1,20 @@
 import type { Row } from './row.ts';
 import { callerRows } from './rows/callers.ts';
+import { contenderRows } from './rows/contenders.ts';
 import { cycleRows } from './rows/cycle.ts';
+import { failOverRows } from './rows/fail-over.ts';
+import { handOffRows } from './rows/hand-off.ts';
+import { heldRows } from './rows/held.ts';
 import { keyRows } from './rows/keys.ts';
+import { queueRows } from './rows/queue.ts';
 
-export const rows: readonly Row[] = [...cycleRows, ...callerRows, ...keyRows];
+export const rows: readonly Row[] = [
+  ...cycleRows,
+  ...callerRows,
+  ...keyRows,
+  ...contenderRows,
+  ...queueRows,
+  ...handOffRows,
+  ...heldRows,
+  ...failOverRows,
+];

@@ -72,6 +72,11 @@ export class Lock {
     return this.grant !== undefined;
   }
 
+  /** Whether it was asked for, and not given back since: it is held, or will be acquired when it can be had. */
+  get claimed(): boolean {
+    return this.#claim !== undefined;
+  }
+
   /** The current grant, if the lock is held. */
   get grant(): Grant | undefined {
     return this.#grant?.held ? this.#grant : undefined;

@@ -147,7 +147,8 @@ export function checkCallOptions(options: CallOptions | undefined): CallOptions 
   return options;
 }
 
-function checkDuration(option: string, value: unknown): void {
+/** Throws a `SyncError` `invalid-option` that names the option. */
+export function checkDuration(option: string, value: unknown): void {
   if (typeof value === 'number' && Number.isFinite(value) && value > 0) return;
   throw invalid(option, `is ${String(value)}; it must be a positive, finite number of milliseconds`);
 }

@@ -6,7 +6,9 @@ import { checkCommit, guardedCommit, type SyncCommit } from './commit.ts';
 import type { Engine } from './contender.ts';
 import { IsolatedObservable, Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
+import { type Holder, HolderWatch } from './holder.ts';
 import { lockPathOf, quoteKey } from './keys.ts';
+import { Leadership } from './leader.ts';
 import { LocalQueue, type QueueEvents } from './local-queue.ts';
 import { Lock, type LockHost } from './lock.ts';
 import { defaultMetadata, encodeMetadata, type Metadata } from './metadata.ts';
@@ -75,6 +77,8 @@ export class SyncManager implements AsyncDisposable {
   readonly #queueEvents: QueueEvents;
   readonly #lockHost: LockHost;
   readonly #scopedHost: ScopedHost;
+  readonly #holders: HolderWatch;
+  #leadership: Leadership | undefined;
   #running = true;
   #stopped: Promise<void> | undefined;
 
@@ -112,6 +116,8 @@ export class SyncManager implements AsyncDisposable {
     const encode = (chosen: Metadata | undefined): Uint8Array => this.#encode(chosen);
     this.#lockHost = { clock, outbox: this.#outbox, report, queue: (key) => this.#queue(key), encode };
     this.#scopedHost = { clock, openCalls: this.#openCalls, encode, background };
+    const trouble = (error: unknown): void => this.#emit({ type: 'trouble', error });
+    this.#holders = new HolderWatch({ backend, clock, report, trouble, background });
     this.#queueEvents = {
       granted: ({ key, token }) => this.#emit({ type: 'lock-held', key, token }),
       lost: ({ key, token }, reason) => this.#emit({ type: 'lock-lost', key, token, reason }),
@@ -122,6 +128,10 @@ export class SyncManager implements AsyncDisposable {
 
   get name(): string {
     return this.#options.name;
+  }
+
+  get #leadershipKey(): string {
+    return `service/${this.name}/leadership`;
   }
 
   /**
@@ -141,9 +151,27 @@ export class SyncManager implements AsyncDisposable {
     return lock;
   }
 
-  /** The service's leadership: the lock `service/<name>/leadership`. */
+  /** The lock of the service's leadership: `service/<name>/leadership`. */
   leadershipLock(): Lock {
-    return this.lock(`service/${this.name}/leadership`);
+    return this.lock(this.#leadershipKey);
+  }
+
+  /** The service's leadership: who leads, and what is done while this process does. Throws `stopped`. */
+  get leadership(): Leadership {
+    this.#leadership ??= new Leadership(this.leadershipLock(), this.observe(this.#leadershipKey), {
+      clock: this.#clock,
+      report: (error) => this.#report(error),
+      assertRunning: () => this.#assertRunning(),
+    });
+    return this.#leadership;
+  }
+
+  /**
+   * Who holds a key, looked at without contending for it: no session, no write. `undefined` for nobody. Replays for its
+   * subscribers; completes when the manager stops; never errors. Throws `invalid-key`.
+   */
+  observe(key: string): Observable<Holder | undefined> {
+    return this.#holders.observe(lockPathOf(this.#engine.backend, key));
   }
 
   /**
@@ -209,6 +237,8 @@ export class SyncManager implements AsyncDisposable {
   }
 
   async #stop(bound: number): Promise<void> {
+    this.#leadership?.stop();
+    this.#holders.stop();
     // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
     await this.#within(bound * (1 - CLOSING_SHARE), this.#releaseAll());
     for (const queue of this.#queues.values()) queue.stop();

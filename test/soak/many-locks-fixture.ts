@@ -69,6 +69,7 @@ const measuredFor = performance.now() - begun;
 const renewals = sent.length - renewalsBefore;
 
 const sessions = opened;
+const sockets = proxy?.mostOpen ?? 0;
 const heldBefore = grants.filter(({ held }) => held).length;
 let lastLoss = 0;
 const told = grants.map(({ signal }) => {
@@ -98,6 +99,7 @@ const report: ManyLocksReport = {
   renewals,
   periods: measuredFor / PERIOD,
   sessions,
+  sockets,
   heldAtDeadline,
   lateMs: lastLoss - deadline(),
 };

@@ -15,6 +15,8 @@ export interface ManyLocksReport {
   readonly renewals: number;
   /** Renewal periods in which those were counted. */
   readonly periods: number;
+  /** Connections to the server at a time, at most. */
+  readonly sockets: number;
   /** How many sessions were opened before the cut. */
   readonly sessions: number;
   /** By a look at the clock, the instant at which the session may not be believed in any more. */
@@ -25,6 +27,9 @@ export interface ManyLocksReport {
 
 /** Of heap, a lock; in memory that of the store as well. */
 const MOST_BYTES = { memory: 6_000, etcd: 5_000, consul: 5_000 };
+
+/** Of one manager. */
+const MOST_SOCKETS = { memory: 0, etcd: 8, consul: 64 };
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const fixture = fileURLToPath(new URL('./many-locks-fixture.ts', import.meta.url));
@@ -41,7 +46,22 @@ export async function buildLibrary(): Promise<string> {
   return join(folder, 'dist');
 }
 
-/** One process holds `count` locks on one session, and is cut off from its server. */
+/** One process holds `count` locks on one session, and is cut off from its server in the end. */
+export async function measureManyLocks(
+  built: string,
+  store: StoreName,
+  address: string,
+  kind: 'scoped' | 'standing',
+  count: number,
+): Promise<ManyLocksReport> {
+  const flags = ['--unhandled-rejections=strict', '--expose-gc', '--import', 'tsx'];
+  const args = [...flags, fixture, built, store, address, uniqueKey('many'), String(count), kind];
+  const { code, stdout, stderr } = await run(process.execPath, args, { timeout: 230_000 });
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout) as ManyLocksReport;
+}
+
+/** The same, and that it is as it has to be. */
 export async function manyLocks(
   built: string,
   store: StoreName,
@@ -49,18 +69,15 @@ export async function manyLocks(
   kind: 'scoped' | 'standing',
   { count }: RowOptions,
 ): Promise<RowResult> {
-  const flags = ['--unhandled-rejections=strict', '--expose-gc', '--import', 'tsx'];
-  const args = [...flags, fixture, built, store, address, uniqueKey('many'), String(count), kind];
-  const { code, stdout, stderr } = await run(process.execPath, args, { timeout: 230_000 });
-  assert.equal(code, 0, stderr);
-  const report = JSON.parse(stdout) as ManyLocksReport;
-  const { held, heldAtDeadline, heapPerLock, renewals, periods, sessions, lateMs } = report;
+  const report = await measureManyLocks(built, store, address, kind, count);
+  const { held, heldAtDeadline, heapPerLock, renewals, periods, sessions, sockets, lateMs } = report;
   const figures =
     `${held} ${kind} locks on ${store}: ${(heapPerLock / 1024).toFixed(2)} KiB each, ${renewals} renewals in ` +
-    `${periods.toFixed(2)} periods, ${sessions} session; cut off, ${heldAtDeadline} held at the deadline, ` +
-    `the last was told ${lateMs.toFixed(0)} ms after it`;
+    `${periods.toFixed(2)} periods, ${sessions} session, at most ${sockets} connections; cut off, ${heldAtDeadline} held ` +
+    `at the deadline, the last was told ${lateMs.toFixed(0)} ms after it`;
   assert.deepEqual([held, heldAtDeadline, sessions], [count, 0, 1], figures);
   assert(renewals >= 1 && renewals <= Math.ceil(periods), figures);
   assert(heapPerLock <= MOST_BYTES[store], figures);
+  assert(sockets <= MOST_SOCKETS[store], figures);
   return { done: held, figures };
 }

@@ -1,0 +1,65 @@
+import { median } from 'simple-statistics';
+import { connectTo, live, newManager, uniqueKey } from '../clients.ts';
+import { ratioOf } from '../paired.ts';
+import { interval, ms, type Row, type RowReport, type Servers, type Settings } from '../row.ts';
+
+const [FEW, MANY] = [100, 1_000];
+const MOST_ROUNDS = 5;
+const GOAL = 11;
+
+/** Milliseconds from the release of a lock until so many contenders, each of its own manager, have had it once. */
+async function serve(
+  servers: Servers,
+  managers: readonly ReturnType<typeof newManager>[],
+  count: number,
+): Promise<number> {
+  await using operator = connectTo('etcd', servers.etcd.address);
+  await using holding = newManager(servers, 'etcd');
+  const key = uniqueKey('queue');
+  const holder = await holding.acquire(key);
+  const turns = managers.slice(0, count).map(async (sync) => (await sync.acquire(key)).release());
+  const prefix = operator.lockPath(key);
+  for (let standing = 0; standing < count + 1; ) {
+    standing = (await operator.query({ prefix }, { signal: live })).records.length;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  // Until all of them watch.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  const begun = performance.now();
+  await holder.release();
+  await Promise.all(turns);
+  return performance.now() - begun;
+}
+
+async function run(servers: Servers, { blocks, onProgress }: Settings): Promise<RowReport> {
+  const managers = Array.from({ length: MANY }, () => newManager(servers, 'etcd'));
+  await serve(servers, managers, MANY);
+  const few: number[] = [];
+  const many: number[] = [];
+  for (let round = 0; round < Math.min(blocks, MOST_ROUNDS); round++) {
+    few.push(await serve(servers, managers, FEW));
+    many.push(await serve(servers, managers, MANY));
+    onProgress(`round ${round + 1}`);
+  }
+  await Promise.all(managers.map((sync) => sync.stop()));
+  const ratio = ratioOf(many, few);
+  const lines = [
+    { what: `${FEW} contenders served, etcd`, figure: ms(median(few)) },
+    {
+      what: `${MANY} contenders served, etcd`,
+      figure: ms(median(many)),
+      ratio: interval({ ratio }),
+      goal: `<= ${GOAL}`,
+      met: ratio.median <= GOAL,
+    },
+  ];
+  return { lines, raw: { few, many, ratio } };
+}
+
+export const queueRows: readonly Row[] = [
+  {
+    name: 'queue',
+    what: 'the time in which 100 and 1,000 contenders, each of its own manager, are served',
+    run,
+  },
+];

@@ -1,0 +1,131 @@
+import { type Observable, ReplaySubject, type Subscriber } from 'rxjs';
+import { share } from 'rxjs/operators';
+import { sleep } from './abort.ts';
+import {
+  type Backend,
+  type Clock,
+  type Cursor,
+  type Scope,
+  type StoredRecord,
+  SyncError,
+} from './backend.ts';
+import { retryDelay } from './backoff.ts';
+import { IsolatedObservable } from './events.ts';
+import type { JsonValue } from './metadata.ts';
+
+/** Who holds a key, as its record at the store says. */
+export interface Holder {
+  /** The id of the holder's session at the store. */
+  readonly session: string;
+  /** What the holder wrote there; `undefined` if that is not JSON. */
+  readonly metadata: JsonValue | undefined;
+}
+
+export interface HolderHost {
+  readonly backend: Backend;
+  readonly clock: Clock;
+  report(error: unknown): void;
+  trouble(error: unknown): void;
+  /** Takes over a promise that never rejects; stopping waits for it. */
+  background(task: Promise<unknown>): void;
+}
+
+/** Milliseconds: even if no event ever arrives, it is looked again after so long. */
+const LOOK_INTERVAL = 60_000;
+
+const OVER = new SyncError('stopped', 'nobody looks any more');
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * Looks who holds keys, without contending for them: no session, no write. However many subscribe to one observable,
+ * it asks once.
+ */
+export class HolderWatch {
+  readonly #host: HolderHost;
+  readonly #open = new Map<AbortController, Subscriber<Holder | undefined>>();
+  #stopped = false;
+
+  constructor(host: HolderHost) {
+    this.#host = host;
+  }
+
+  /** `undefined`: nobody. Completes when the manager stops; never errors. */
+  observe(path: string): Observable<Holder | undefined> {
+    const { traits } = this.#host.backend;
+    const scope: Scope = traits.contention === 'queue' ? { prefix: path, oldest: 1 } : { key: path };
+    return new IsolatedObservable<Holder | undefined>(
+      (error) => this.#host.report(error),
+      (subscriber) => this.#begin(scope, subscriber),
+    ).pipe(share({ connector: () => new ReplaySubject(1) }));
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const [controller, subscriber] of [...this.#open]) {
+      controller.abort(OVER);
+      subscriber.complete();
+    }
+  }
+
+  #begin(scope: Scope, subscriber: Subscriber<Holder | undefined>): () => void {
+    if (this.#stopped) {
+      subscriber.complete();
+      return () => {};
+    }
+    const controller = new AbortController();
+    this.#open.set(controller, subscriber);
+    const following = this.#follow(scope, subscriber, controller.signal);
+    this.#host.background(following.catch(() => undefined));
+    return () => {
+      this.#open.delete(controller);
+      controller.abort(OVER);
+    };
+  }
+
+  /** Rejects once it is cut off. */
+  async #follow(
+    scope: Scope,
+    subscriber: Subscriber<Holder | undefined>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { backend, clock, trouble } = this.#host;
+    let since: Cursor | undefined;
+    let failures = 0;
+    let told: StoredRecord | 'nothing' | undefined = 'nothing';
+    for (;;) {
+      try {
+        const options = since === undefined ? { signal } : { since, wait: LOOK_INTERVAL, signal };
+        const { records, at } = await backend.query(scope, options);
+        since = at;
+        failures = 0;
+        const [first] = records;
+        const record = first?.session === undefined ? undefined : first;
+        if (told !== 'nothing' && isSame(told, record)) continue;
+        told = record;
+        subscriber.next(record && holderOf(record));
+      } catch (error) {
+        if (signal.aborted) throw error;
+        trouble(error);
+        since = undefined;
+        await sleep(clock, retryDelay(error, failures, clock.random()), signal);
+        failures += 1;
+      }
+    }
+  }
+}
+
+function isSame(a: StoredRecord | undefined, b: StoredRecord | undefined): boolean {
+  return a?.key === b?.key && a?.revision === b?.revision;
+}
+
+function holderOf({ session = '', value }: StoredRecord): Holder {
+  return { session, metadata: metadataIn(value) };
+}
+
+function metadataIn(value: Uint8Array): JsonValue | undefined {
+  try {
+    return JSON.parse(decoder.decode(value)) as JsonValue;
+  } catch {
+    return undefined;
+  }
+}

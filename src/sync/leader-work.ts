@@ -1,0 +1,71 @@
+import type { Subscription } from 'rxjs';
+import { SyncError } from './backend.ts';
+import type { Grant } from './grant.ts';
+import type { Lock } from './lock.ts';
+
+/** One term of leadership, as the work done under it sees it. */
+export interface Term {
+  /** Aborts when the leadership is lost or given back, and when the work is stopped. */
+  readonly signal: AbortSignal;
+  /** Larger than that of every earlier leader. Give it to the systems you write to. */
+  readonly token: bigint;
+  readonly grant: Grant;
+}
+
+/**
+ * Work that is done while a lock is held, term by term. A term's work begins when the one before has ended, however
+ * long that takes after its signal has aborted: it never overlaps with itself in this process.
+ */
+export class LeaderWork implements AsyncDisposable {
+  readonly #lock: Lock;
+  readonly #work: (term: Term) => Promise<void> | void;
+  readonly #report: (error: unknown) => void;
+  readonly #stopping = new AbortController();
+  readonly #states: Subscription;
+  #running: Promise<void> | undefined;
+  #last: Grant | undefined;
+
+  /** @internal */
+  constructor(lock: Lock, work: (term: Term) => Promise<void> | void, report: (error: unknown) => void) {
+    this.#lock = lock;
+    this.#work = work;
+    this.#report = report;
+    this.#states = lock.state$.subscribe(({ name }) => {
+      if (name === 'held') this.#begin();
+    });
+  }
+
+  /** Aborts the work that is under way, and resolves when it has ended. The lock stays as it is. Idempotent. */
+  async stop(): Promise<void> {
+    this.#states.unsubscribe();
+    this.#stopping.abort(new SyncError('stopped', 'this work was stopped'));
+    await this.#running;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #begin(): void {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  /** Term after term, as long as there is a new one. */
+  async #run(): Promise<void> {
+    const stopping = this.#stopping.signal;
+    for (;;) {
+      const { grant } = this.#lock;
+      if (grant === undefined || grant === this.#last || stopping.aborted) return;
+      this.#last = grant;
+      const signal = AbortSignal.any([grant.signal, stopping]);
+      try {
+        await this.#work({ signal, token: grant.token, grant });
+      } catch (error) {
+        // To end by the signal's reason is the usual way to end.
+        if (!signal.aborted || error !== signal.reason) this.#report(error);
+      }
+    }
+  }
+}

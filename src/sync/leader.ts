@@ -1,0 +1,99 @@
+import type { Observable } from 'rxjs';
+import { distinctUntilChanged, map } from 'rxjs/operators';
+import type { Clock, Timer } from './backend.ts';
+import type { Holder } from './holder.ts';
+import { LeaderWork, type Term } from './leader-work.ts';
+import type { Lock } from './lock.ts';
+import { checkDuration } from './options.ts';
+
+export interface StepDownOptions {
+  /**
+   * Milliseconds for which this process does not stand for leadership again, so that another one gets it. Default
+   * 5 000. Whoever asks for the lock meanwhile ends the pause.
+   */
+  readonly pause?: number;
+}
+
+const DEFAULT_PAUSE = 5_000;
+
+export interface LeadershipHost {
+  readonly clock: Clock;
+  report(error: unknown): void;
+  /** Throws `stopped` after the manager was stopped. */
+  assertRunning(): void;
+}
+
+/** The service's leadership: who leads, whether that is this process, and what it does while it is. */
+export class Leadership {
+  readonly lock: Lock;
+  /** Whether this process leads. Replays; completes when the manager stops; never errors. */
+  readonly isLeader$: Observable<boolean>;
+  /**
+   * Who leads, with the metadata that it wrote; `undefined` for nobody. Looks without contending. Replays; completes when
+   * the manager stops; never errors.
+   */
+  readonly leader$: Observable<Holder | undefined>;
+  readonly #host: LeadershipHost;
+  #pausing: Timer | undefined;
+
+  /** @internal */
+  constructor(lock: Lock, leader$: Observable<Holder | undefined>, host: LeadershipHost) {
+    this.lock = lock;
+    this.leader$ = leader$;
+    this.#host = host;
+    this.isLeader$ = lock.state$.pipe(
+      map(({ name }) => name === 'held'),
+      distinctUntilChanged(),
+    );
+  }
+
+  /** Whether this process may believe, at this moment, that it leads. */
+  get isLeader(): boolean {
+    return this.lock.held;
+  }
+
+  /**
+   * Stands for leadership, and does this work whenever this process leads: it begins on election, its signal aborts on
+   * loss, and it begins again on re-election. It never overlaps with itself: a term's work begins when the one before
+   * has ended. What it rejects with is told on `events$` as `listener-failed`; it is not repeated within one term.
+   *
+   * Throws `stopped` after the manager was stopped.
+   */
+  whileLeader(work: (term: Term) => Promise<void> | void): LeaderWork {
+    this.#host.assertRunning();
+    const report = (error: unknown): void => this.#host.report(error);
+    const leaderWork = new LeaderWork(this.lock, work, report);
+    this.#stand();
+    return leaderWork;
+  }
+
+  /**
+   * Gives leadership up, and stands for it again after a pause if this process stood for it before. Resolves when it is
+   * given up; rejects with `invalid-option` for a bad pause.
+   */
+  async stepDown({ pause = DEFAULT_PAUSE }: StepDownOptions = {}): Promise<void> {
+    checkDuration('pause', pause);
+    this.#pausing?.cancel();
+    const stood = this.lock.claimed || this.#pausing !== undefined;
+    this.#pausing = undefined;
+    const released = this.lock.release();
+    if (stood) {
+      this.#pausing = this.#host.clock.after(pause, () => {
+        this.#pausing = undefined;
+        this.#stand();
+      });
+    }
+    await released;
+  }
+
+  /** @internal */
+  stop(): void {
+    this.#pausing?.cancel();
+    this.#pausing = undefined;
+  }
+
+  /** The claim stands, whatever this first answer is; what goes wrong is told on `events$`. */
+  #stand(): void {
+    this.lock.tryLock().catch(() => undefined);
+  }
+}
