@@ -3,6 +3,7 @@ import { type Backend, type Clock, SyncError, systemClock } from './backend.ts';
 import { MOST_HAND_OFFS } from './grant.ts';
 import { keyProblem } from './keys.ts';
 import type { HandOffLimits } from './local-queue.ts';
+import { LEVELS, type Logger } from './logger.ts';
 import type { Metadata } from './metadata.ts';
 
 export interface SessionTiming {
@@ -46,6 +47,8 @@ export interface SyncManagerOptions {
   readonly handOff?: HandOff;
   /** What operators see on a lock's record. Default: `{ service, host, pid, since }`. */
   readonly metadata?: Metadata;
+  /** Told what happens, each loss once. `console` will do, as will pino and its like. Default: nothing is logged. */
+  readonly logger?: Logger;
   /** Time, for tests. */
   readonly clock?: Clock;
 }
@@ -70,6 +73,7 @@ export interface CheckedOptions {
   readonly timing: Timing;
   readonly handOff: HandOffLimits;
   readonly metadata: Metadata | undefined;
+  readonly logger: Logger | undefined;
   readonly clock: Clock;
 }
 
@@ -87,7 +91,7 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
   if (typeof options !== 'object' || options === null) {
     throw invalid('options', 'must be an object with at least "name" and "backend"');
   }
-  const { name, backend, session = {}, handOff = {}, metadata, clock = systemClock } = options;
+  const { name, backend, session = {}, handOff = {}, metadata, logger, clock = systemClock } = options;
   const problem = keyProblem(name) ?? (name.includes('/') ? 'must not have a slash' : undefined);
   if (problem !== undefined) throw invalid('name', problem);
   if (typeof backend?.commit !== 'function') {
@@ -95,8 +99,11 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
   }
   if (typeof session !== 'object' || session === null) throw invalid('session', 'must be an object');
   if (typeof handOff !== 'object' || handOff === null) throw invalid('handOff', 'must be an object');
+  for (const level of logger === undefined ? [] : LEVELS) {
+    if (typeof logger?.[level] !== 'function') throw invalid('logger', `must have a method "${level}"`);
+  }
   const timing = checkTiming(session, backend);
-  return { name, backend, timing, handOff: checkHandOff(handOff), metadata, clock };
+  return { name, backend, timing, handOff: checkHandOff(handOff), metadata, logger, clock };
 }
 
 function checkHandOff({ limit = 10_000, within = 100 }: HandOff): HandOffLimits {

@@ -11,6 +11,7 @@ import { lockPathOf, quoteKey } from './keys.ts';
 import { Leadership } from './leader.ts';
 import { LocalQueue, type QueueEvents } from './local-queue.ts';
 import { Lock, type LockHost } from './lock.ts';
+import { logTo } from './logger.ts';
 import { defaultMetadata, encodeMetadata, type Metadata } from './metadata.ts';
 import {
   type CallOptions,
@@ -85,7 +86,7 @@ export class SyncManager implements AsyncDisposable {
   /** Throws a `SyncError` `invalid-option` that names the option. */
   constructor(options: SyncManagerOptions) {
     this.#options = checkOptions(options);
-    const { name, timing, clock } = this.#options;
+    const { name, timing, logger, clock } = this.#options;
     if (taken.has(options.backend)) {
       throw new SyncError(
         'invalid-option',
@@ -101,6 +102,7 @@ export class SyncManager implements AsyncDisposable {
     this.session$ = new IsolatedObservable(report, (subscriber) => this.#sessions.subscribe(subscriber));
     // A subscriber of this very stream that always fails would be told of its own failure for ever.
     this.events$ = new IsolatedObservable(warn, (subscriber) => this.#events.subscribe(subscriber));
+    if (logger !== undefined) logTo(logger, name, this.events$);
     const background = (task: Promise<unknown>): void => this.#background.run(task);
     const publish = (state: SessionState): void => {
       this.#outbox.post(() => this.#sessions.next(state));

@@ -1,0 +1,70 @@
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { installShutdown, SyncManager } from 'holdfast';
+import { memory } from 'holdfast/memory';
+import { expect, test } from 'vitest';
+import { busy } from '../busy.ts';
+import { live, Managers, stateOf, uniqueKey } from '../scenarios/world.ts';
+import { spawnChild } from '../servers/child.ts';
+import { addressOf } from './site.ts';
+import { connectTo, stores } from './stores.ts';
+
+const fixture = fileURLToPath(new URL('./shutdown-fixture.ts', import.meta.url));
+const NEXT_WITHIN = 200;
+
+function leader(args: readonly string[]) {
+  const child = spawnChild(process.execPath, ['--import', 'tsx', fixture, ...args], {
+    stdio: ['ignore', 'pipe', 2],
+  });
+  if (child.stdout === null) throw new TypeError('a pipe was asked for');
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const told = async (): Promise<string> => (await lines.next()).value;
+  return { child, told, exited: once(child, 'exit') };
+}
+
+test.concurrent.each(stores)(
+  'SIGTERM of a leader on %s: the next one within 200 ms, nothing left, ended by the signal',
+  async (store) => {
+    const address = addressOf(store);
+    const backend = () => connectTo(store, address);
+    await using managers = new Managers({ name: store, ttl: 10_000, lockDelay: 0, backend });
+    const name = uniqueKey('svc').replaceAll('/', '-');
+    const { child, told, exited } = leader([store, address, name]);
+    expect(await told()).toBe('leads');
+    const candidate = managers.make({ name });
+    const leads = candidate.leadershipLock().lock();
+    await stateOf(candidate.leadershipLock(), 'waiting');
+    const begun = performance.now();
+    child.kill('SIGTERM');
+    await leads;
+    const took = performance.now() - begun;
+    expect(took).toBeLessThan(NEXT_WITHIN + busy());
+    expect(await told()).toBe('before');
+    expect(await exited).toEqual([null, 'SIGTERM']);
+    await candidate.stop();
+    const { records } = await managers.operator().query({ prefix: `service/${name}/` }, { signal: live });
+    expect(records).toEqual([]);
+    console.info(`${store}: next leader ${took.toFixed(0)} ms after SIGTERM`);
+  },
+);
+
+test('whoever else listens to the signal decides how the process ends', async () => {
+  const { child, told, exited } = leader(['etcd', addressOf('etcd'), 'listens-too', 'listens']);
+  expect(await told()).toBe('leads');
+  child.kill('SIGTERM');
+  expect(await exited).toEqual([7, null]);
+});
+
+test('can be taken back, and refuses a bad timeout by name', async () => {
+  await using sync = new SyncManager({ name: 'svc', backend: memory() });
+  const before = process.listenerCount('SIGTERM');
+  const uninstall = installShutdown(sync);
+  expect(process.listenerCount('SIGTERM')).toBe(before + 1);
+  uninstall();
+  expect(process.listenerCount('SIGTERM')).toBe(before);
+  expect(() => installShutdown([sync], { timeout: -1 })).toThrow(
+    expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining('"timeout"') }),
+  );
+  expect(process.listenerCount('SIGTERM')).toBe(before);
+});
