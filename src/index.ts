@@ -23,7 +23,12 @@ export type { Grant } from './sync/grant.ts';
 export type { Holder } from './sync/holder.ts';
 export type { Leadership, StepDownOptions } from './sync/leader.ts';
 export type { LeaderWork, Term } from './sync/leader-work.ts';
-export { leadershipLock, lockWithKey, setCurrentSyncManager } from './sync/leadership.ts';
+export {
+  currentSyncManager,
+  leadershipLock,
+  lockWithKey,
+  setCurrentSyncManager,
+} from './sync/leadership.ts';
 export type { Lock, LockLoss, LockStatus } from './sync/lock.ts';
 export type { LossReason } from './sync/lock-machine.ts';
 export type { Logger } from './sync/logger.ts';

@@ -13,7 +13,9 @@
  * - `lost`: the grant is no longer held.
  * - `released`: the claim was given up by `release()`.
  * - `store-reset`: the store went back in time (emptied or restored): a new token would not be larger than an old one.
+ * - `not-leader`: what only the leader does was asked of a process that does not lead.
  * - `no-current-manager`: `leadershipLock()` or `lockWithKey()` before a manager was made current.
+ * - `no-current-grant`: `currentGrant()` outside of a method that runs under one.
  */
 export type SyncErrorCode =
   | 'invalid-option'
@@ -30,7 +32,9 @@ export type SyncErrorCode =
   | 'lost'
   | 'released'
   | 'store-reset'
-  | 'no-current-manager';
+  | 'not-leader'
+  | 'no-current-manager'
+  | 'no-current-grant';
 
 /**
  * The only error class of this library. An aborted call is the exception: it rejects with its signal's reason.

@@ -1,6 +1,7 @@
 import type { Observable } from 'rxjs';
 import { distinctUntilChanged, map } from 'rxjs/operators';
 import type { Clock, Timer } from './backend.ts';
+import type { Grant } from './grant.ts';
 import type { Holder } from './holder.ts';
 import { LeaderWork, type Term } from './leader-work.ts';
 import type { Lock } from './lock.ts';
@@ -84,6 +85,14 @@ export class Leadership {
       });
     }
     await released;
+  }
+
+  /**
+   * The grant if this process leads, for what only the leader does. From the first call on it stands for leadership, except
+   * during the pause after `stepDown`. Rejects as `lock.tryLock` does.
+   */
+  async ask(): Promise<Grant | undefined> {
+    return this.#pausing === undefined ? await this.lock.tryLock() : undefined;
   }
 
   /** @internal */

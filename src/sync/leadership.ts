@@ -27,7 +27,8 @@ export function lockWithKey(key: string, options?: LockOptions): Lock {
   return currentSyncManager('lockWithKey()').lock(key, options);
 }
 
-function currentSyncManager(caller: string): SyncManager {
+/** The manager that was made current. Throws a `SyncError` `no-current-manager` if there is none. */
+export function currentSyncManager(caller = 'currentSyncManager()'): SyncManager {
   if (current !== undefined) return current;
   const hint = 'load the DI module, or call setCurrentSyncManager(manager) at start-up';
   throw new SyncError(

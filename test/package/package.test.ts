@@ -38,12 +38,13 @@ test('the core and the memory backend need no optional peer', async () => {
     'core.mjs',
     `import { SyncManager } from 'holdfast';
      import { memory } from 'holdfast/memory';
+     import { WithLock } from 'holdfast/decorators';
      import { conformance } from 'holdfast/testing';
      const sync = new SyncManager({ name: 'svc', backend: memory() });
-     console.log(await sync.withLock('k', ({ held }) => held), typeof conformance);
+     console.log(await sync.withLock('k', ({ held }) => held), typeof conformance, typeof WithLock);
      await sync.stop();`,
   );
-  expect(result).toEqual({ code: 0, stdout: 'true function\n', stderr: '' });
+  expect(result).toEqual({ code: 0, stdout: 'true function function\n', stderr: '' });
 });
 
 test('a CommonJS program can require it', async () => {

@@ -1,0 +1,4 @@
+export { currentGrant } from './current.ts';
+export { LeaderOnly, type LeaderOnlyOptions } from './leader-only.ts';
+export type { DecoratesMethod } from './method.ts';
+export { type DecoratorOptions, WithLock, type WithLockOptions } from './with-lock.ts';

@@ -1,0 +1,29 @@
+import { currentSyncManager, SyncError } from '../index.ts';
+import { runUnder } from './current.ts';
+import { aroundMethod, type DecoratesMethod } from './method.ts';
+import type { DecoratorOptions } from './with-lock.ts';
+
+export interface LeaderOnlyOptions extends DecoratorOptions {
+  /** What a call does where this process does not lead: nothing (the default), or reject with a `SyncError` `not-leader`. */
+  readonly otherwise?: 'skip' | 'throw';
+}
+
+/**
+ * Runs the method only where this process leads its service; it stands for leadership from the first call on. The grant
+ * is `currentGrant()` inside: its signal aborts when leadership is lost meanwhile.
+ *
+ * A method that may be skipped has to return a promise of nothing.
+ */
+export function LeaderOnly(options: LeaderOnlyOptions & { readonly otherwise: 'throw' }): DecoratesMethod;
+export function LeaderOnly(
+  options?: LeaderOnlyOptions & { readonly otherwise?: 'skip' },
+): DecoratesMethod<[], void>;
+export function LeaderOnly({ manager, otherwise = 'skip' }: LeaderOnlyOptions = {}): DecoratesMethod {
+  return aroundMethod(async (self, _, proceed) => {
+    const sync = manager?.(self as never) ?? currentSyncManager('@LeaderOnly()');
+    const grant = await sync.leadership.ask();
+    if (grant !== undefined) return runUnder(grant, proceed);
+    if (otherwise === 'throw') throw new SyncError('not-leader', `this process does not lead "${sync.name}"`);
+    return undefined;
+  });
+}

@@ -1,0 +1,25 @@
+import { type AcquireOptions, currentSyncManager, type SyncManager } from '../index.ts';
+import { runUnder } from './current.ts';
+import { aroundMethod, type DecoratesMethod } from './method.ts';
+
+export interface DecoratorOptions {
+  /** Finds the manager, from the instance whose method is called. Default: the current one (`setCurrentSyncManager`). */
+  readonly manager?: (self: never) => SyncManager;
+}
+
+export interface WithLockOptions extends AcquireOptions, DecoratorOptions {}
+
+/**
+ * Runs the method while it holds a lock of its own: calls for one key go one after the other, in all processes. The key
+ * is fixed, or made of the arguments. The grant is `currentGrant()` inside. Rejects as `sync.withLock` does.
+ */
+export function WithLock<Args extends readonly unknown[] = []>(
+  key: string | ((...args: Args) => string),
+  { manager, ...options }: WithLockOptions = {},
+): DecoratesMethod<Args> {
+  return aroundMethod((self, args, proceed) => {
+    const sync = manager?.(self as never) ?? currentSyncManager('@WithLock');
+    const name = typeof key === 'string' ? key : key(...(args as unknown as Args));
+    return sync.withLock(name, (grant) => runUnder(grant, proceed), options);
+  }) as DecoratesMethod<Args>;
+}
