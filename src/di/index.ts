@@ -1,1 +1,3 @@
-export { LEADERSHIP_LOCK, type SyncModuleOptions, syncModule } from './sync-module.ts';
+export { LEADERSHIP, LEADERSHIP_LOCK, SYNC_BACKEND, SYNC_CLOCK, SYNC_LOGGER } from './identifiers.ts';
+export { type InjectLockOptions, injectLock, lockIdentifier } from './inject-lock.ts';
+export { type SyncModuleOptions, type SyncModuleSettings, syncModule } from './sync-module.ts';

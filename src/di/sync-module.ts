@@ -1,35 +1,101 @@
-import { ContainerModule, type ServiceIdentifier } from 'inversify';
-import { type Lock, SyncManager, type SyncManagerOptions, setCurrentSyncManager } from '../index.ts';
+import { ContainerModule, type ResolutionContext, type ServiceIdentifier } from 'inversify';
+import {
+  type Backend,
+  SyncError,
+  SyncManager,
+  type SyncManagerOptions,
+  setCurrentSyncManager,
+} from '../index.ts';
+import { LEADERSHIP, LEADERSHIP_LOCK, SYNC_BACKEND, SYNC_CLOCK, SYNC_LOGGER } from './identifiers.ts';
+import { knownLocks } from './inject-lock.ts';
 
-/** Injects the service's leadership lock: `@inject(LEADERSHIP_LOCK) leadership: Lock`. */
-export const LEADERSHIP_LOCK: ServiceIdentifier<Lock> = Symbol.for('holdfast.LeadershipLock');
-
-export interface SyncModuleOptions extends SyncManagerOptions {
+export interface SyncModuleOptions extends Omit<SyncManagerOptions, 'backend'> {
+  /** Not needed where `SYNC_BACKEND` is bound, which comes first. */
+  readonly backend?: Backend;
   /** Whether the service stands for leadership from the manager's activation on. Default: true. */
   readonly claimLeadership?: boolean;
 }
 
+export interface SyncModuleSettings {
+  /**
+   * For a second manager in one container: everything of this module is then bound under this name, as for
+   * `@inject(SyncManager) @named('audit')`, and it does not become the current manager. Without a name it is what is
+   * injected where none is asked for.
+   */
+  readonly named?: string;
+}
+
+type Options =
+  | SyncModuleOptions
+  | ((context: ResolutionContext) => SyncModuleOptions | Promise<SyncModuleOptions>);
+
 /**
- * Binds the manager under its class, `@inject(SyncManager)`, and the leadership lock under `LEADERSHIP_LOCK`, as
- * singletons. The manager's activation, which is its first injection, makes it the current one for
- * `leadershipLock()` and `lockWithKey()` and starts the leadership claim. Its deactivation stops everything; since
- * that does I/O, it takes the asynchronous call: `container.unloadAsync(module)` or `container.unbindAllAsync()`.
+ * Binds the manager under its class, `@inject(SyncManager)`, its leadership under `LEADERSHIP` and `LEADERSHIP_LOCK`, and
+ * the locks of `@injectLock`, all as singletons. Options may come from the container; if they do so by a promise, it takes
+ * `container.getAsync`.
+ *
+ * The manager's activation, which is its first injection, makes it the current one for `leadershipLock()` and
+ * `lockWithKey()` and starts the leadership claim. Its deactivation stops everything; since that does I/O, it takes the
+ * asynchronous call: `container.unloadAsync(module)` or `container.unbindAllAsync()`.
  */
-export function syncModule(options: SyncModuleOptions): ContainerModule {
+export function syncModule(options: Options, { named }: SyncModuleSettings = {}): ContainerModule {
   return new ContainerModule(({ bind }) => {
-    bind(SyncManager)
-      .toDynamicValue(() => start(options))
-      .inSingletonScope()
-      .onDeactivation(stop);
-    bind(LEADERSHIP_LOCK)
-      .toDynamicValue((context) => context.get(SyncManager).leadershipLock())
+    const manager = { serviceIdentifier: SyncManager, ...(named !== undefined && { name: named }) };
+    const activated = bind(SyncManager)
+      .toDynamicValue((context) => activate(options, named, context))
       .inSingletonScope();
+    (named === undefined ? activated.whenDefault() : activated.whenNamed(named)).onDeactivation(stop);
+
+    const derive = <T>(identifier: ServiceIdentifier<T>, from: (sync: SyncManager) => T): void => {
+      const derived = bind(identifier).toResolvedValue(from, [manager]).inSingletonScope();
+      if (named === undefined) derived.whenDefault();
+      else derived.whenNamed(named);
+    };
+    derive(LEADERSHIP_LOCK, (sync) => sync.leadershipLock());
+    derive(LEADERSHIP, (sync) => sync.leadership);
+    // Their identifiers carry the manager's name.
+    for (const { key, identifier } of knownLocks(named)) {
+      bind(identifier)
+        .toResolvedValue((sync: SyncManager) => sync.lock(key), [manager])
+        .inSingletonScope();
+    }
   });
 }
 
-function start({ claimLeadership = true, ...options }: SyncModuleOptions): SyncManager {
-  const manager = new SyncManager(options);
-  setCurrentSyncManager(manager);
+function activate(
+  options: Options,
+  named: string | undefined,
+  context: ResolutionContext,
+): SyncManager | Promise<SyncManager> {
+  const given = typeof options === 'function' ? options(context) : options;
+  return given instanceof Promise
+    ? given.then((known) => start(known, named, context))
+    : start(given, named, context);
+}
+
+function start(
+  { claimLeadership = true, ...options }: SyncModuleOptions,
+  named: string | undefined,
+  context: ResolutionContext,
+): SyncManager {
+  const replaced = <T>(identifier: ServiceIdentifier<T>): T | undefined =>
+    context.get(identifier, { optional: true, ...(named !== undefined && { name: named }) });
+  const backend = replaced(SYNC_BACKEND) ?? options.backend;
+  if (backend === undefined) {
+    throw new SyncError(
+      'invalid-option',
+      'option "backend" is missing, and SYNC_BACKEND is not bound either',
+    );
+  }
+  const clock = replaced(SYNC_CLOCK) ?? options.clock;
+  const logger = replaced(SYNC_LOGGER) ?? options.logger;
+  const manager = new SyncManager({
+    ...options,
+    backend,
+    ...(clock && { clock }),
+    ...(logger && { logger }),
+  });
+  if (named === undefined) setCurrentSyncManager(manager);
   if (claimLeadership) {
     // The claim stands, whatever this first answer is; what goes wrong is on `manager.events$`.
     manager
