@@ -1,5 +1,4 @@
-import { type Observable, ReplaySubject, type Subscriber } from 'rxjs';
-import { share } from 'rxjs/operators';
+import { type Observable, ReplaySubject, type Subscriber, share } from 'rxjs';
 import { sleep } from './abort.ts';
 import {
   type Backend,
