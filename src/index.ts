@@ -27,7 +27,10 @@ export {
   currentSyncManager,
   leadershipLock,
   lockWithKey,
+  type ServiceOptions,
   setCurrentSyncManager,
+  startService,
+  stopService,
 } from './sync/leadership.ts';
 export type { Lock, LockLoss, LockStatus } from './sync/lock.ts';
 export type { LossReason } from './sync/lock-machine.ts';

@@ -18,7 +18,8 @@ const rooms: Record<string, Room> = {
   'src/backends/consul/': { may: ['src/sync/backend.ts'], packages: ['consul'] },
   'src/backends/etcd/': { may: ['src/sync/backend.ts'], packages: ['etcd3', '@grpc/grpc-js'] },
   'src/decorators/': { may: ['src/index.ts'], packages: [] },
-  'src/di/': { may: ['src/index.ts'], packages: ['inversify'] },
+  'src/di/': { may: ['src/index.ts', 'src/decorators/index.ts'], packages: ['inversify'] },
+  'src/nestjs/': { may: ['src/index.ts', 'src/decorators/index.ts'], packages: ['@nestjs/common'] },
   'src/testing/': { may: ['src/sync/backend.ts', 'src/sync/clock.ts'], packages: [] },
   'src/index.ts': { may: ['src/sync/'], packages: [] },
 };

@@ -1,19 +1,18 @@
 import { ContainerModule, type ResolutionContext, type ServiceIdentifier } from 'inversify';
 import {
   type Backend,
+  type ServiceOptions,
   SyncError,
   SyncManager,
-  type SyncManagerOptions,
-  setCurrentSyncManager,
+  startService,
+  stopService,
 } from '../index.ts';
 import { LEADERSHIP, LEADERSHIP_LOCK, SYNC_BACKEND, SYNC_CLOCK, SYNC_LOGGER } from './identifiers.ts';
 import { knownLocks } from './inject-lock.ts';
 
-export interface SyncModuleOptions extends Omit<SyncManagerOptions, 'backend'> {
+export interface SyncModuleOptions extends Omit<ServiceOptions, 'backend' | 'current'> {
   /** Not needed where `SYNC_BACKEND` is bound, which comes first. */
   readonly backend?: Backend;
-  /** Whether the service stands for leadership from the manager's activation on. Default: true. */
-  readonly claimLeadership?: boolean;
 }
 
 export interface SyncModuleSettings {
@@ -44,7 +43,7 @@ export function syncModule(options: Options, { named }: SyncModuleSettings = {})
     const activated = bind(SyncManager)
       .toDynamicValue((context) => activate(options, named, context))
       .inSingletonScope();
-    (named === undefined ? activated.whenDefault() : activated.whenNamed(named)).onDeactivation(stop);
+    (named === undefined ? activated.whenDefault() : activated.whenNamed(named)).onDeactivation(stopService);
 
     const derive = <T>(identifier: ServiceIdentifier<T>, from: (sync: SyncManager) => T): void => {
       const derived = bind(identifier).toResolvedValue(from, [manager]).inSingletonScope();
@@ -74,7 +73,7 @@ function activate(
 }
 
 function start(
-  { claimLeadership = true, ...options }: SyncModuleOptions,
+  options: SyncModuleOptions,
   named: string | undefined,
   context: ResolutionContext,
 ): SyncManager {
@@ -89,25 +88,6 @@ function start(
   }
   const clock = replaced(SYNC_CLOCK) ?? options.clock;
   const logger = replaced(SYNC_LOGGER) ?? options.logger;
-  const manager = new SyncManager({
-    ...options,
-    backend,
-    ...(clock && { clock }),
-    ...(logger && { logger }),
-  });
-  if (named === undefined) setCurrentSyncManager(manager);
-  if (claimLeadership) {
-    // The claim stands, whatever this first answer is; what goes wrong is on `manager.events$`.
-    manager
-      .leadershipLock()
-      .tryLock()
-      .catch(() => undefined);
-  }
-  return manager;
-}
-
-async function stop(manager: SyncManager): Promise<void> {
-  const current = setCurrentSyncManager(undefined);
-  if (current !== manager) setCurrentSyncManager(current);
-  await manager.stop();
+  const current = named === undefined;
+  return startService({ ...options, backend, current, ...(clock && { clock }), ...(logger && { logger }) });
 }

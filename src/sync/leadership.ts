@@ -1,6 +1,7 @@
 import { SyncError } from './backend.ts';
 import type { Lock } from './lock.ts';
-import type { LockOptions, SyncManager } from './sync-manager.ts';
+import type { SyncManagerOptions } from './options.ts';
+import { type LockOptions, SyncManager } from './sync-manager.ts';
 
 let current: SyncManager | undefined;
 
@@ -12,6 +13,37 @@ export function setCurrentSyncManager(manager: SyncManager | undefined): SyncMan
   const previous = current;
   current = manager;
   return previous;
+}
+
+export interface ServiceOptions extends SyncManagerOptions {
+  /** Whether the service stands for leadership from now on. Default: true. */
+  readonly claimLeadership?: boolean;
+  /** Whether the manager becomes the current one. Default: true. */
+  readonly current?: boolean;
+}
+
+/**
+ * What a container does when it activates the manager of a service: makes it, makes it the current one, and stands for
+ * leadership. Throws what the constructor of `SyncManager` throws.
+ */
+export function startService(options: ServiceOptions): SyncManager {
+  const { claimLeadership = true, current: isCurrent = true, ...rest } = options;
+  const manager = new SyncManager(rest);
+  if (isCurrent) setCurrentSyncManager(manager);
+  if (claimLeadership) {
+    // The claim stands, whatever this first answer is; what goes wrong is on `manager.events$`.
+    manager
+      .leadershipLock()
+      .tryLock()
+      .catch(() => undefined);
+  }
+  return manager;
+}
+
+/** The contrary: stops the manager, and takes it away as the current one if it is that. */
+export async function stopService(manager: SyncManager): Promise<void> {
+  if (current === manager) current = undefined;
+  await manager.stop();
 }
 
 /**

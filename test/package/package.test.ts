@@ -62,6 +62,7 @@ test.each([
   ['holdfast/consul', 'consul'],
   ['holdfast/etcd', 'etcd3'],
   ['holdfast/di', 'inversify'],
+  ['holdfast/nestjs', '@nestjs/common'],
 ])('%s without its peer says which package is missing', async (subpath, peer) => {
   const result = await runs(
     'peer.mjs',

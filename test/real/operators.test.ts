@@ -57,15 +57,17 @@ function managersFor(store: Store): Managers {
 
 /**
  * An operator interferes again and again with a standing claim, which is told each time and comes back with a larger
- * token. Gives the milliseconds from the start of the operator's command to the notice, and the reasons.
+ * token. Gives the milliseconds from the start of the operator's command to the notice (`told`), those from its end
+ * (`late`, mostly below 0), and the reasons.
  */
 async function interfere(
   store: Store,
   act: (operator: Operator, session: string, record: string) => Promise<unknown>,
-): Promise<{ told: number[]; reasons: string[] }> {
+): Promise<{ told: number[]; late: number[]; reasons: string[] }> {
   await using managers = managersFor(store);
   const manager = managers.make();
   const lock = manager.lock(uniqueKey('operator'));
+  const late: number[] = [];
   const lost = losses(lock);
   const told: number[] = [];
   let grant = await lock.lock();
@@ -74,10 +76,10 @@ async function interfere(
     const notice = next(lock.lost$, () => true).then(() => performance.now());
     const session = await sessionOf(manager);
     const begun = performance.now();
-    await Promise.all([
-      act(operators[store], session, before.isOwner.key),
-      notice.then((at) => told.push(at - begun)),
-    ]);
+    const done = act(operators[store], session, before.isOwner.key).then(() => performance.now());
+    const [at, doneAt] = await Promise.all([notice, done]);
+    told.push(at - begun);
+    late.push(at - doneAt);
     expect([before.held, before.signal.aborted, before.signal.reason]).toMatchObject([
       false,
       true,
@@ -88,7 +90,7 @@ async function interfere(
   }
   expect(lost.map(({ token }) => token)).toHaveLength(ROUNDS);
   expect(grant.held).toBe(true);
-  return { told, reasons: [...new Set(lost.map(({ reason }) => reason))] };
+  return { told, late, reasons: [...new Set(lost.map(({ reason }) => reason))] };
 }
 
 /** The holder is cut off, and cannot learn what the operator does. */
@@ -136,10 +138,11 @@ describe.concurrent.each(ways)('FAULTS %i', (row, what, reason, act) => {
   test.each(stores)(
     `FAULTS ${row}: an operator of %s ${what}: told within 500 ms with its own reason, and held again with a larger token`,
     async (store) => {
-      const { told, reasons } = await interfere(store, act);
+      const { told, late, reasons } = await interfere(store, act);
       print(row, store, told, reasons);
       for (const given of reasons) expect(given).toMatch(reason);
-      expect(Math.max(...told)).toBeLessThan(500 + busy());
+      // From the end of the operator's program, whose start takes its time on a busy machine.
+      expect(Math.max(...late)).toBeLessThan(500 + busy());
     },
   );
 

@@ -30,6 +30,8 @@ export class Batch {
   readonly #keys = new Set<string>();
   /** By their length, to find those that a key lies under. */
   readonly #prefixes = new Map<number, Set<string>>();
+  /** The beginnings of all of them, of each length that was asked for. */
+  readonly #beginnings = new Map<number, Set<string>>();
   #bytes = 0;
   /** Of the largest member. */
   #operations = 0;
@@ -65,21 +67,30 @@ export class Batch {
       const sameLength = this.#prefixes.get(prefix.length) ?? new Set();
       this.#prefixes.set(prefix.length, sameLength.add(prefix));
     }
+    for (const [length, beginnings] of this.#beginnings) {
+      for (const name of [...keys, ...prefixes]) beginnings.add(name.slice(0, length));
+    }
   }
 
   #touches({ keys, prefixes }: Footprint): boolean {
-    for (const key of [...keys, ...prefixes]) {
-      if (this.#keys.has(key)) return true;
-      for (const [length, same] of this.#prefixes) if (same.has(key.slice(0, length))) return true;
+    for (const name of [...keys, ...prefixes]) {
+      if (this.#keys.has(name)) return true;
+      for (const [length, same] of this.#prefixes) if (same.has(name.slice(0, length))) return true;
     }
-    // A key of theirs under a prefix of this one.
-    for (const prefix of prefixes) {
-      for (const key of this.#keys) if (key.startsWith(prefix)) return true;
-      for (const same of this.#prefixes.values()) {
-        for (const other of same) if (other.startsWith(prefix)) return true;
-      }
+    return prefixes.some((prefix) => this.#beginningsOf(prefix.length).has(prefix));
+  }
+
+  /** What is shorter than that is there as it is, and is no prefix of that length. */
+  #beginningsOf(length: number): Set<string> {
+    let beginnings = this.#beginnings.get(length);
+    if (beginnings === undefined) {
+      beginnings = new Set();
+      for (const key of this.#keys) beginnings.add(key.slice(0, length));
+      for (const same of this.#prefixes.values())
+        for (const prefix of same) beginnings.add(prefix.slice(0, length));
+      this.#beginnings.set(length, beginnings);
     }
-    return false;
+    return beginnings;
   }
 }
 
