@@ -60,7 +60,14 @@ async function measureRow(row: Row, servers: Servers): Promise<RowReport> {
     toldAt = performance.now();
     console.log(`  ${((toldAt - begun) / 1_000).toFixed(0)} s: ${what}`);
   };
-  return row.run(servers, { blocks: options.blocks, onProgress });
+  try {
+    return await row.run(servers, { blocks: options.blocks, onProgress });
+  } catch (error) {
+    // The others are worth their figures nevertheless.
+    console.error(error);
+    process.exitCode = 1;
+    return { lines: [{ what: row.what, figure: `FAILED: ${String(error)}` }], raw: String(error) };
+  }
 }
 
 function table(reports: readonly { readonly row: string; readonly lines: readonly Line[] }[]): string {

@@ -32,6 +32,13 @@ const expected: Record<string, Record<string, string>> = {
     'On Consul': 'leading with token true\n',
     'With inversify': 'working false\n',
   },
+  'docs/services.md': {
+    inversify: 'true reports/daily\n',
+    Decorators: '7: 10, true, bigint\nonly where this process leads\n',
+    Leadership: "a leads true\nb sees { member: 'a' }\na ends its work\nb leads true\n",
+    NestJS: 'true\n',
+    'Log and shutdown': 'true\n',
+  },
   'docs/testing.md': {
     'A service': 'theirs: undefined\nlost: record-gone\ntaken over\n',
     'A network that fails': 'during the cut: undefined\nhealed: hello\n',

@@ -63,6 +63,30 @@ describe('watch', () => {
     await until('the stream to end', async () => (await streams()) === before);
   });
 
+  it('tells who waits for its turn by the event alone, without a read', async () => {
+    const prefix = uniqueName();
+    await put(backend, `${prefix}/before`);
+    await put(backend, `${prefix}/ours`);
+    const { records } = await backend.query({ key: `${prefix}/ours` }, { signal: never });
+    const [ours] = records;
+    const scope = { prefix: `${prefix}/`, youngest: 2, before: (ours?.created ?? 0n) + 1n };
+    const { at } = await backend.query(scope, { signal: never });
+    const reads = () => server.metric('grpc_server_handled_total', { grpc_method: 'Range' });
+    const before = await reads();
+    const waiting = backend.query(scope, { since: at, signal: never });
+    // One look, once the watches stand.
+    await until('the look', async () => (await reads()) === before + 1);
+    await backend.commit({ when: [], then: [{ remove: `${prefix}/before` }] }, never);
+    expect((await waiting).records).toEqual([ours]);
+    expect(await reads()).toBe(before + 1);
+    // What else may have happened is read.
+    const next = backend.query(scope, { since: (await waiting).at, signal: never });
+    await until('the look', async () => (await reads()) === before + 2);
+    await put(backend, `${prefix}/ours`, 'changed');
+    expect((await next).records).toMatchObject([{ key: `${prefix}/ours` }]);
+    expect(await reads()).toBe(before + 3);
+  });
+
   it('leaves nothing of an aborted wait', async () => {
     const controller = new AbortController();
     const reason = new Error('enough');

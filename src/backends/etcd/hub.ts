@@ -190,7 +190,7 @@ function removedIn(events: readonly WatchEvent[]): { keys: string[]; at: Revisio
   const keys: string[] = [];
   let at = 0n;
   for (const { type, kv } of events) {
-    if (type !== 'DELETE' || kv === null) return undefined;
+    if (type !== 'Delete' || kv === null) return undefined;
     keys.push(kv.key.toString());
     at = BigInt(kv.mod_revision);
   }

@@ -31,7 +31,8 @@ export interface RangeResponse {
 }
 
 export interface WatchEvent {
-  readonly type: 'PUT' | 'DELETE';
+  /** As npm etcd3 spells them, unlike the server. */
+  readonly type: 'Put' | 'Delete';
   readonly kv: { readonly key: Buffer; readonly mod_revision: string } | null;
 }
 
