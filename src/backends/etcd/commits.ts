@@ -7,6 +7,9 @@ import { revisionOf } from './query.ts';
 import { CallFailure, type Transport } from './transport.ts';
 import type { TxnRequest, TxnResponse } from './wire.ts';
 
+/** One for all: an error costs a stack trace, and this one tells nobody anything. */
+const OVER = new SyncError('stopped', 'nobody waits any more');
+
 /**
  * Commits that are issued together go to the server together: as transactions nested in one, each with its own
  * conditions and outcome, for one consensus write. Whatever is issued in one turn of the event loop's microtasks is
@@ -66,7 +69,7 @@ export class Commits {
     let waiting = members.length;
     const left = (): void => {
       waiting -= 1;
-      if (waiting === 0) controller.abort(new SyncError('stopped', 'nobody waits any more'));
+      if (waiting === 0) controller.abort(OVER);
     };
     const settles = members.map((member) => this.#expect(member, left));
     const success = members.map(({ request }) => ({ request_txn: request }));

@@ -20,6 +20,9 @@ import {
 import type { Transport } from './transport.ts';
 import { type Header, type RangeResponse, recordOf } from './wire.ts';
 
+/** One for all: an error costs a stack trace, and this one tells nobody anything. */
+const OVER = new SyncError('stopped', 'nobody waits any more');
+
 /** Milliseconds. The longest that a query blocks. */
 const MAX_WAIT = 60_000;
 
@@ -115,7 +118,7 @@ export class Queries {
       return () => {
         clearTimeout(timer);
         clearImmediate(telling);
-        reading.abort(new SyncError('stopped', 'nobody waits any more'));
+        reading.abort(OVER);
         for (const cancel of cancels) cancel();
       };
     });
