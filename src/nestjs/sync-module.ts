@@ -25,11 +25,10 @@ export interface SyncModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> 
  *
  * The classes that use `@InjectLock` have to be defined, which importing them does, before the module is made.
  */
-@Module({})
 export class SyncModule implements OnApplicationShutdown {
   readonly #manager: SyncManager;
 
-  constructor(@Inject(SyncManager) manager: SyncManager) {
+  constructor(manager: SyncManager) {
     this.#manager = manager;
   }
 
@@ -47,6 +46,10 @@ export class SyncModule implements OnApplicationShutdown {
     return stopService(this.#manager);
   }
 }
+
+// As calls, so that this file does not depend on the kind of decorators that it is compiled with.
+Module({})(SyncModule);
+Inject(SyncManager)(SyncModule, undefined, 0);
 
 function moduleOf(
   manager: FactoryProvider<SyncManager>,
