@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { uniquePrefix } from './unique-prefix.ts';
 
 /** Milliseconds. Long enough that a busy machine renews in time. */
-const TTL = 300;
+const TTL = 1_000;
 
 function subject(store: MemoryStore, expiryFactor: 1 | 2): ConformanceSubject {
   const { contention } = store;
