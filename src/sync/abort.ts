@@ -1,6 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import { type Clock, SyncError } from './backend.ts';
 
+/** Cuts off work that nobody waits for any more. One for all: an error costs a stack trace, and this one tells nobody. */
+export const OVER = new SyncError('stopped', 'nobody waits for it any more');
+
 /** What an abort rejects with: the signal's reason, never something made up. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw signal.reason;

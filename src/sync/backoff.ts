@@ -14,18 +14,19 @@ export function backoff(failures: number, random: number, longest = LONGEST): nu
 }
 
 /**
- * The server understood and said no. Asking again soon changes nothing, and callers are told instead of being kept
- * waiting for their timeout.
+ * Whether the server understood and said no. Asking again soon changes nothing, and callers are told instead of being
+ * kept waiting for their timeout.
  */
 export function isRefusal(error: unknown): error is SyncError {
   return isSyncError(error) && error.code !== 'unavailable' && error.code !== 'bad-response';
 }
 
-/** At most one retry a second where the server refused. */
+/** Milliseconds to wait after a refusal: at most one retry a second. */
 export function afterRefusal(random: number): number {
   return LONGEST + LONGEST * random;
 }
 
+/** Milliseconds to wait before the next try, whatever went wrong. */
 export function retryDelay(error: unknown, failures: number, random: number): number {
   return isRefusal(error) ? afterRefusal(random) : backoff(failures, random);
 }

@@ -1,5 +1,5 @@
-import { sleep } from './abort.ts';
-import { type Backend, type Clock, isSyncError, SyncError } from './backend.ts';
+import { OVER, sleep } from './abort.ts';
+import { type Backend, type Clock, isSyncError, type SyncError } from './backend.ts';
 import { afterRefusal, isRefusal, retryDelay } from './backoff.ts';
 import type { Contention, Contest, Holding, RecordLoss } from './contention/contention.ts';
 import { queue } from './contention/queue.ts';
@@ -43,9 +43,6 @@ const UNWATCHED = 100;
 
 /** How often we look for what a lost reply may have left behind, in milliseconds. */
 const SWEEP_INTERVAL = 500;
-
-/** One for all: an error costs a stack trace, and this one tells nobody anything. */
-const SUPERSEDED = new SyncError('stopped', 'superseded');
 
 /**
  * A request that had no answer may still be on its way for so long, in milliseconds: a network that was cut delivers late
@@ -183,7 +180,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     this.#watching = undefined;
     if (!this.#working) return;
     this.#working = false;
-    this.#controller?.abort(SUPERSEDED);
+    this.#controller?.abort(OVER);
     this.#controller = undefined;
   }
 
@@ -272,7 +269,7 @@ export class Contender implements SessionListener, HeldWatchListener {
       () => undefined,
       (error: unknown) => this.#becomeUnsure(session, error),
     );
-    const entry = { settled, cut: () => controller.abort(SUPERSEDED) };
+    const entry = { settled, cut: () => controller.abort(OVER) };
     this.#attempt = entry;
     try {
       const result = await attempt;

@@ -1,11 +1,5 @@
-import {
-  type Backend,
-  type Clock,
-  type Cursor,
-  isSyncError,
-  type StoredRecord,
-  SyncError,
-} from './backend.ts';
+import { OVER } from './abort.ts';
+import { type Backend, type Clock, type Cursor, isSyncError, type StoredRecord } from './backend.ts';
 import { retryDelay } from './backoff.ts';
 import type { Holding, RecordLoss } from './contention/contention.ts';
 import type { Session } from './session.ts';
@@ -15,9 +9,6 @@ import type { Session } from './session.ts';
  * or not anything was heard of it: time enough to be refused, and to be told before that time is over.
  */
 const LOOK_SHARE = 0.8;
-
-/** One for all: an error costs a stack trace, and this one tells nobody anything. */
-const OVER = new SyncError('stopped', 'not watched any more');
 
 export interface HeldWatchHost {
   readonly backend: Backend;

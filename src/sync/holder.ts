@@ -1,13 +1,6 @@
 import { type Observable, ReplaySubject, type Subscriber, share } from 'rxjs';
-import { sleep } from './abort.ts';
-import {
-  type Backend,
-  type Clock,
-  type Cursor,
-  type Scope,
-  type StoredRecord,
-  SyncError,
-} from './backend.ts';
+import { OVER, sleep } from './abort.ts';
+import type { Backend, Clock, Cursor, Scope, StoredRecord } from './backend.ts';
 import { retryDelay } from './backoff.ts';
 import { IsolatedObservable } from './events.ts';
 import type { JsonValue } from './metadata.ts';
@@ -32,7 +25,6 @@ export interface HolderHost {
 /** Milliseconds: even if no event ever arrives, it is looked again after so long. */
 const LOOK_INTERVAL = 60_000;
 
-const OVER = new SyncError('stopped', 'nobody looks any more');
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /**

@@ -53,6 +53,17 @@ export class Leadership {
   }
 
   /**
+   * Stands for leadership from now on, without waiting for it; what goes wrong is told on `events$`. Ends the pause after
+   * `stepDown`. Nothing happens after the manager was stopped.
+   */
+  stand(): void {
+    this.#pausing?.cancel();
+    this.#pausing = undefined;
+    // The claim stands, whatever this first answer is.
+    this.lock.tryLock().catch(() => undefined);
+  }
+
+  /**
    * Stands for leadership, and does this work whenever this process leads: it begins on election, its signal aborts on
    * loss, and it begins again on re-election. It never overlaps with itself: a term's work begins when the one before
    * has ended. What it rejects with is told on `events$` as `listener-failed`; it is not repeated within one term.
@@ -63,7 +74,7 @@ export class Leadership {
     this.#host.assertRunning();
     const report = (error: unknown): void => this.#host.report(error);
     const leaderWork = new LeaderWork(this.lock, work, report);
-    this.#stand();
+    this.stand();
     return leaderWork;
   }
 
@@ -80,7 +91,7 @@ export class Leadership {
     if (stood) {
       this.#pausing = this.#host.clock.after(pause, () => {
         this.#pausing = undefined;
-        this.#stand();
+        this.stand();
       });
     }
     await released;
@@ -98,10 +109,5 @@ export class Leadership {
   stop(): void {
     this.#pausing?.cancel();
     this.#pausing = undefined;
-  }
-
-  /** The claim stands, whatever this first answer is; what goes wrong is told on `events$`. */
-  #stand(): void {
-    this.lock.tryLock().catch(() => undefined);
   }
 }

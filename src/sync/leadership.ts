@@ -30,13 +30,7 @@ export function startService(options: ServiceOptions): SyncManager {
   const { claimLeadership = true, current: isCurrent = true, ...rest } = options;
   const manager = new SyncManager(rest);
   if (isCurrent) setCurrentSyncManager(manager);
-  if (claimLeadership) {
-    // The claim stands, whatever this first answer is; what goes wrong is on `manager.events$`.
-    manager
-      .leadershipLock()
-      .tryLock()
-      .catch(() => undefined);
-  }
+  if (claimLeadership) manager.leadership.stand();
   return manager;
 }
 

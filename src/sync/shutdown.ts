@@ -31,9 +31,10 @@ export function installShutdown(
   };
   const onSignal = (signal: NodeJS.Signals): void => {
     uninstall();
-    void shutDown().finally(() => {
+    const end = (): void => {
       if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
-    });
+    };
+    shutDown().then(end, end);
   };
   const shutDown = async (): Promise<void> => {
     try {

@@ -1,14 +1,11 @@
-import { type Commit, type CommitResult, isSyncError, SyncError } from '../../sync/backend.ts';
+import { type Commit, type CommitResult, isSyncError } from '../../sync/backend.ts';
 import { Batch, type Member } from './batch.ts';
 import { resultOf, transactionOf } from './commit.ts';
 import { badResponse, isLeaseMissing } from './errors.ts';
-import type { Settle } from './lifetime.ts';
+import { OVER, type Settle } from './lifetime.ts';
 import { revisionOf } from './query.ts';
 import { CallFailure, type Transport } from './transport.ts';
 import type { TxnRequest, TxnResponse } from './wire.ts';
-
-/** One for all: an error costs a stack trace, and this one tells nobody anything. */
-const OVER = new SyncError('stopped', 'nobody waits any more');
 
 /**
  * Commits that are issued together go to the server together: as transactions nested in one, each with its own

@@ -1,5 +1,8 @@
 import { SyncError } from '../../sync/backend.ts';
 
+/** Cuts off a request that nobody waits for any more. One for all: an error costs a stack trace, and this one tells nobody. */
+export const OVER = new SyncError('stopped', 'nobody waits for it any more');
+
 export interface Settle<T> {
   resolve(value: T): void;
   reject(error: unknown): void;

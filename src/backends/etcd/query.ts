@@ -8,6 +8,7 @@ import {
 } from '../../sync/backend.ts';
 import { badResponse } from './errors.ts';
 import type { Wake, WatchHub } from './hub.ts';
+import { OVER } from './lifetime.ts';
 import {
   decodeCursor,
   encodeCursor,
@@ -19,9 +20,6 @@ import {
 } from './scope.ts';
 import type { Transport } from './transport.ts';
 import { type Header, type RangeResponse, recordOf } from './wire.ts';
-
-/** One for all: an error costs a stack trace, and this one tells nobody anything. */
-const OVER = new SyncError('stopped', 'nobody waits any more');
 
 /** Milliseconds. The longest that a query blocks. */
 const MAX_WAIT = 60_000;
