@@ -20,6 +20,7 @@ export type { SyncCommit, SyncMutation } from './sync/commit.ts';
 export { isSyncError, SyncError, type SyncErrorCode } from './sync/errors.ts';
 export type { SyncEvent } from './sync/events.ts';
 export type { Grant } from './sync/grant.ts';
+export type { SyncHealth } from './sync/health.ts';
 export type { Holder } from './sync/holder.ts';
 export type { Leadership, StepDownOptions } from './sync/leader.ts';
 export type { LeaderWork, Term } from './sync/leader-work.ts';
@@ -41,3 +42,10 @@ export type { SessionEnd } from './sync/session.ts';
 export type { SessionState } from './sync/session-keeper.ts';
 export { installShutdown, type ShutdownOptions } from './sync/shutdown.ts';
 export { type AcquireOptions, type LockOptions, type StopOptions, SyncManager } from './sync/sync-manager.ts';
+export type {
+  AskingCall,
+  ManagerTelemetry,
+  ObservedManager,
+  Outcome,
+  Telemetry,
+} from './sync/telemetry.ts';

@@ -20,6 +20,7 @@ const rooms: Record<string, Room> = {
   'src/decorators/': { may: ['src/index.ts'], packages: [] },
   'src/di/': { may: ['src/index.ts', 'src/decorators/index.ts'], packages: ['inversify'] },
   'src/nestjs/': { may: ['src/index.ts', 'src/decorators/index.ts'], packages: ['@nestjs/common'] },
+  'src/telemetry/': { may: ['src/index.ts'], packages: ['@opentelemetry/api'] },
   'src/testing/': { may: ['src/sync/backend.ts', 'src/sync/clock.ts'], packages: [] },
   'src/index.ts': { may: ['src/sync/'], packages: [] },
 };

@@ -38,6 +38,8 @@ const expected: Record<string, Record<string, string>> = {
     Leadership: "a leads true\nb sees { member: 'a' }\na ends its work\nb leads true\n",
     NestJS: 'true\n',
     'Log and shutdown': 'true\n',
+    Health: 'true live true 1 0 true\n',
+    OpenTelemetry: "[ 'lock acquire', 'lock hold' ]\n",
   },
   'docs/testing.md': {
     'A service': 'theirs: undefined\nlost: record-gone\ntaken over\n',

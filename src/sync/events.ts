@@ -5,6 +5,8 @@ import type { SessionState } from './session-keeper.ts';
 /** Everything that happens to a manager, for logs and metrics. */
 export type SyncEvent =
   | { readonly type: 'session'; readonly state: SessionState }
+  /** The server said, `took` milliseconds after it was asked, that the session goes on. */
+  | { readonly type: 'session-renewed'; readonly id: string; readonly took: number }
   | { readonly type: 'lock-held'; readonly key: string; readonly token: bigint }
   | { readonly type: 'lock-lost'; readonly key: string; readonly token: bigint; readonly reason: LossReason }
   | { readonly type: 'lock-released'; readonly key: string; readonly token: bigint }

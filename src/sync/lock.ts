@@ -9,6 +9,7 @@ import type { LocalQueue, Ticket } from './local-queue.ts';
 import type { LockState, LossReason } from './lock-machine.ts';
 import type { Metadata } from './metadata.ts';
 import { type CallOptions, checkCallOptions } from './options.ts';
+import type { Teller } from './telemetry.ts';
 
 /** What `lock.state$` tells. */
 export type LockStatus =
@@ -32,6 +33,7 @@ export interface LockHost {
   queue(key: string): LocalQueue;
   /** With the manager's own metadata, unless there is some for this lock. */
   encode(metadata: Metadata | undefined): Uint8Array;
+  readonly teller: Teller;
 }
 
 /**
@@ -144,6 +146,16 @@ export class Lock {
     // Bad metadata is told to the caller who asks, before any I/O.
     if (this.#claim === undefined) this.#host.encode(this.metadata);
     const queue = this.#host.queue(this.key);
+    return this.#host.teller.asking(this.key, once ? 'tryLock' : 'lock', () =>
+      this.#enter(queue, checked, once),
+    );
+  }
+
+  #enter(
+    queue: LocalQueue,
+    options: CallOptions,
+    once: boolean,
+  ): Promise<Grant | undefined> | Grant | undefined {
     return this.#host.outbox.during(() => {
       this.#stand(queue);
       const { grant } = this;
@@ -152,7 +164,7 @@ export class Lock {
       if (once && this.#occupied) return undefined;
       const call = new Call<Grant | undefined>(
         this.#host.clock,
-        checked,
+        options,
         `the lock ${quoteKey(this.key)}`,
         () => this.#calls.delete(entry),
       );

@@ -26,15 +26,19 @@ export function logTo(logger: Logger, service: string, events$: Observable<SyncE
     // What came right again may be told again.
     if (event.type === 'session' && event.state.name === 'live') lastTrouble = undefined;
     if (isSame) return;
-    const [level, message] = lineOf(event);
+    const line = lineOf(event);
+    if (line === undefined) return;
+    const [level, message] = line;
     logger[level](`${service}: ${message}`);
   });
 }
 
-function lineOf(event: SyncEvent): [Level, string] {
+function lineOf(event: SyncEvent): [Level, string] | undefined {
   switch (event.type) {
     case 'session':
       return sessionLine(event.state);
+    case 'session-renewed':
+      return undefined;
     case 'lock-held':
       return ['debug', `holds the lock ${quoteKey(event.key)}, token ${event.token}`];
     case 'lock-lost':

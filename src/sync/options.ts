@@ -5,6 +5,7 @@ import { keyProblem } from './keys.ts';
 import type { HandOffLimits } from './local-queue.ts';
 import { LEVELS, type Logger } from './logger.ts';
 import type { Metadata } from './metadata.ts';
+import { checkTelemetry, type Telemetry } from './telemetry.ts';
 
 export interface SessionTiming {
   /**
@@ -49,6 +50,8 @@ export interface SyncManagerOptions {
   readonly metadata?: Metadata;
   /** Told what happens, each loss once. `console` will do, as will pino and its like. Default: nothing is logged. */
   readonly logger?: Logger;
+  /** Told of calls and events: see `holdfast/opentelemetry`. Default: none. */
+  readonly telemetry?: Telemetry;
   /** Time, for tests. */
   readonly clock?: Clock;
 }
@@ -74,6 +77,7 @@ export interface CheckedOptions {
   readonly handOff: HandOffLimits;
   readonly metadata: Metadata | undefined;
   readonly logger: Logger | undefined;
+  readonly telemetry: Telemetry | undefined;
   readonly clock: Clock;
 }
 
@@ -91,7 +95,8 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
   if (typeof options !== 'object' || options === null) {
     throw invalid('options', 'must be an object with at least "name" and "backend"');
   }
-  const { name, backend, session = {}, handOff = {}, metadata, logger, clock = systemClock } = options;
+  const { name, backend, session = {}, handOff = {}, metadata } = options;
+  const { logger, telemetry, clock = systemClock } = options;
   const problem = keyProblem(name) ?? (name.includes('/') ? 'must not have a slash' : undefined);
   if (problem !== undefined) throw invalid('name', problem);
   if (typeof backend?.commit !== 'function') {
@@ -102,8 +107,9 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
   for (const level of logger === undefined ? [] : LEVELS) {
     if (typeof logger?.[level] !== 'function') throw invalid('logger', `must have a method "${level}"`);
   }
+  checkTelemetry(telemetry);
   const timing = checkTiming(session, backend);
-  return { name, backend, timing, handOff: checkHandOff(handOff), metadata, logger, clock };
+  return { name, backend, timing, handOff: checkHandOff(handOff), metadata, logger, telemetry, clock };
 }
 
 function checkHandOff({ limit = 10_000, within = 100 }: HandOff): HandOffLimits {

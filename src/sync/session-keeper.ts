@@ -23,6 +23,13 @@ export interface SessionListener {
   sessionTrouble(error: unknown): void;
 }
 
+/** Who is told what becomes of the session, before its listeners are. */
+export interface SessionEvents {
+  moved(state: SessionState): void;
+  /** `took` milliseconds. */
+  renewed(session: Session, took: number): void;
+}
+
 /** How long closing a session that nobody believes in any more may take, in milliseconds. The TTL ends it otherwise. */
 const CLOSE_BOUND = 5_000;
 
@@ -37,7 +44,7 @@ export class SessionKeeper {
   readonly #backend: Backend;
   readonly #timing: Timing;
   readonly #clock: Clock;
-  readonly #publish: (state: SessionState) => void;
+  readonly #events: SessionEvents;
   readonly #background: (task: Promise<unknown>) => void;
   readonly #listeners = new Set<SessionListener>();
   #current: Session | undefined;
@@ -53,14 +60,14 @@ export class SessionKeeper {
     backend: Backend,
     timing: Timing,
     clock: Clock,
-    publish: (state: SessionState) => void,
+    events: SessionEvents,
     background: (task: Promise<unknown>) => void,
   ) {
     this.#name = name;
     this.#backend = backend;
     this.#timing = timing;
     this.#clock = clock;
-    this.#publish = publish;
+    this.#events = events;
     this.#background = background;
   }
 
@@ -100,12 +107,12 @@ export class SessionKeeper {
     this.#renewal?.abort(new SyncError('stopped', 'the manager was stopped'));
     this.#wake?.();
     await this.#loop;
-    this.#publish({ name: 'stopped' });
+    this.#events.moved({ name: 'stopped' });
   }
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
-      this.#publish({ name: 'opening' });
+      this.#events.moved({ name: 'opening' });
       const opened = await this.#open();
       if (opened === undefined) return;
       const { session, openedAt } = opened;
@@ -114,7 +121,7 @@ export class SessionKeeper {
       const reason = await this.#keep(session, openedAt);
       session.end(reason);
       this.#current = undefined;
-      this.#publish({ name: 'ended', id: session.id, reason });
+      this.#events.moved({ name: 'ended', id: session.id, reason });
       for (const listener of [...this.#listeners]) listener.sessionEnded(session, reason);
       const closing = reason === 'session-gone' ? undefined : this.#close(session.id);
       if (this.#stopping) await closing;
@@ -160,7 +167,7 @@ export class SessionKeeper {
       if (now >= session.deadline) return 'deadline';
       // Looks at the wall clock too: a machine that slept is noticed here if nobody asked before.
       const verify = !session.trusted;
-      if (verify && failures === 0) this.#publish({ name: 'suspended', id: session.id });
+      if (verify && failures === 0) this.#events.moved({ name: 'suspended', id: session.id });
       if (now < due && !(verify && failures === 0) && !this.#verifyNow) {
         await this.#pause(Math.min(due, session.deadline) - now);
         continue;
@@ -173,13 +180,14 @@ export class SessionKeeper {
         // A doubt may have come up while the answer was on its way.
         const doubted = session.suspect;
         if (!session.renewed(sent)) continue;
+        this.#events.renewed(session, this.#clock.now() - now);
         due = now + renewInterval;
         if (failures > 0 || verify || doubted) this.#live(session);
         failures = 0;
       } catch (error) {
         if (this.#stopping || this.#goneReported === session) continue;
         failures++;
-        if (failures === 1) this.#publish({ name: 'suspended', id: session.id });
+        if (failures === 1) this.#events.moved({ name: 'suspended', id: session.id });
         this.#trouble(error);
         due = this.#clock.now() + retryDelay(error, failures, this.#clock.random());
       }
@@ -221,7 +229,7 @@ export class SessionKeeper {
   }
 
   #live(session: Session): void {
-    this.#publish({ name: 'live', id: session.id });
+    this.#events.moved({ name: 'live', id: session.id });
     for (const listener of [...this.#listeners]) listener.sessionLive(session);
   }
 

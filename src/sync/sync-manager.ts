@@ -1,15 +1,17 @@
-import { BehaviorSubject, type Observable, Subject } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { throwIfAborted } from './abort.ts';
 import { type Clock, type CommitResult, SyncError } from './backend.ts';
 import { Background } from './background.ts';
+import { Chronicle } from './chronicle.ts';
 import { checkCommit, guardedCommit, type SyncCommit } from './commit.ts';
 import type { Engine } from './contender.ts';
-import { IsolatedObservable, Outbox, type SyncEvent } from './events.ts';
+import { Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
+import type { SyncHealth } from './health.ts';
 import { type Holder, HolderWatch } from './holder.ts';
 import { lockPathOf, quoteKey } from './keys.ts';
 import { Leadership } from './leader.ts';
-import { LocalQueue, type QueueEvents } from './local-queue.ts';
+import { LocalQueue } from './local-queue.ts';
 import { Lock, type LockHost } from './lock.ts';
 import { logTo } from './logger.ts';
 import { defaultMetadata, encodeMetadata, type Metadata } from './metadata.ts';
@@ -22,7 +24,9 @@ import {
 } from './options.ts';
 import { acquireScoped, type OpenCalls, type ScopedHost } from './scoped.ts';
 import { SessionKeeper, type SessionState } from './session-keeper.ts';
+import { gently, within } from './stopping.ts';
 import { forwardOnly } from './store-reset.ts';
+import { Teller } from './telemetry.ts';
 
 export interface LockOptions {
   /**
@@ -43,9 +47,6 @@ const STOP_BOUND = 5_000;
 
 /** The part of that which is kept for closing the session, whatever the releases take. */
 const CLOSING_SHARE = 0.2;
-
-/** How many locks are released at a time by `stop()`. */
-const STOP_PARALLELISM = 64;
 
 /** Backends belong to one manager. */
 const taken = new WeakSet<object>();
@@ -69,16 +70,15 @@ export class SyncManager implements AsyncDisposable {
   readonly #keeper: SessionKeeper;
   readonly #metadata: Metadata;
   readonly #outbox = new Outbox();
+  readonly #chronicle = new Chronicle(this.#outbox);
   readonly #background: Background;
-  readonly #sessions = new BehaviorSubject<SessionState>({ name: 'idle' });
-  readonly #events = new Subject<SyncEvent>();
   readonly #locks = new Map<string, Lock>();
   readonly #queues = new Map<string, LocalQueue>();
   readonly #openCalls: OpenCalls = new Set();
-  readonly #queueEvents: QueueEvents;
   readonly #lockHost: LockHost;
   readonly #scopedHost: ScopedHost;
   readonly #holders: HolderWatch;
+  readonly #teller: Teller;
   #leadership: Leadership | undefined;
   #running = true;
   #stopped: Promise<void> | undefined;
@@ -86,7 +86,7 @@ export class SyncManager implements AsyncDisposable {
   /** Throws a `SyncError` `invalid-option` that names the option. */
   constructor(options: SyncManagerOptions) {
     this.#options = checkOptions(options);
-    const { name, timing, logger, clock } = this.#options;
+    const { name, timing, logger, telemetry, clock } = this.#options;
     if (taken.has(options.backend)) {
       throw new SyncError(
         'invalid-option',
@@ -95,37 +95,27 @@ export class SyncManager implements AsyncDisposable {
     }
     taken.add(options.backend);
     const backend = forwardOnly(options.backend);
-    const report = (error: unknown): void => this.#report(error);
+    const chronicle = this.#chronicle;
+    const report = (error: unknown): void => chronicle.report(error);
+    const trouble = (error: unknown): void => chronicle.trouble(error);
+    const { session$, events$ } = chronicle;
+    this.session$ = session$;
+    this.events$ = events$;
     this.#clock = clock;
     this.#metadata = this.#options.metadata ?? defaultMetadata(name, clock);
-    this.#background = new Background((error) => this.#emit({ type: 'trouble', error }));
-    this.session$ = new IsolatedObservable(report, (subscriber) => this.#sessions.subscribe(subscriber));
-    // A subscriber of this very stream that always fails would be told of its own failure for ever.
-    this.events$ = new IsolatedObservable(warn, (subscriber) => this.#events.subscribe(subscriber));
-    if (logger !== undefined) logTo(logger, name, this.events$);
+    this.#background = new Background(trouble);
     const background = (task: Promise<unknown>): void => this.#background.run(task);
-    const publish = (state: SessionState): void => {
-      this.#outbox.post(() => this.#sessions.next(state));
-      this.#emit({ type: 'session', state });
-    };
-    this.#keeper = new SessionKeeper(name, backend, timing, clock, publish, background);
-    this.#keeper.listen({
-      sessionLive: () => {},
-      sessionEnded: () => {},
-      sessionTrouble: (error) => this.#emit({ type: 'trouble', error }),
-    });
+    if (logger !== undefined) logTo(logger, name, events$);
+    const observed = { name, backend: backend.traits.name, events$, health: () => this.health() };
+    this.#teller = new Teller(telemetry?.observe(observed), report);
+    this.#keeper = new SessionKeeper(name, backend, timing, clock, chronicle, background);
+    this.#keeper.listen(chronicle);
     this.#engine = { backend, clock, keeper: this.#keeper, outbox: this.#outbox, background };
     const encode = (chosen: Metadata | undefined): Uint8Array => this.#encode(chosen);
-    this.#lockHost = { clock, outbox: this.#outbox, report, queue: (key) => this.#queue(key), encode };
+    const queue = (key: string): LocalQueue => this.#queue(key);
+    this.#lockHost = { clock, outbox: this.#outbox, report, queue, encode, teller: this.#teller };
     this.#scopedHost = { clock, openCalls: this.#openCalls, encode, background };
-    const trouble = (error: unknown): void => this.#emit({ type: 'trouble', error });
     this.#holders = new HolderWatch({ backend, clock, report, trouble, background });
-    this.#queueEvents = {
-      granted: ({ key, token }) => this.#emit({ type: 'lock-held', key, token }),
-      lost: ({ key, token }, reason) => this.#emit({ type: 'lock-lost', key, token, reason }),
-      released: ({ key, token }) => this.#emit({ type: 'lock-released', key, token }),
-      trouble: (error) => this.#emit({ type: 'trouble', error }),
-    };
   }
 
   get name(): string {
@@ -162,7 +152,7 @@ export class SyncManager implements AsyncDisposable {
   get leadership(): Leadership {
     this.#leadership ??= new Leadership(this.leadershipLock(), this.observe(this.#leadershipKey), {
       clock: this.#clock,
-      report: (error) => this.#report(error),
+      report: (error) => this.#chronicle.report(error),
       assertRunning: () => this.#assertRunning(),
     });
     return this.#leadership;
@@ -202,7 +192,7 @@ export class SyncManager implements AsyncDisposable {
   ): Promise<T> {
     const grant = await this.acquire(key, options);
     try {
-      const result = await work(grant);
+      const result = await this.#teller.holding(grant, () => work(grant));
       // Giving it back early is the work's own business.
       if (grant.ended !== 'released') grant.assertHeld();
       return result;
@@ -221,6 +211,25 @@ export class SyncManager implements AsyncDisposable {
     const checked = checkCommit(commit, this.#engine.backend);
     const signal = checkCallOptions(options).signal ?? new AbortController().signal;
     return await guardedCommit(checked, this.#engine.backend, signal);
+  }
+
+  /** How the manager is at this moment, for readiness probes. Asks nobody, and never throws. */
+  health(): SyncHealth {
+    const session = this.#keeper.current;
+    const { held, sessionFailure } = this.#chronicle;
+    const { name: state } = this.#chronicle.session;
+    const trusted = this.#running && session?.trusted === true;
+    let waiting = this.#openCalls.size;
+    for (const lock of this.#locks.values()) if (lock.claimed && !lock.held) waiting += 1;
+    return {
+      ready: trusted || (this.#running && state === 'idle'),
+      session: state,
+      trustedFor: trusted ? session.deadline - this.#clock.now() : 0,
+      held: trusted ? held : 0,
+      waiting,
+      leader: this.#locks.get(this.#leadershipKey)?.held ?? false,
+      trouble: sessionFailure instanceof Error ? sessionFailure.message : undefined,
+    };
   }
 
   /**
@@ -242,30 +251,17 @@ export class SyncManager implements AsyncDisposable {
     this.#leadership?.stop();
     this.#holders.stop();
     // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
-    await this.#within(bound * (1 - CLOSING_SHARE), this.#releaseAll());
+    await within(this.#clock, bound * (1 - CLOSING_SHARE), this.#releaseAll());
     for (const queue of this.#queues.values()) queue.stop();
-    await this.#within(bound * CLOSING_SHARE, this.#keeper.stop());
+    await within(this.#clock, bound * CLOSING_SHARE, this.#keeper.stop());
     try {
       await this.#engine.backend[Symbol.asyncDispose]();
     } catch (error) {
-      this.#emit({ type: 'trouble', error });
+      this.#chronicle.trouble(error);
     }
     await this.#background.settled();
     for (const lock of this.#locks.values()) lock.complete();
-    this.#outbox.post(() => {
-      this.#sessions.complete();
-      this.#events.complete();
-    });
-  }
-
-  async #within(ms: number, work: Promise<void>): Promise<void> {
-    let giveUp = (): void => {};
-    const bounded = new Promise<void>((resolve) => {
-      giveUp = resolve;
-    });
-    const timer = this.#clock.after(ms, () => giveUp());
-    await Promise.race([work, bounded]);
-    timer.cancel();
+    this.#chronicle.complete();
   }
 
   async #releaseAll(): Promise<void> {
@@ -273,14 +269,10 @@ export class SyncManager implements AsyncDisposable {
     // Everybody who waits is told at once, however long the releases take.
     for (const reject of this.#openCalls) reject(stopped);
     for (const lock of this.#locks.values()) lock.rejectCalls(stopped);
-    const releases = [
+    await gently([
       ...[...this.#queues.values()].map((queue) => () => queue.drain()),
       ...[...this.#locks.values()].map((lock) => () => lock.release()),
-    ];
-    const worker = async (): Promise<void> => {
-      for (let release = releases.pop(); release !== undefined; release = releases.pop()) await release();
-    };
-    await Promise.all(Array.from({ length: STOP_PARALLELISM }, worker));
+    ]);
   }
 
   async #acquire(
@@ -293,7 +285,10 @@ export class SyncManager implements AsyncDisposable {
     throwIfAborted(checked.signal);
     // Bad metadata is told before any I/O.
     this.#encode(options?.metadata);
-    return acquireScoped(this.#queue(key), checked, once, options?.metadata, this.#scopedHost);
+    const queue = this.#queue(key);
+    return this.#teller.asking(key, once ? 'tryAcquire' : 'acquire', () =>
+      acquireScoped(queue, checked, once, options?.metadata, this.#scopedHost),
+    );
   }
 
   #queue(key: string): LocalQueue {
@@ -302,7 +297,7 @@ export class SyncManager implements AsyncDisposable {
     if (queue === undefined) {
       const path = lockPathOf(this.#engine.backend, key);
       const { handOff } = this.#options;
-      const created: LocalQueue = new LocalQueue(this.#engine, key, path, handOff, this.#queueEvents, () => {
+      const created: LocalQueue = new LocalQueue(this.#engine, key, path, handOff, this.#chronicle, () => {
         if (created.empty && this.#queues.get(key) === created) this.#queues.delete(key);
       });
       queue = created;
@@ -322,18 +317,4 @@ export class SyncManager implements AsyncDisposable {
       throw new SyncError('stopped', `the manager "${this.name}" was stopped`);
     }
   }
-
-  #emit(event: SyncEvent): void {
-    this.#outbox.post(() => this.#events.next(event));
-  }
-
-  /** A user's callback failed. With nobody to tell, it becomes a process warning: never lost, never fatal. */
-  #report(error: unknown): void {
-    if (this.#events.observed) this.#emit({ type: 'listener-failed', error });
-    else warn(error);
-  }
-}
-
-function warn(error: unknown): void {
-  process.emitWarning(error instanceof Error ? error : String(error), 'SyncListenerWarning');
 }

@@ -63,6 +63,7 @@ test.each([
   ['holdfast/etcd', 'etcd3'],
   ['holdfast/di', 'inversify'],
   ['holdfast/nestjs', '@nestjs/common'],
+  ['holdfast/opentelemetry', '@opentelemetry/api'],
 ])('%s without its peer says which package is missing', async (subpath, peer) => {
   const result = await runs(
     'peer.mjs',

@@ -1,5 +1,6 @@
 import { type Logger, SyncError, SyncManager } from 'holdfast';
 import { MemoryStore, memory } from 'holdfast/memory';
+import pino from 'pino';
 import { expect, test, vi } from 'vitest';
 import { until } from '../scenarios/world.ts';
 import { faulty, setUp } from './faulty.ts';
@@ -67,11 +68,40 @@ test('a logger that throws harms nobody', async () => {
   warned.mockRestore();
 });
 
-test('console is a logger; what lacks a level is refused by name', () => {
-  const sync = new SyncManager({ name: 'svc', backend: memory(), logger: console });
-  void sync.stop();
+test('a logger that lacks a level is refused by name', () => {
   const logger = { debug() {}, info() {}, warn() {} } as unknown as Logger;
   expect(() => new SyncManager({ name: 'svc', backend: memory(), logger })).toThrow(
     expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining('"logger"') }),
   );
+});
+
+test('pino is a logger as it is, with its levels', async () => {
+  const lines: { level: number; msg: string }[] = [];
+  const destination = { write: (line: string) => void lines.push(JSON.parse(line)) };
+  const logger: Logger = pino({ level: 'debug' }, destination);
+  const sync = new SyncManager({ name: 'svc', backend: memory(), logger });
+  await sync.withLock('k', () => undefined);
+  await sync.stop();
+  const { debug, info } = pino.levels.values;
+  expect(
+    lines.map(({ level, msg }) => [level, msg.replace(/session \S+ (is|was)/, 'session ID $1')]),
+  ).toEqual([
+    [debug, 'svc: session opening'],
+    [info, 'svc: session ID is live'],
+    [debug, expect.stringMatching(/^svc: holds the lock "k", token \d+$/)],
+    [debug, expect.stringMatching(/^svc: released the lock "k", token \d+$/)],
+    [info, 'svc: session ID was closed'],
+    [debug, 'svc: session stopped'],
+  ]);
+});
+
+test('the console is a logger as it is', async () => {
+  const info = vi.spyOn(console, 'info').mockImplementation(() => {});
+  vi.spyOn(console, 'debug').mockImplementation(() => {});
+  const sync = new SyncManager({ name: 'svc', backend: memory(), logger: console });
+  await sync.withLock('k', () => undefined);
+  await sync.stop();
+  const told = [/^svc: session \S+ is live$/, /^svc: session \S+ was closed$/];
+  expect(info.mock.calls).toEqual(told.map((line) => [expect.stringMatching(line)]));
+  vi.restoreAllMocks();
 });

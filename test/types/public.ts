@@ -13,6 +13,7 @@ import { consul } from 'holdfast/consul';
 import { syncModule } from 'holdfast/di';
 import { etcd } from 'holdfast/etcd';
 import { memory } from 'holdfast/memory';
+import { openTelemetry } from 'holdfast/opentelemetry';
 
 declare function same<T>(value: T): <U extends T>(other: U & (T extends U ? U : never)) => void;
 
@@ -23,6 +24,13 @@ etcd({ hosts: ['a:2379', 'b:2379'], username: 'u', password: 'p' });
 consul({ addresses: ['a:8500'], token: 't', lockFlags: 1n });
 syncModule({ name: 'svc', backend, claimLeadership: false });
 
+new SyncManager({ name: 'svc', backend, logger: console, telemetry: openTelemetry() });
+openTelemetry({ group: (key) => key.split('/')[0] });
+
+// @ts-expect-error the group is made of the key
+openTelemetry({ group: 'orders' });
+// @ts-expect-error telemetry is told by the manager
+new SyncManager({ name: 'svc', backend, telemetry: {} });
 // @ts-expect-error a manager needs a backend
 new SyncManager({ name: 'svc' });
 // @ts-expect-error a manager needs a name

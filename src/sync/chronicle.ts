@@ -1,0 +1,100 @@
+import { BehaviorSubject, type Observable, Subject } from 'rxjs';
+import { IsolatedObservable, type Outbox, type SyncEvent } from './events.ts';
+import type { Grant } from './grant.ts';
+import type { QueueEvents } from './local-queue.ts';
+import type { LossReason } from './lock-machine.ts';
+import type { Session } from './session.ts';
+import type { SessionEvents, SessionListener, SessionState } from './session-keeper.ts';
+
+/** What happens to a manager: told to its streams, and kept as far as its health shows it. */
+export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
+  readonly session$: Observable<SessionState>;
+  readonly events$: Observable<SyncEvent>;
+  readonly #outbox: Outbox;
+  readonly #sessions = new BehaviorSubject<SessionState>({ name: 'idle' });
+  readonly #events = new Subject<SyncEvent>();
+  #held = 0;
+  #sessionFailure: unknown;
+
+  constructor(outbox: Outbox) {
+    this.#outbox = outbox;
+    const report = (error: unknown): void => this.report(error);
+    this.session$ = new IsolatedObservable(report, (subscriber) => this.#sessions.subscribe(subscriber));
+    // A subscriber of this very stream that always fails would be told of its own failure for ever.
+    this.events$ = new IsolatedObservable(warn, (subscriber) => this.#events.subscribe(subscriber));
+  }
+
+  get session(): SessionState {
+    return this.#sessions.value;
+  }
+
+  /** How many locks were granted and have not ended since. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** Why the session cannot be opened or renewed, until it is live. */
+  get sessionFailure(): unknown {
+    return this.#sessionFailure;
+  }
+
+  granted({ key, token }: Grant): void {
+    this.#held += 1;
+    this.#emit({ type: 'lock-held', key, token });
+  }
+
+  lost({ key, token }: Grant, reason: LossReason): void {
+    this.#held -= 1;
+    this.#emit({ type: 'lock-lost', key, token, reason });
+  }
+
+  released({ key, token }: Grant): void {
+    this.#held -= 1;
+    this.#emit({ type: 'lock-released', key, token });
+  }
+
+  trouble(error: unknown): void {
+    this.#emit({ type: 'trouble', error });
+  }
+
+  moved(state: SessionState): void {
+    this.#outbox.post(() => this.#sessions.next(state));
+    this.#emit({ type: 'session', state });
+  }
+
+  renewed({ id }: Session, took: number): void {
+    this.#emit({ type: 'session-renewed', id, took });
+  }
+
+  sessionLive(): void {
+    this.#sessionFailure = undefined;
+  }
+
+  sessionEnded(): void {}
+
+  sessionTrouble(error: unknown): void {
+    this.#sessionFailure = error;
+    this.trouble(error);
+  }
+
+  /** A user's callback failed. With nobody to tell, it becomes a process warning: never lost, never fatal. */
+  report(error: unknown): void {
+    if (this.#events.observed) this.#emit({ type: 'listener-failed', error });
+    else warn(error);
+  }
+
+  complete(): void {
+    this.#outbox.post(() => {
+      this.#sessions.complete();
+      this.#events.complete();
+    });
+  }
+
+  #emit(event: SyncEvent): void {
+    this.#outbox.post(() => this.#events.next(event));
+  }
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error), 'SyncListenerWarning');
+}

@@ -1,0 +1,21 @@
+import type { SessionState } from './session-keeper.ts';
+
+/** How a manager is, at this moment and without asking the store: for readiness probes, as JSON. */
+export interface SyncHealth {
+  /**
+   * Whether locks can be had and believed in: the session is trusted, or none was needed yet. `false` while the first one
+   * is being opened, from a loss on until there is another, and once the manager was stopped.
+   */
+  readonly ready: boolean;
+  readonly session: SessionState['name'];
+  /** Milliseconds for which the session is believed in without another renewal: the distance to the deadline. */
+  readonly trustedFor: number;
+  /** Locks held. */
+  readonly held: number;
+  /** Calls and standing claims that wait for their lock. */
+  readonly waiting: number;
+  /** Whether this process leads its service. */
+  readonly leader: boolean;
+  /** Why the session cannot be opened or renewed, if that is so. */
+  readonly trouble: string | undefined;
+}
