@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { busy } from '../busy.ts';
 import { next, sessionOf, uniqueKey, until } from '../scenarios/world.ts';
+import { ServerWitness } from './server-witness.ts';
 import { Site } from './site.ts';
 import { stores } from './stores.ts';
 
@@ -47,12 +48,15 @@ test.concurrent.each(oneWay)(
     expect((await site.records(`${stem}/scoped/`)).length).toBe(cut === 'replies' ? KEYS : 0);
 
     if (healing === 'after') await next(sync.session$, ({ name }) => name === 'ended');
+    await using server = new ServerWitness(site.operator);
+    // A look, a removal, and what these two had to wait behind.
+    const allowed = (): number => 1_000 + busy() + 4 * server.slowestWrite;
+    let seen = (await site.records(`${stem}/`)).length - before.size;
+    let most = seen;
     proxy.heal();
     const healedAt = performance.now();
-    let seen = 0;
-    let most = 0;
     let lastSeenAt = healedAt;
-    while (performance.now() - healedAt < 1_500) {
+    while (performance.now() - healedAt < (seen === 0 ? 1_500 : allowed())) {
       const left = (await site.records(`${stem}/`)).filter(({ key }) => !before.has(key));
       if (left.length > 0) lastSeenAt = performance.now();
       seen = left.length;
@@ -60,13 +64,14 @@ test.concurrent.each(oneWay)(
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
     await released;
-    expect(lastSeenAt - healedAt).toBeLessThan(1_000 + busy());
     expect(seen).toBe(0);
+    expect(lastSeenAt - healedAt).toBeLessThan(allowed());
     if (healing === 'before') {
-      // It was not the end of the session that took them away; and there was more than the waiters' records.
+      // It was not the end of the session that took them away.
       expect(await sessionOf(sync)).toBe(session);
-      expect(most).toBeGreaterThan(store === 'etcd' ? KEYS : 0);
     }
+    // More than the waiters' records. What arrives with the healing may be gone before anybody sees it.
+    if (cut === 'replies') expect(most).toBeGreaterThan(store === 'etcd' ? KEYS : 0);
     console.info(
       `FAULTS 6 ${store}, ${cut} lost until ${healing} the deadline: up to ${most} records, gone ${Math.round(lastSeenAt - healedAt)} ms after healing`,
     );
