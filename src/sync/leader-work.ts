@@ -5,7 +5,7 @@ import type { Lock } from './lock.ts';
 
 /** One term of leadership, as the work done under it sees it. */
 export interface Term {
-  /** Aborts when the leadership is lost or given back, and when the work is stopped. */
+  /** Aborts when the leadership is lost or about to be given back, and when the work is stopped. */
   readonly signal: AbortSignal;
   /** Larger than that of every earlier leader. Give it to the systems you write to. */
   readonly token: bigint;
@@ -22,14 +22,23 @@ export class LeaderWork implements AsyncDisposable {
   readonly #report: (error: unknown) => void;
   readonly #stopping = new AbortController();
   readonly #states: Subscription;
+  readonly #onStop: (work: LeaderWork) => void;
   #running: Promise<void> | undefined;
+  #term: AbortController | undefined;
+  #resting = false;
   #last: Grant | undefined;
 
   /** @internal */
-  constructor(lock: Lock, work: (term: Term) => Promise<void> | void, report: (error: unknown) => void) {
+  constructor(
+    lock: Lock,
+    work: (term: Term) => Promise<void> | void,
+    report: (error: unknown) => void,
+    onStop: (work: LeaderWork) => void,
+  ) {
     this.#lock = lock;
     this.#work = work;
     this.#report = report;
+    this.#onStop = onStop;
     this.#states = lock.state$.subscribe(({ name }) => {
       if (name === 'held') this.#begin();
     });
@@ -40,6 +49,20 @@ export class LeaderWork implements AsyncDisposable {
     this.#states.unsubscribe();
     this.#stopping.abort(new SyncError('stopped', 'this work was stopped'));
     await this.#running;
+    this.#onStop(this);
+  }
+
+  /** @internal Aborts the work of this term, and resolves when it has ended. No other begins until `resume`. */
+  async rest(): Promise<void> {
+    this.#resting = true;
+    this.#term?.abort(new SyncError('released', 'the leadership is being given back'));
+    await this.#running;
+  }
+
+  /** @internal */
+  resume(): void {
+    this.#resting = false;
+    if (!this.#stopping.signal.aborted) this.#begin();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -57,9 +80,10 @@ export class LeaderWork implements AsyncDisposable {
     const stopping = this.#stopping.signal;
     for (;;) {
       const { grant } = this.#lock;
-      if (grant === undefined || grant === this.#last || stopping.aborted) return;
+      if (grant === undefined || grant === this.#last || stopping.aborted || this.#resting) return;
       this.#last = grant;
-      const signal = AbortSignal.any([grant.signal, stopping]);
+      this.#term = new AbortController();
+      const signal = AbortSignal.any([grant.signal, stopping, this.#term.signal]);
       try {
         await this.#work({ signal, token: grant.token, grant });
       } catch (error) {

@@ -5,6 +5,7 @@ import type { Holder } from './holder.ts';
 import { LeaderWork, type Term } from './leader-work.ts';
 import type { Lock } from './lock.ts';
 import { checkDuration } from './options.ts';
+import { within } from './stopping.ts';
 
 export interface StepDownOptions {
   /**
@@ -12,9 +13,15 @@ export interface StepDownOptions {
    * 5 000. Whoever asks for the lock meanwhile ends the pause.
    */
   readonly pause?: number;
+  /**
+   * Milliseconds that the work of `whileLeader` may take to end after its signal has aborted, before leadership is given up
+   * all the same. Default 5 000.
+   */
+  readonly grace?: number;
 }
 
 const DEFAULT_PAUSE = 5_000;
+const DEFAULT_GRACE = 5_000;
 
 export interface LeadershipHost {
   readonly clock: Clock;
@@ -34,6 +41,9 @@ export class Leadership {
    */
   readonly leader$: Observable<Holder | undefined>;
   readonly #host: LeadershipHost;
+  readonly #works = new Set<LeaderWork>();
+  /** From the call of `stepDown` until it stands again. */
+  #paused = false;
   #pausing: Timer | undefined;
 
   /** @internal */
@@ -57,8 +67,7 @@ export class Leadership {
    * `stepDown`. Nothing happens after the manager was stopped.
    */
   stand(): void {
-    this.#pausing?.cancel();
-    this.#pausing = undefined;
+    this.#endPause();
     // The claim stands, whatever this first answer is.
     this.lock.tryLock().catch(() => undefined);
   }
@@ -73,28 +82,29 @@ export class Leadership {
   whileLeader(work: (term: Term) => Promise<void> | void): LeaderWork {
     this.#host.assertRunning();
     const report = (error: unknown): void => this.#host.report(error);
-    const leaderWork = new LeaderWork(this.lock, work, report);
+    const leaderWork = new LeaderWork(this.lock, work, report, (stopped) => this.#works.delete(stopped));
+    this.#works.add(leaderWork);
     this.stand();
     return leaderWork;
   }
 
   /**
-   * Gives leadership up, and stands for it again after a pause if this process stood for it before. Resolves when it is
-   * given up; rejects with `invalid-option` for a bad pause.
+   * Gives leadership up, and stands for it again after a pause if this process stood for it before. The work of
+   * `whileLeader` is aborted, and has ended before the next leader can begin, if it ends within the grace: so that work
+   * must not await this call itself. Resolves when leadership is given up; rejects with `invalid-option`.
    */
-  async stepDown({ pause = DEFAULT_PAUSE }: StepDownOptions = {}): Promise<void> {
+  async stepDown(options: StepDownOptions = {}): Promise<void> {
+    const { pause = DEFAULT_PAUSE, grace = DEFAULT_GRACE } = options;
     checkDuration('pause', pause);
+    checkDuration('grace', grace);
+    const stood = this.lock.claimed || this.#paused;
     this.#pausing?.cancel();
-    const stood = this.lock.claimed || this.#pausing !== undefined;
-    this.#pausing = undefined;
-    const released = this.lock.release();
-    if (stood) {
-      this.#pausing = this.#host.clock.after(pause, () => {
-        this.#pausing = undefined;
-        this.stand();
-      });
-    }
-    await released;
+    this.#paused = stood;
+    const works = [...this.#works];
+    await within(this.#host.clock, grace, Promise.all(works.map((work) => work.rest())));
+    await this.lock.release();
+    for (const work of works) work.resume();
+    if (stood) this.#pause(pause);
   }
 
   /**
@@ -102,12 +112,25 @@ export class Leadership {
    * during the pause after `stepDown`. Rejects as `lock.tryLock` does.
    */
   async ask(): Promise<Grant | undefined> {
-    return this.#pausing === undefined ? await this.lock.tryLock() : undefined;
+    return this.#paused ? undefined : await this.lock.tryLock();
   }
 
-  /** @internal */
-  stop(): void {
+  /** @internal Resolves when no work is under way any more. The lock stays as it is. */
+  async stop(): Promise<void> {
+    this.#endPause();
+    await Promise.all([...this.#works].map((work) => work.stop()));
+  }
+
+  #pause(ms: number): void {
+    this.#pausing?.cancel();
+    // Who stood while it was given up has lost that claim with it.
+    if (this.#paused) this.#pausing = this.#host.clock.after(ms, () => this.stand());
+    else this.stand();
+  }
+
+  #endPause(): void {
     this.#pausing?.cancel();
     this.#pausing = undefined;
+    this.#paused = false;
   }
 }

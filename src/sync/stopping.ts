@@ -4,7 +4,7 @@ import type { Clock } from './backend.ts';
 const PARALLELISM = 64;
 
 /** Resolves when the work is done, which never rejects, or after so many milliseconds. */
-export async function within(clock: Clock, ms: number, work: Promise<void>): Promise<void> {
+export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
   let giveUp = (): void => {};
   const bounded = new Promise<void>((resolve) => {
     giveUp = resolve;

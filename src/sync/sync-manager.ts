@@ -48,6 +48,9 @@ const STOP_BOUND = 5_000;
 /** The part of that which is kept for closing the session, whatever the releases take. */
 const CLOSING_SHARE = 0.2;
 
+/** The part that the work of the leader may take to end. */
+const LEADER_SHARE = 0.3;
+
 /** Backends belong to one manager. */
 const taken = new WeakSet<object>();
 
@@ -248,10 +251,14 @@ export class SyncManager implements AsyncDisposable {
   }
 
   async #stop(bound: number): Promise<void> {
-    this.#leadership?.stop();
     this.#holders.stop();
+    this.#rejectAll();
+    const begun = this.#clock.now();
+    // What only the leader does ends before there can be another one.
+    if (this.#leadership) await within(this.#clock, bound * LEADER_SHARE, this.#leadership.stop());
+    const left = bound * (1 - CLOSING_SHARE) - (this.#clock.now() - begun);
     // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
-    await within(this.#clock, bound * (1 - CLOSING_SHARE), this.#releaseAll());
+    await within(this.#clock, left, this.#releaseAll());
     for (const queue of this.#queues.values()) queue.stop();
     await within(this.#clock, bound * CLOSING_SHARE, this.#keeper.stop());
     try {
@@ -264,11 +271,14 @@ export class SyncManager implements AsyncDisposable {
     this.#chronicle.complete();
   }
 
-  async #releaseAll(): Promise<void> {
+  /** Everybody who waits is told at once, however long the releases take. */
+  #rejectAll(): void {
     const stopped = new SyncError('stopped', `the manager "${this.name}" was stopped`);
-    // Everybody who waits is told at once, however long the releases take.
     for (const reject of this.#openCalls) reject(stopped);
     for (const lock of this.#locks.values()) lock.rejectCalls(stopped);
+  }
+
+  async #releaseAll(): Promise<void> {
     await gently([
       ...[...this.#queues.values()].map((queue) => () => queue.drain()),
       ...[...this.#locks.values()].map((lock) => () => lock.release()),

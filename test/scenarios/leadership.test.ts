@@ -4,7 +4,7 @@ import { firstValueFrom, toArray } from 'rxjs';
 import { describe, expect, inject, test } from 'vitest';
 import { counted } from '../real/counting.ts';
 import { consulWorld, etcdWorld, memoryWorld } from '../soak/stores.ts';
-import { live, Managers, next, uniqueKey, until } from './world.ts';
+import { live, Managers, next, stateOf, uniqueKey, until } from './world.ts';
 
 const worlds = [
   { ...memoryWorld(), name: 'memory (queue)' },
@@ -117,6 +117,57 @@ describe.each(worlds)('leadership on $name', (world) => {
     await sync.leadership.stepDown({ pause: 1 });
     await until(() => terms === 2);
     expect(sync.leadership.isLeader).toBe(true);
+  });
+
+  test.each(['stepDown()', 'stop()'])(
+    'the work of a leader has ended before there is another, when it gives way by %s',
+    async (how) => {
+      await using managers = new Managers(world);
+      const member = service(managers);
+      const [a, b] = [member('a'), member('b')];
+      let inside = 0;
+      const told: string[] = [];
+      const lead = async ({ signal }: Term) => {
+        told.push(`begins among ${inside++}`);
+        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+        await sleep(100);
+        inside--;
+      };
+      a.leadership.whileLeader(lead);
+      await until(() => inside === 1);
+      b.leadership.whileLeader(lead);
+      await stateOf(b.leadership.lock, 'waiting');
+      await (how === 'stop()' ? a.stop() : a.leadership.stepDown({ pause: 60_000 }));
+      await until(() => b.leadership.isLeader);
+      await until(() => inside === 1);
+      expect(told).toEqual(['begins among 0', 'begins among 0']);
+    },
+  );
+
+  test('work that does not end holds up a stepDown for its grace, and no longer', async () => {
+    await using managers = new Managers(world);
+    const sync = managers.make();
+    let release = (): void => {};
+    const endless = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let terms = 0;
+    sync.leadership.whileLeader(() => {
+      terms++;
+      return endless;
+    });
+    await until(() => terms === 1);
+    const begun = performance.now();
+    await sync.leadership.stepDown({ pause: 60_000, grace: 100 });
+    expect(performance.now() - begun).toBeGreaterThan(95);
+    expect(sync.leadership.isLeader).toBe(false);
+    // Who stands during the pause ends it; what has not ended yet is not begun again beside itself.
+    sync.leadership.stand();
+    await until(() => sync.leadership.isLeader);
+    expect(terms).toBe(1);
+    release();
+    await until(() => terms === 2);
+    await expect(sync.leadership.stepDown({ grace: 0 })).rejects.toMatchObject({ code: 'invalid-option' });
   });
 
   test('stepDown lets another one lead, and stands again after the pause', async () => {
