@@ -87,9 +87,14 @@ export class LeaderWork implements AsyncDisposable {
       try {
         await this.#work({ signal, token: grant.token, grant });
       } catch (error) {
-        // To end by the signal's reason is the usual way to end.
-        if (!signal.aborted || error !== signal.reason) this.#report(error);
+        if (!isEndBy(signal, error)) this.#report(error);
       }
     }
   }
+}
+
+/** The usual way to end: by the signal's reason, or by what the platform's functions make of it. */
+function isEndBy(signal: AbortSignal, error: unknown): boolean {
+  if (!signal.aborted) return false;
+  return error === signal.reason || (error instanceof Error && error.name === 'AbortError');
 }

@@ -144,6 +144,24 @@ describe.each(worlds)('leadership on $name', (world) => {
     },
   );
 
+  test('work that ends by its signal has not failed, whatever the platform makes of the reason', async () => {
+    await using managers = new Managers(world);
+    const sync = managers.make();
+    const events: SyncEvent[] = [];
+    sync.events$.subscribe((event) => events.push(event));
+    let terms = 0;
+    sync.leadership.whileLeader(async ({ signal }) => {
+      terms++;
+      if (terms === 1) await sleep(60_000, undefined, { signal });
+      await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    });
+    await until(() => terms === 1);
+    await sync.leadership.stepDown({ pause: 1 });
+    await until(() => terms === 2);
+    await sync.stop();
+    expect(events.filter(({ type }) => type === 'listener-failed')).toEqual([]);
+  });
+
   test('work that does not end holds up a stepDown for its grace, and no longer', async () => {
     await using managers = new Managers(world);
     const sync = managers.make();
