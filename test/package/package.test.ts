@@ -1,36 +1,48 @@
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { run } from '../servers/run.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 let project: string;
 
-/** What a project gets that installs the package and nothing else: the tarball's files, and `rxjs`. */
+/** A project that has installed the packed tarball and what the package depends on: `rxjs`, and nothing else. */
 beforeAll(async () => {
   project = await mkdtemp(join(tmpdir(), 'holdfast-package-'));
-  const modules = join(project, 'node_modules');
-  const home = join(modules, 'holdfast');
-  await mkdir(home, { recursive: true });
+  const source = join(project, 'source');
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   const built = await run(
     process.execPath,
-    [compiler, '-p', 'tsconfig.build.json', '--outDir', join(home, 'dist')],
+    [compiler, '-p', 'tsconfig.build.json', '--outDir', join(source, 'dist')],
     { cwd: root, timeout: 60_000 },
   );
   expect(built).toMatchObject({ code: 0, stdout: '' });
-  await cp(join(root, 'package.json'), join(home, 'package.json'));
-  for (const dependency of ['rxjs', 'tslib']) {
-    await symlink(join(root, 'node_modules', dependency), join(modules, dependency));
+  for (const file of ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE']) {
+    await cp(join(root, file), join(source, file));
   }
-});
+  // Without its own build, which would be that of the checkout.
+  const packed = await run('npm', ['pack', '--ignore-scripts', '--json'], { cwd: source });
+  expect(packed.code, packed.stderr).toBe(0);
+  const tarball = (await readdir(source)).find((name) => name.endsWith('.tgz')) ?? '';
+  const home = join(project, 'node_modules', 'holdfast');
+  await mkdir(home, { recursive: true });
+  const unpacked = await run('tar', ['-xzf', join(source, tarball), '-C', home, '--strip-components=1']);
+  expect(unpacked).toMatchObject({ code: 0 });
+  await install(project, 'rxjs', 'tslib');
+}, 120_000);
 afterAll(() => rm(project, { recursive: true, force: true }));
 
-async function runs(name: string, code: string) {
-  await writeFile(join(project, name), code);
-  return run(process.execPath, [name], { cwd: project });
+/** What the checkout has installed. Their own dependencies are found where they really are. */
+async function install(where: string, ...packages: string[]): Promise<void> {
+  for (const name of packages)
+    await symlink(join(root, 'node_modules', name), join(where, 'node_modules', name));
+}
+
+async function runs(name: string, code: string, where = project) {
+  await writeFile(join(where, name), code);
+  return run(process.execPath, ['--unhandled-rejections=strict', name], { cwd: where });
 }
 
 test('the core and the memory backend need no optional peer', async () => {
@@ -57,6 +69,44 @@ test('a CommonJS program can require it', async () => {
   );
   expect([result.code, result.stdout]).toEqual([0, 'true\n']);
 });
+
+test.each([
+  ['etcd', 'etcd3', 'etcdAddress', 'hosts'],
+  ['consul', 'consul', 'consulAddress', 'addresses'],
+] as const)(
+  'with the core and %s only, nothing else is ever loaded',
+  async (backend, peer, address, option) => {
+    const where = await mkdtemp(join(project, `${backend}-`));
+    await mkdir(join(where, 'node_modules'));
+    await cp(join(project, 'node_modules', 'holdfast'), join(where, 'node_modules', 'holdfast'), {
+      recursive: true,
+    });
+    await install(where, 'rxjs', 'tslib', peer);
+    const use = `
+    const key = 'package/' + process.pid;
+    const sync = new SyncManager({ name: 'package', backend: ${backend}({ ${option}: ['${inject(address)}'] }) });
+    sync.withLock(key, async (grant) => {
+      const { ok } = await sync.commit({ when: [grant.isOwner] });
+      console.log(grant.held, ok);
+    }).then(() => sync.stop());`;
+    const names = `{ SyncManager }`;
+    const asModule = `import ${names} from 'holdfast'; import { ${backend} } from 'holdfast/${backend}';${use}`;
+    const asScript = `const ${names} = require('holdfast'); const { ${backend} } = require('holdfast/${backend}');${use}`;
+    // Experimental in some of the supported versions of Node, which then say so.
+    const quiet = (text: string) => text.replace(/^.*ExperimentalWarning.*\n(.*--trace-warnings.*\n)?/m, '');
+    for (const [file, code] of [
+      ['use.mjs', asModule],
+      ['use.cjs', asScript],
+    ] as const) {
+      const result = await runs(file, code, where);
+      expect({ ...result, stderr: quiet(result.stderr) }, file).toEqual({
+        code: 0,
+        stdout: 'true true\n',
+        stderr: '',
+      });
+    }
+  },
+);
 
 test.each([
   ['holdfast/consul', 'consul'],
