@@ -24,8 +24,13 @@ export interface SyncModuleSettings {
   readonly named?: string;
 }
 
+/** Functions have a `name` as well, and would otherwise pass for options. */
+interface NoFunction {
+  readonly call?: never;
+}
+
 type Options =
-  | SyncModuleOptions
+  | (SyncModuleOptions & NoFunction)
   | ((context: ResolutionContext) => SyncModuleOptions | Promise<SyncModuleOptions>);
 
 /**
