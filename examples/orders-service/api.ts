@@ -63,8 +63,9 @@ export class Api {
           .header('retry-after', '1')
           .send({ error: String(error) });
       const { statusCode = 500 } = error as { statusCode?: number };
-      if (statusCode >= 500) log.error(error, 'a request failed');
-      return reply.code(statusCode).send({ error: String(error) });
+      if (statusCode < 500) return reply.code(statusCode).send({ error: String(error) });
+      log.error(error, 'a request failed');
+      return reply.code(500).send({ error: 'internal error' });
     });
   }
 

@@ -12,20 +12,24 @@ const log = pino({ base: { replica: settings.replica } }, pino.destination({ syn
 const container = buildContainer(settings, log);
 const sync = container.get(SyncManager);
 const api = container.get(Api);
+const settlement = container.get(Settlement);
+const stopping = new AbortController();
 
 installShutdown(sync, {
   // Somebody else leads while the last requests are answered here.
   before: async () => {
     log.info('shuts down');
-    await Promise.all([sync.leadership.stepDown(), api.close()]);
+    stopping.abort();
+    await Promise.all([settlement.stop(), api.close()]);
   },
 });
-try {
-  log.info({ url: await api.listen() }, 'listens');
-  container.get(Settlement).start();
-} catch (error) {
-  const { message } = error as Error;
-  log.fatal(`cannot listen: ${message}; choose another --port`);
+const url = await api.listen().catch((error: Error) => {
+  if (!stopping.signal.aborted) log.fatal(`cannot listen: ${error.message}; choose another --port`);
+});
+if (url !== undefined && !stopping.signal.aborted) {
+  log.info({ url }, 'listens');
+  settlement.start();
+} else {
   await sync.stop();
   process.exitCode = 1;
 }

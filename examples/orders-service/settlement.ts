@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Leadership, SyncManager, type Term } from 'holdfast';
+import { type Leadership, type LeaderWork, SyncManager, type Term } from 'holdfast';
 import { LEADERSHIP } from 'holdfast/di';
 import { inject, injectable } from 'inversify';
 import type { Logger } from 'pino';
@@ -19,12 +19,20 @@ export class Settlement {
     @inject(LOG) private readonly log: Logger,
   ) {}
 
+  #work: LeaderWork | undefined;
+
   /** From now on this replica stands for leadership. */
   start(): void {
-    this.leadership.whileLeader(async (term) => {
+    this.#work = this.leadership.whileLeader(async (term) => {
       this.log.info({ token: String(term.token) }, 'leads');
       await this.#repeat(term);
     });
+  }
+
+  /** Ends the job, lets another replica lead, and does not stand any more. */
+  async stop(): Promise<void> {
+    await this.#work?.stop();
+    await this.leadership.lock.release();
   }
 
   /** The first one after an interval: whoever led before has heard by then that it does not lead any more. */

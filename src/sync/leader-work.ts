@@ -1,5 +1,5 @@
-import type { Subscription } from 'rxjs';
-import { SyncError } from './backend.ts';
+import { AsyncResource } from 'node:async_hooks';
+import { isSyncError, SyncError } from './backend.ts';
 import type { Grant } from './grant.ts';
 import type { Lock } from './lock.ts';
 
@@ -20,33 +20,39 @@ export class LeaderWork implements AsyncDisposable {
   readonly #lock: Lock;
   readonly #work: (term: Term) => Promise<void> | void;
   readonly #report: (error: unknown) => void;
-  readonly #stopping = new AbortController();
-  readonly #states: Subscription;
   readonly #onStop: (work: LeaderWork) => void;
+  readonly #stopping = new AbortController();
+  readonly #unlisten: () => void;
+  /** In the context of who wants the work done, not of whoever happens to cause an election. */
+  readonly #inContext = AsyncResource.bind(() => this.#run());
   #running: Promise<void> | undefined;
   #term: AbortController | undefined;
-  #resting = false;
+  #resting: boolean;
   #last: Grant | undefined;
 
-  /** @internal */
+  /**
+   * @internal
+   * @param resting no work begins until `resume`.
+   */
   constructor(
     lock: Lock,
     work: (term: Term) => Promise<void> | void,
+    resting: boolean,
     report: (error: unknown) => void,
     onStop: (work: LeaderWork) => void,
   ) {
     this.#lock = lock;
     this.#work = work;
+    this.#resting = resting;
     this.#report = report;
     this.#onStop = onStop;
-    this.#states = lock.state$.subscribe(({ name }) => {
-      if (name === 'held') this.#begin();
-    });
+    this.#unlisten = lock.onGranted(() => this.#begin());
+    this.#begin();
   }
 
   /** Aborts the work that is under way, and resolves when it has ended. The lock stays as it is. Idempotent. */
   async stop(): Promise<void> {
-    this.#states.unsubscribe();
+    this.#unlisten();
     this.#stopping.abort(new SyncError('stopped', 'this work was stopped'));
     await this.#running;
     this.#onStop(this);
@@ -62,7 +68,7 @@ export class LeaderWork implements AsyncDisposable {
   /** @internal */
   resume(): void {
     this.#resting = false;
-    if (!this.#stopping.signal.aborted) this.#begin();
+    this.#begin();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -70,31 +76,38 @@ export class LeaderWork implements AsyncDisposable {
   }
 
   #begin(): void {
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#inContext();
+  }
+
+  /** The grant of a term whose work has not been begun. */
+  get #next(): Grant | undefined {
+    const { grant } = this.#lock;
+    const mayBegin = !this.#resting && !this.#stopping.signal.aborted && grant !== this.#last;
+    return mayBegin ? grant : undefined;
   }
 
   /** Term after term, as long as there is a new one. */
   async #run(): Promise<void> {
-    const stopping = this.#stopping.signal;
-    for (;;) {
-      const { grant } = this.#lock;
-      if (grant === undefined || grant === this.#last || stopping.aborted || this.#resting) return;
+    // Not before `#running` is set.
+    await undefined;
+    for (let grant = this.#next; grant !== undefined; grant = this.#next) {
       this.#last = grant;
       this.#term = new AbortController();
-      const signal = AbortSignal.any([grant.signal, stopping, this.#term.signal]);
+      const signal = AbortSignal.any([grant.signal, this.#stopping.signal, this.#term.signal]);
       try {
         await this.#work({ signal, token: grant.token, grant });
       } catch (error) {
         if (!isEndBy(signal, error)) this.#report(error);
       }
     }
+    // In the same step as the last look: what comes after it begins anew.
+    this.#running = undefined;
   }
 }
 
-/** The usual way to end: by the signal's reason, or by what the platform's functions make of it. */
+/** What work rejects with that was told to end: the signal's reason, what the platform makes of it, or what a lock says. */
 function isEndBy(signal: AbortSignal, error: unknown): boolean {
   if (!signal.aborted) return false;
+  if (isSyncError(error)) return ['lost', 'released', 'stopped'].includes(error.code);
   return error === signal.reason || (error instanceof Error && error.name === 'AbortError');
 }

@@ -1,5 +1,5 @@
 import { distinctUntilChanged, map, type Observable } from 'rxjs';
-import type { Clock, Timer } from './backend.ts';
+import { type Clock, isSyncError, type Timer } from './backend.ts';
 import type { Grant } from './grant.ts';
 import type { Holder } from './holder.ts';
 import { LeaderWork, type Term } from './leader-work.ts';
@@ -26,6 +26,7 @@ const DEFAULT_GRACE = 5_000;
 export interface LeadershipHost {
   readonly clock: Clock;
   report(error: unknown): void;
+  trouble(error: unknown): void;
   /** Throws `stopped` after the manager was stopped. */
   assertRunning(): void;
 }
@@ -42,9 +43,12 @@ export class Leadership {
   readonly leader$: Observable<Holder | undefined>;
   readonly #host: LeadershipHost;
   readonly #works = new Set<LeaderWork>();
-  /** From the call of `stepDown` until it stands again. */
-  #paused = false;
+  /** Calls of `stepDown` that have not given it up yet. */
+  #leaving = 0;
+  /** What follows when the last of them has: the longest pause, in milliseconds, or nothing for who did not stand before. */
+  #pause: number | undefined;
   #pausing: Timer | undefined;
+  #stopped = false;
 
   /** @internal */
   constructor(lock: Lock, leader$: Observable<Holder | undefined>, host: LeadershipHost) {
@@ -68,8 +72,8 @@ export class Leadership {
    */
   stand(): void {
     this.#endPause();
-    // The claim stands, whatever this first answer is.
-    this.lock.tryLock().catch(() => undefined);
+    if (this.#leaving > 0) this.#pause = 0;
+    else this.lock.tryLock().catch((error: unknown) => this.#untold(error));
   }
 
   /**
@@ -82,7 +86,8 @@ export class Leadership {
   whileLeader(work: (term: Term) => Promise<void> | void): LeaderWork {
     this.#host.assertRunning();
     const report = (error: unknown): void => this.#host.report(error);
-    const leaderWork = new LeaderWork(this.lock, work, report, (stopped) => this.#works.delete(stopped));
+    const forget = (stopped: LeaderWork): void => void this.#works.delete(stopped);
+    const leaderWork = new LeaderWork(this.lock, work, this.#leaving > 0, report, forget);
     this.#works.add(leaderWork);
     this.stand();
     return leaderWork;
@@ -97,14 +102,15 @@ export class Leadership {
     const { pause = DEFAULT_PAUSE, grace = DEFAULT_GRACE } = options;
     checkDuration('pause', pause);
     checkDuration('grace', grace);
-    const stood = this.lock.claimed || this.#paused;
-    this.#pausing?.cancel();
-    this.#paused = stood;
-    const works = [...this.#works];
-    await within(this.#host.clock, grace, Promise.all(works.map((work) => work.rest())));
+    const stood = this.lock.claimed || this.#pausing !== undefined || this.#pause !== undefined;
+    if (stood) this.#pause = Math.max(pause, this.#pause ?? 0);
+    this.#endPause();
+    this.#leaving += 1;
+    const resting = [...this.#works].map((work) => work.rest());
+    await within(this.#host.clock, grace, Promise.all(resting));
     await this.lock.release();
-    for (const work of works) work.resume();
-    if (stood) this.#pause(pause);
+    this.#leaving -= 1;
+    if (this.#leaving === 0) this.#left();
   }
 
   /**
@@ -112,25 +118,36 @@ export class Leadership {
    * during the pause after `stepDown`. Rejects as `lock.tryLock` does.
    */
   async ask(): Promise<Grant | undefined> {
-    return this.#paused ? undefined : await this.lock.tryLock();
+    if (this.#leaving > 0) return undefined;
+    if (this.#pausing !== undefined && !this.lock.claimed) return undefined;
+    return await this.lock.tryLock();
   }
 
   /** @internal Resolves when no work is under way any more. The lock stays as it is. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     this.#endPause();
     await Promise.all([...this.#works].map((work) => work.stop()));
   }
 
-  #pause(ms: number): void {
-    this.#pausing?.cancel();
-    // Who stood while it was given up has lost that claim with it.
-    if (this.#paused) this.#pausing = this.#host.clock.after(ms, () => this.stand());
-    else this.stand();
+  /** Nobody is stepping down any more. */
+  #left(): void {
+    const pause = this.#pause;
+    this.#pause = undefined;
+    for (const work of this.#works) work.resume();
+    if (pause === undefined || this.#stopped) return;
+    if (pause === 0) this.stand();
+    else this.#pausing = this.#host.clock.after(pause, () => this.stand());
   }
 
   #endPause(): void {
     this.#pausing?.cancel();
     this.#pausing = undefined;
-    this.#paused = false;
+  }
+
+  /** What was refused before there was a claim, or for good, has been told to nobody yet. */
+  #untold(error: unknown): void {
+    const untold = ['invalid-option', 'value-too-large', 'foreign-record'] as const;
+    if (untold.some((code) => isSyncError(error, code))) this.#host.trouble(error);
   }
 }

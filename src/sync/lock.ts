@@ -53,6 +53,7 @@ export class Lock {
   readonly #calls = new Set<{ readonly call: Call<Grant | undefined>; readonly once: boolean }>();
   #claim: { readonly ticket: Ticket; readonly queue: LocalQueue } | undefined;
   #grant: Grant | undefined;
+  readonly #onGranted = new Set<() => void>();
   #occupied = false;
   #releasing: Promise<void> = Promise.resolve();
   /** @internal Overrides the manager's, from the next attempt on. */
@@ -124,6 +125,12 @@ export class Lock {
       });
       return this.#releasing;
     });
+  }
+
+  /** @internal Told when there is a grant, and when one that was in doubt is believed in again. Returns what ends it. */
+  onGranted(listener: () => void): () => void {
+    this.#onGranted.add(listener);
+    return () => this.#onGranted.delete(listener);
   }
 
   /** @internal The manager is stopping: nobody waits any longer. */
@@ -204,6 +211,7 @@ export class Lock {
     this.#occupied = false;
     this.#publish({ name: 'held', token: grant.token });
     if (grant.held) this.#settle((entry) => entry.call.resolve(grant));
+    for (const listener of this.#onGranted) this.#host.outbox.post(listener);
   }
 
   #lost(reason: LossReason, { token }: Grant): void {

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { bounded } from './abort.ts';
 import { type Backend, type Clock, SyncError } from './backend.ts';
 import { backoff, isRefusal, retryDelay } from './backoff.ts';
@@ -47,6 +48,8 @@ export class SessionKeeper {
   readonly #events: SessionEvents;
   readonly #background: (task: Promise<unknown>) => void;
   readonly #listeners = new Set<SessionListener>();
+  /** In the context of who made the manager: a renewal is no part of the request that needed a lock first. */
+  readonly #inContext = AsyncResource.bind(() => this.#run());
   #current: Session | undefined;
   #loop: Promise<void> | undefined;
   #stopping = false;
@@ -83,7 +86,7 @@ export class SessionKeeper {
   /** From the first call on there is a session, or one is being opened. */
   demand(): void {
     if (this.#stopping) return;
-    this.#loop ??= this.#run();
+    this.#loop ??= this.#inContext();
   }
 
   /** Something of the session's has vanished: asks the server now whether the session is still there. */

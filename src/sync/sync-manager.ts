@@ -39,7 +39,10 @@ export interface LockOptions {
 export interface AcquireOptions extends CallOptions, LockOptions {}
 
 export interface StopOptions {
-  /** Upper bound in milliseconds; what is not released by then is left to the session's TTL. Default 5 000. */
+  /**
+   * Upper bound in milliseconds; what is not released by then is left to the session's TTL. The work of a leader may take
+   * three tenths of it to end. Default 5 000.
+   */
   readonly timeout?: number;
 }
 
@@ -48,7 +51,7 @@ const STOP_BOUND = 5_000;
 /** The part of that which is kept for closing the session, whatever the releases take. */
 const CLOSING_SHARE = 0.2;
 
-/** The part that the work of the leader may take to end. */
+/** And the part that the work of the leader may take to end. */
 const LEADER_SHARE = 0.3;
 
 /** Backends belong to one manager. */
@@ -83,6 +86,7 @@ export class SyncManager implements AsyncDisposable {
   readonly #holders: HolderWatch;
   readonly #teller: Teller;
   #leadership: Leadership | undefined;
+  #leaderEnded = false;
   #running = true;
   #stopped: Promise<void> | undefined;
 
@@ -109,10 +113,10 @@ export class SyncManager implements AsyncDisposable {
     this.#background = new Background(trouble);
     const background = (task: Promise<unknown>): void => this.#background.run(task);
     if (logger !== undefined) logTo(logger, name, events$);
-    const observed = { name, backend: backend.traits.name, events$, health: () => this.health() };
-    this.#teller = new Teller(telemetry?.observe(observed), report);
     this.#keeper = new SessionKeeper(name, backend, timing, clock, chronicle, background);
     this.#keeper.listen(chronicle);
+    const observed = { name, backend: backend.traits.name, events$, health: () => this.health() };
+    this.#teller = new Teller(telemetry, observed, report);
     this.#engine = { backend, clock, keeper: this.#keeper, outbox: this.#outbox, background };
     const encode = (chosen: Metadata | undefined): Uint8Array => this.#encode(chosen);
     const queue = (key: string): LocalQueue => this.#queue(key);
@@ -156,6 +160,7 @@ export class SyncManager implements AsyncDisposable {
     this.#leadership ??= new Leadership(this.leadershipLock(), this.observe(this.#leadershipKey), {
       clock: this.#clock,
       report: (error) => this.#chronicle.report(error),
+      trouble: (error) => this.#chronicle.trouble(error),
       assertRunning: () => this.#assertRunning(),
     });
     return this.#leadership;
@@ -210,7 +215,8 @@ export class SyncManager implements AsyncDisposable {
    * unknown. A grant's release waits for its own writes.
    */
   async commit(commit: SyncCommit, options?: { readonly signal?: AbortSignal }): Promise<CommitResult> {
-    this.#assertRunning();
+    // The work of a leader may still write what it has to when it is told to end.
+    if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
     const checked = checkCommit(commit, this.#engine.backend);
     const signal = checkCallOptions(options).signal ?? new AbortController().signal;
     return await guardedCommit(checked, this.#engine.backend, signal);
@@ -253,12 +259,8 @@ export class SyncManager implements AsyncDisposable {
   async #stop(bound: number): Promise<void> {
     this.#holders.stop();
     this.#rejectAll();
-    const begun = this.#clock.now();
-    // What only the leader does ends before there can be another one.
-    if (this.#leadership) await within(this.#clock, bound * LEADER_SHARE, this.#leadership.stop());
-    const left = bound * (1 - CLOSING_SHARE) - (this.#clock.now() - begun);
     // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
-    await within(this.#clock, left, this.#releaseAll());
+    await within(this.#clock, bound * (1 - CLOSING_SHARE), this.#releaseAll(bound * LEADER_SHARE));
     for (const queue of this.#queues.values()) queue.stop();
     await within(this.#clock, bound * CLOSING_SHARE, this.#keeper.stop());
     try {
@@ -278,11 +280,33 @@ export class SyncManager implements AsyncDisposable {
     for (const lock of this.#locks.values()) lock.rejectCalls(stopped);
   }
 
-  async #releaseAll(): Promise<void> {
-    await gently([
-      ...[...this.#queues.values()].map((queue) => () => queue.drain()),
-      ...[...this.#locks.values()].map((lock) => () => lock.release()),
-    ]);
+  async #releaseAll(leaderBound: number): Promise<void> {
+    const leads = this.#leadership !== undefined;
+    // What only the leader does ends before there can be another one.
+    const leader = async (): Promise<void> => {
+      if (this.#leadership === undefined) return;
+      await within(this.#clock, leaderBound, this.#leadership.stop());
+      this.#leaderEnded = true;
+      await gently(this.#releasesOf((key) => key === this.#leadershipKey));
+    };
+    await Promise.all([leader(), gently(this.#releasesOf((key) => !leads || key !== this.#leadershipKey))]);
+  }
+
+  #releasesOf(chosen: (key: string) => boolean): (() => Promise<void>)[] {
+    const queues = [...this.#queues].filter(([key]) => chosen(key));
+    const locks = [...this.#locks].filter(([key]) => chosen(key));
+    return [
+      ...queues.map(
+        ([, queue]) =>
+          () =>
+            queue.drain(),
+      ),
+      ...locks.map(
+        ([, lock]) =>
+          () =>
+            lock.release(),
+      ),
+    ];
   }
 
   async #acquire(

@@ -24,8 +24,8 @@ export interface ObservedManager {
 export interface ManagerTelemetry {
   /** Called in the caller's own turn, so that its context is the active one. What it returns is called once, at the end. */
   asking(key: string, call: AskingCall): (outcome: Outcome) => void;
-  /** Runs the work of `withLock`. */
-  holding<T>(grant: Grant, work: () => T): T;
+  /** Runs the work of `withLock`, once. What it returns is not looked at. */
+  holding(grant: Grant, work: () => Promise<unknown>): unknown;
 }
 
 /** What a manager tells beside its `events$`. There is one for OpenTelemetry in `holdfast/opentelemetry`. */
@@ -39,9 +39,9 @@ export class Teller {
   readonly #telemetry: ManagerTelemetry | undefined;
   readonly #report: (error: unknown) => void;
 
-  constructor(telemetry: ManagerTelemetry | undefined, report: (error: unknown) => void) {
-    this.#telemetry = telemetry;
+  constructor(telemetry: Telemetry | undefined, manager: ObservedManager, report: (error: unknown) => void) {
     this.#report = report;
+    this.#telemetry = this.#safely(() => telemetry?.observe(manager));
   }
 
   /** A call that was checked already. Gives what `ask` gives. */
@@ -72,7 +72,17 @@ export class Teller {
   }
 
   holding<T>(grant: Grant, work: () => Promise<T> | T): Promise<T> | T {
-    return this.#telemetry === undefined ? work() : this.#telemetry.holding(grant, work);
+    const telemetry = this.#telemetry;
+    if (telemetry === undefined) return work();
+    let done: Promise<T> | undefined;
+    const once = (): Promise<T> => {
+      done ??= (async () => work())();
+      return done;
+    };
+    const returned = this.#safely(() => telemetry.holding(grant, once));
+    // Made of the work's own promise, it rejects as that does; who awaits the work is told.
+    Promise.resolve(returned).catch(() => undefined);
+    return once();
   }
 
   #safely<T>(tell: () => T): T | undefined {

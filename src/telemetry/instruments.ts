@@ -84,10 +84,12 @@ export class Instruments {
       const present = [...healths].map((health) => health());
       const held = present.reduce((sum, health) => sum + health.held, 0);
       const waiting = present.reduce((sum, health) => sum + health.waiting, 0);
-      const trustedFor = present.length === 0 ? 0 : Math.min(...present.map((health) => health.trustedFor));
+      // Who has not needed a session yet is not at its deadline.
+      const needing = present.filter(({ session }) => session !== 'idle');
+      const trusted = present.length === 0 ? [0] : needing.map(({ trustedFor }) => trustedFor);
       result.observe(this.#held, held, service);
       result.observe(this.#waiters, waiting, service);
-      result.observe(this.#trustedFor, trustedFor / 1_000, service);
+      if (trusted.length > 0) result.observe(this.#trustedFor, Math.min(...trusted) / 1_000, service);
     }
   };
 }

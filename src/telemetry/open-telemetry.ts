@@ -19,7 +19,7 @@ const SCOPE = 'holdfast';
 
 /**
  * For a manager's option `telemetry`: metrics and spans, by whatever SDK the application has set up. Without one, the API's
- * own instruments do nothing; set it up before the manager is made. One of these serves all managers of a process.
+ * own instruments do nothing; set it up before the manager is made.
  *
  * A span `lock acquire` is a child of the span that is active where the lock is asked for, and so is the span `lock hold`
  * of a scoped grant, in which the work of `withLock` runs. A standing claim has no such span: it may be held for
@@ -30,12 +30,20 @@ const SCOPE = 'holdfast';
 export function openTelemetry(options: OpenTelemetryOptions = {}): Telemetry {
   const { group = () => undefined } = options;
   if (typeof group !== 'function') throw new SyncError('invalid-option', 'option "group" must be a function');
-  let instruments: Instruments | undefined;
   return {
     observe(manager) {
-      instruments ??= new Instruments((options.meterProvider ?? metrics).getMeter(SCOPE));
+      const instruments = instrumentsOf(options.meterProvider ?? metrics.getMeterProvider());
       const tracer = (options.tracerProvider ?? trace).getTracer(SCOPE);
       return new Recorder(manager, instruments, tracer, group);
     },
   };
+}
+
+const known = new WeakMap<MeterProvider, Instruments>();
+
+/** One set for each provider, however many managers: what is observed at present must be added up. */
+function instrumentsOf(provider: MeterProvider): Instruments {
+  const instruments = known.get(provider) ?? new Instruments(provider.getMeter(SCOPE));
+  known.set(provider, instruments);
+  return instruments;
 }

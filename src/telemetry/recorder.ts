@@ -2,6 +2,7 @@ import {
   type Attributes,
   type Context,
   context,
+  diag,
   type Span,
   SpanStatusCode,
   type Tracer,
@@ -74,7 +75,7 @@ export class Recorder implements ManagerTelemetry {
     };
   }
 
-  holding<T>(grant: Grant, work: () => T): T {
+  holding(grant: Grant, work: () => Promise<unknown>): unknown {
     const hold = this.#holds.get(grant.key);
     if (hold?.span === undefined || hold.token !== grant.token) return work();
     return context.with(trace.setSpan(context.active(), hold.span), work);
@@ -126,8 +127,13 @@ export class Recorder implements ManagerTelemetry {
   }
 
   #groupOf(key: string): Attributes {
-    const group = this.#group(key);
-    return group === undefined ? {} : { 'holdfast.lock.group': group };
+    try {
+      const group = this.#group(key);
+      return group === undefined ? {} : { 'holdfast.lock.group': group };
+    } catch (error) {
+      diag.error('holdfast: option "group" failed', error);
+      return {};
+    }
   }
 }
 

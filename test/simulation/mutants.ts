@@ -116,8 +116,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   'session closed before the keys are released': [
     {
       file: 'sync/sync-manager.ts',
-      find: 'await within(this.#clock, left, this.#releaseAll());',
-      put: 'await this.#keeper.stop();\n    await within(this.#clock, left, this.#releaseAll());',
+      find: 'await within(this.#clock, bound * (1 - CLOSING_SHARE), this.#releaseAll(bound * LEADER_SHARE));',
+      put: 'await this.#keeper.stop();\n    await within(this.#clock, bound * (1 - CLOSING_SHARE), this.#releaseAll(bound * LEADER_SHARE));',
     },
   ],
   "abort that leaves the waiter's record": [

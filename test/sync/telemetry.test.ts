@@ -56,22 +56,73 @@ test('a call that is refused before any I/O was never begun', async () => {
   expect(told).toEqual([]);
 });
 
-test.each(['asking', 'told'])('telemetry that throws when %s harms no call', async (when) => {
-  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
-  const fail = (): never => {
-    throw new Error('a mistake in telemetry');
-  };
+test.each(['asking', 'told', 'holding', 'held'])(
+  'telemetry that throws when %s harms no call',
+  async (when) => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    const fail = (): never => {
+      throw new Error('a mistake in telemetry');
+    };
+    const manager: ManagerTelemetry = {
+      asking: () => {
+        if (when === 'asking') fail();
+        return () => (when === 'told' ? fail() : undefined);
+      },
+      holding: (_, work) => {
+        if (when === 'holding') fail();
+        if (when === 'held') {
+          void work();
+          fail();
+        }
+        // A promise of its own, which nobody awaits.
+        return work().finally(() => undefined);
+      },
+    };
+    const sync = new SyncManager({ name: 'svc', backend: memory(), telemetry: { observe: () => manager } });
+    let worked = 0;
+    expect(await sync.withLock('a', () => `done ${++worked}`)).toBe('done 1');
+    await expect(sync.lock('b').lock()).resolves.toMatchObject({ held: true });
+    await expect(sync.acquire('b', { timeout: 5 })).rejects.toMatchObject({ code: 'timeout' });
+    await sync.stop();
+    expect(warned.mock.calls.map(([warning]) => String(warning))).toEqual(
+      Array(when === 'asking' || when === 'told' ? 3 : 1).fill('Error: a mistake in telemetry'),
+    );
+    warned.mockRestore();
+  },
+);
+
+test('work that fails is told to its caller, and to nobody else', async () => {
+  const { telemetry } = recorder();
   const manager: ManagerTelemetry = {
-    asking: () => (when === 'asking' ? fail() : fail),
-    holding: (_, work) => work(),
+    asking: () => () => {},
+    holding: (_, work) => work().finally(() => {}),
   };
-  const sync = new SyncManager({ name: 'svc', backend: memory(), telemetry: { observe: () => manager } });
+  await using plain = new SyncManager({ name: 'svc', backend: memory(), telemetry });
+  await using derived = new SyncManager({
+    name: 'svc',
+    backend: memory(),
+    telemetry: { observe: () => manager },
+  });
+  for (const sync of [plain, derived]) {
+    const failing = sync.withLock('a', () => {
+      throw new Error('the work failed');
+    });
+    await expect(failing).rejects.toThrow('the work failed');
+  }
+});
+
+test('telemetry may ask for the health at once, and what it throws there harms nobody', async () => {
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  const seen: unknown[] = [];
+  const telemetry: Telemetry = {
+    observe: ({ health }) => {
+      seen.push(health());
+      throw new Error('a mistake in telemetry');
+    },
+  };
+  await using sync = new SyncManager({ name: 'svc', backend: memory(), telemetry });
   expect(await sync.withLock('a', () => 'done')).toBe('done');
-  await expect(sync.lock('b').lock()).resolves.toMatchObject({ held: true });
-  await expect(sync.acquire('b', { timeout: 5 })).rejects.toMatchObject({ code: 'timeout' });
-  await sync.stop();
-  expect(warned.mock.calls.map(([warning]) => String(warning))).toEqual(
-    Array(3).fill('Error: a mistake in telemetry'),
-  );
+  expect(seen).toMatchObject([{ ready: true, session: 'idle' }]);
+  expect(warned).toHaveBeenCalledOnce();
   warned.mockRestore();
 });

@@ -1,9 +1,11 @@
+import { diag } from '@opentelemetry/api';
 import type { Histogram } from '@opentelemetry/sdk-metrics';
 import { SyncManager, type Telemetry } from 'holdfast';
 import { MemoryStore, memory } from 'holdfast/memory';
 import { openTelemetry } from 'holdfast/opentelemetry';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { until } from '../scenarios/world.ts';
+import { withVerbs } from '../with-verbs.ts';
 import { openTelemetrySdk } from './telemetry-fixture.ts';
 
 let sdk: ReturnType<typeof openTelemetrySdk>;
@@ -205,14 +207,81 @@ test('how long renewals take is measured', async () => {
   expect(renewals?.attributes).toEqual(shop);
 });
 
-test('what is held when the manager stops ends then', async () => {
-  const sync = observed();
-  await sync.acquire('orders/1');
-  await sync.stop();
-  expect(sdk.spans('lock hold').map(({ attributes }) => attributes['holdfast.lock.end'])).toEqual([
-    'released',
-  ]);
-  expect((await sdk.points('holdfast.lock.hold.duration')).length).toBe(1);
+test('what cannot even be tried to be given back ends with the manager', async () => {
+  const inner = memory({ store });
+  const stuck = (signal: AbortSignal) =>
+    new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const backend = withVerbs(inner, {
+    commit: (commit, signal) =>
+      commit.then.some((mutation) => 'remove' in mutation) ? stuck(signal) : inner.commit(commit, signal),
+  });
+  const sync = new SyncManager({ name: 'shop', backend, telemetry });
+  // More than are released at a time.
+  const keys = Array.from({ length: 70 }, (_, number) => `orders/${number}`);
+  await Promise.all(keys.map((key) => sync.acquire(key)));
+  expect(sdk.spans('lock hold')).toEqual([]);
+  await sync.stop({ timeout: 50 });
+  const ends = sdk.spans('lock hold').map(({ attributes }) => attributes['holdfast.lock.end']);
+  expect(ends.toSorted()).toEqual([...Array(64).fill('released'), ...Array(6).fill('stopped')]);
+});
+
+test('two of them for one provider are added up, and who is idle is not at its deadline', async () => {
+  const { meterProvider } = sdk;
+  const make = () =>
+    new SyncManager({
+      name: 'shop',
+      backend: memory({ store }),
+      telemetry: openTelemetry({ meterProvider }),
+    });
+  const [a, b] = [make(), make()];
+  managers.push(a, b);
+  const value = async (name: string) => (await sdk.points(name)).map((point) => point.value);
+  expect(await value('holdfast.session.trusted_for')).toEqual([]);
+  await a.lock('x').lock();
+  expect(await value('holdfast.lock.held')).toEqual([1]);
+  expect((await value('holdfast.session.trusted_for'))[0]).toBeGreaterThan(5);
+  await b.lock('y').lock();
+  expect(await value('holdfast.lock.held')).toEqual([2]);
+  await a.stop();
+  expect(await value('holdfast.lock.held')).toEqual([1]);
+  expect((await value('holdfast.session.trusted_for'))[0]).toBeGreaterThan(5);
+});
+
+test('a group that throws is told to the diagnostics, and everything else is recorded', async () => {
+  const errors: unknown[] = [];
+  const silent = (): void => {};
+  const error = (...told: unknown[]): void => void errors.push(told[0]);
+  diag.setLogger({ error, warn: silent, info: silent, debug: silent, verbose: silent });
+  const { meterProvider, tracerProvider } = sdk;
+  const group = (key: string): string => (key.split('/')[1] as string).toLowerCase();
+  const sync = new SyncManager({
+    name: 'shop',
+    backend: memory({ store }),
+    telemetry: openTelemetry({ meterProvider, tracerProvider, group }),
+  });
+  managers.push(sync);
+  expect(await sync.withLock('plain', () => 'done')).toBe('done');
+  expect(sdk.spans().map(({ name }) => name)).toEqual(['lock acquire', 'lock hold']);
+  expect(await sdk.points('holdfast.lock.hold.duration')).toMatchObject([{ attributes: shop }]);
+  expect(new Set(errors)).toEqual(new Set(['holdfast: option "group" failed']));
+  diag.disable();
+});
+
+test('renewals are no part of the request that needed a lock first', async () => {
+  const inner = memory({ store });
+  const contexts: (string | undefined)[] = [];
+  const backend = withVerbs(inner, {
+    renewSession: (id, signal) => {
+      contexts.push(sdk.activeSpanId());
+      return inner.renewSession(id, signal);
+    },
+  });
+  const session = { ttl: 300, lockDelay: 0 };
+  const sync = new SyncManager({ name: 'shop', backend, session, telemetry });
+  managers.push(sync);
+  await sdk.request(() => sync.lock('orders/1').lock());
+  await until(() => contexts.length > 1);
+  expect(new Set(contexts)).toEqual(new Set([undefined]));
 });
 
 test('without an SDK it does nothing, and nothing fails', async () => {
