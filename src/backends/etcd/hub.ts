@@ -34,6 +34,8 @@ interface Line {
   readonly watches: Map<string, Watch>;
   /** Ids whose creation the server has not answered yet, in the order of the requests. */
   readonly unanswered: string[];
+  /** Ids that the server has to be told of: nobody waits for them any more. */
+  readonly unwanted: string[];
   /** What the server thought of this stream so far. */
   standing: 'untried' | 'accepted' | 'refused';
 }
@@ -103,7 +105,7 @@ export class WatchHub {
       message: (response) => this.#receive(line, response),
       ended: (end) => this.#ended(line, end),
     });
-    const line: Line = { stream, watches, unanswered: [], standing: 'untried' };
+    const line: Line = { stream, watches, unanswered: [], unwanted: [], standing: 'untried' };
     this.#line = line;
     return line;
   }
@@ -134,9 +136,10 @@ export class WatchHub {
     const isBehind = response.created && watch.from !== undefined && revision + 1n < watch.from;
     if (response.created) watch.opened?.();
     if (response.events.length === 0 && !isBehind) return;
-    this.#cancel(line, id);
+    line.watches.delete(id);
     const removed = removedIn(response.events);
     watch.wake(removed === undefined ? { why: 'changed' } : { why: 'changed', removed });
+    this.#takeBack(line, id);
   }
 
   /** The next watch opens a stream with new credentials. Those that run stay where they are. */
@@ -147,8 +150,20 @@ export class WatchHub {
   }
 
   #cancel(line: Line, id: string): void {
-    if (!line.watches.delete(id)) return;
-    line.stream.write({ cancel_request: { watch_id: id } });
+    if (line.watches.delete(id)) this.#takeBack(line, id);
+  }
+
+  /**
+   * Tells the server, but not before whoever was woken has gone on: to write to the stream takes longer than all that follows
+   * a wake.
+   */
+  #takeBack(line: Line, id: string): void {
+    line.unwanted.push(id);
+    if (line.unwanted.length === 1) {
+      setImmediate(() => {
+        for (const watch_id of line.unwanted.splice(0)) line.stream.write({ cancel_request: { watch_id } });
+      });
+    }
     this.#rest(line);
   }
 

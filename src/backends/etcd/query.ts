@@ -85,13 +85,15 @@ export class Queries {
   ): Promise<Wake | QueryResult> {
     return this.#transport.lifetime.run<Wake | QueryResult>(signal, ({ resolve, reject }) => {
       const timer = setTimeout(() => resolve({ why: 'changed' }), wait);
-      const reading = new AbortController();
+      let reading: AbortController | undefined;
       const ranges = watchedOf(scope, position);
       let unopened = ranges.length;
       let telling: NodeJS.Immediate | undefined;
       let shown: readonly StoredRecord[] | undefined;
       const look = async (): Promise<void> => {
+        reading = new AbortController();
         const { complete, ...result } = await this.#read(scope, reading.signal);
+        reading = undefined;
         if (isNews(position, result.records)) resolve(result);
         else if (complete) shown = result.records;
       };
@@ -116,7 +118,7 @@ export class Queries {
       return () => {
         clearTimeout(timer);
         clearImmediate(telling);
-        reading.abort(OVER);
+        reading?.abort(OVER);
         for (const cancel of cancels) cancel();
       };
     });
