@@ -51,9 +51,10 @@ export class Lock {
   readonly #states = new BehaviorSubject<LockStatus>({ name: 'idle' });
   readonly #losses = new Subject<LockLoss>();
   readonly #calls = new Set<{ readonly call: Call<Grant | undefined>; readonly once: boolean }>();
+  /** Made with the first listener: most locks have none, and there may be thousands. */
+  #onGranted: Set<() => void> | undefined;
   #claim: { readonly ticket: Ticket; readonly queue: LocalQueue } | undefined;
   #grant: Grant | undefined;
-  readonly #onGranted = new Set<() => void>();
   #occupied = false;
   #releasing: Promise<void> = Promise.resolve();
   /** @internal Overrides the manager's, from the next attempt on. */
@@ -129,8 +130,9 @@ export class Lock {
 
   /** @internal Told when there is a grant, and when one that was in doubt is believed in again. Returns what ends it. */
   onGranted(listener: () => void): () => void {
-    this.#onGranted.add(listener);
-    return () => this.#onGranted.delete(listener);
+    const listeners = this.#onGranted ?? new Set();
+    this.#onGranted = listeners.add(listener);
+    return () => listeners.delete(listener);
   }
 
   /** @internal The manager is stopping: nobody waits any longer. */
@@ -211,7 +213,7 @@ export class Lock {
     this.#occupied = false;
     this.#publish({ name: 'held', token: grant.token });
     if (grant.held) this.#settle((entry) => entry.call.resolve(grant));
-    for (const listener of this.#onGranted) this.#host.outbox.post(listener);
+    for (const listener of this.#onGranted ?? []) this.#host.outbox.post(listener);
   }
 
   #lost(reason: LossReason, { token }: Grant): void {

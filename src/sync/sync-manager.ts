@@ -281,32 +281,22 @@ export class SyncManager implements AsyncDisposable {
   }
 
   async #releaseAll(leaderBound: number): Promise<void> {
-    const leads = this.#leadership !== undefined;
-    // What only the leader does ends before there can be another one.
+    const leadership = this.#leadership;
+    if (leadership === undefined) return this.#release(() => true);
     const leader = async (): Promise<void> => {
-      if (this.#leadership === undefined) return;
-      await within(this.#clock, leaderBound, this.#leadership.stop());
+      // What only the leader does ends before there can be another one.
+      await within(this.#clock, leaderBound, leadership.stop());
       this.#leaderEnded = true;
-      await gently(this.#releasesOf((key) => key === this.#leadershipKey));
+      await this.#release((key) => key === this.#leadershipKey);
     };
-    await Promise.all([leader(), gently(this.#releasesOf((key) => !leads || key !== this.#leadershipKey))]);
+    await Promise.all([leader(), this.#release((key) => key !== this.#leadershipKey)]);
   }
 
-  #releasesOf(chosen: (key: string) => boolean): (() => Promise<void>)[] {
-    const queues = [...this.#queues].filter(([key]) => chosen(key));
-    const locks = [...this.#locks].filter(([key]) => chosen(key));
-    return [
-      ...queues.map(
-        ([, queue]) =>
-          () =>
-            queue.drain(),
-      ),
-      ...locks.map(
-        ([, lock]) =>
-          () =>
-            lock.release(),
-      ),
-    ];
+  async #release(chosen: (key: string) => boolean): Promise<void> {
+    const releases: (() => Promise<void>)[] = [];
+    for (const [key, queue] of this.#queues) if (chosen(key)) releases.push(() => queue.drain());
+    for (const [key, lock] of this.#locks) if (chosen(key)) releases.push(() => lock.release());
+    await gently(releases);
   }
 
   async #acquire(

@@ -90,3 +90,14 @@ export function got<T>(seen: { value: T | undefined }): T {
   if (seen.value === undefined) throw new Error('nothing came of it');
   return seen.value;
 }
+
+/** Lets time pass until this is settled, and gives what it came to. */
+export async function settle<T>(clock: VirtualClock, promise: Promise<T>): Promise<T> {
+  let done = false;
+  const finish = (): void => {
+    done = true;
+  };
+  promise.then(finish, finish);
+  await clock.runUntil(() => done);
+  return await promise;
+}

@@ -1,7 +1,7 @@
 import { SyncError, SyncManager } from 'holdfast';
 import { memory } from 'holdfast/memory';
 import { expect, test } from 'vitest';
-import { faulty, setUp } from './faulty.ts';
+import { faulty, settle, setUp } from './faulty.ts';
 
 const session = { ttl: 10_000, lockDelay: 0, margin: 1_000 };
 
@@ -72,25 +72,17 @@ test('health counts what is held and who waits', async () => {
   const { clock, store } = setUp('queue');
   const make = () => new SyncManager({ name: 'svc', backend: memory({ store }), clock, session });
   const [first, second] = [make(), make()];
-  const settle = async <T>(call: Promise<T>): Promise<T> => {
-    let done = false;
-    call.finally(() => {
-      done = true;
-    });
-    await clock.runUntil(() => done);
-    return call;
-  };
-  const grants = await settle(Promise.all(['a', 'b', 'c'].map((key) => first.acquire(key))));
+  const grants = await settle(clock, Promise.all(['a', 'b', 'c'].map((key) => first.acquire(key))));
   const waiting = [second.acquire('a'), second.acquire('a'), first.acquire('b'), second.lock('c').lock()];
   const refused = Promise.allSettled(waiting);
   await clock.advance(100);
   expect(first.health()).toMatchObject({ held: 3, waiting: 1 });
   expect(second.health()).toMatchObject({ held: 0, waiting: 3 });
-  await settle((grants[0] as (typeof grants)[0]).release());
+  await settle(clock, (grants[0] as (typeof grants)[0]).release());
   await clock.advance(100);
   expect(first.health()).toMatchObject({ held: 2, waiting: 1 });
   expect(second.health()).toMatchObject({ held: 1, waiting: 2 });
-  await settle(Promise.all([first.stop(), second.stop()]));
+  await settle(clock, Promise.all([first.stop(), second.stop()]));
   await refused;
   expect([first, second].map((sync) => sync.health().held)).toEqual([0, 0]);
 });

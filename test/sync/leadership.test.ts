@@ -1,22 +1,14 @@
 import { type Grant, type SyncEvent, SyncManager, type Term } from 'holdfast';
 import { memory } from 'holdfast/memory';
 import { describe, expect, test } from 'vitest';
-import { setUp } from './faulty.ts';
+import { settle, setUp } from './faulty.ts';
 
 /** A leader on a virtual clock, whose work ends so many milliseconds after its signal. */
 function leading(endsAfter: number) {
   const { clock, store, make, pause } = setUp('queue');
   const sync = make();
   const { leadership } = sync;
-  const settle = async <T>(call: Promise<T>): Promise<T> => {
-    let done = false;
-    const finish = (): void => {
-      done = true;
-    };
-    call.then(finish, finish);
-    await clock.runUntil(() => done);
-    return await call;
-  };
+  const settled = <T>(call: Promise<T>): Promise<T> => settle(clock, call);
   let inside = 0;
   const terms: bigint[] = [];
   const work = async ({ signal, token }: Term): Promise<void> => {
@@ -26,7 +18,7 @@ function leading(endsAfter: number) {
     await pause(endsAfter);
     inside--;
   };
-  return { clock, store, make, sync, leadership, settle, work, terms, inside: () => inside };
+  return { clock, store, make, sync, leadership, settle: settled, work, terms, inside: () => inside };
 }
 
 /** Whether there was work under way when leadership was given up. */

@@ -4,6 +4,7 @@ import { VirtualClock } from 'holdfast/testing';
 import { describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/sync/backend.ts';
 import { SyncError } from '../../src/sync/errors.ts';
+import { settle } from './faulty.ts';
 
 const TTL = 10_000;
 const MARGIN = 1_000;
@@ -26,16 +27,6 @@ function setUp(renew?: (real: Renew) => Renew) {
   const session = { ttl: TTL, margin: MARGIN };
   const sync = new SyncManager({ name: 'svc', backend, clock, session });
   return { clock, store, sync, renewals: () => renewals };
-}
-
-async function settle<T>(clock: VirtualClock, promise: Promise<T>): Promise<T> {
-  let done = false;
-  const finish = (): void => {
-    done = true;
-  };
-  promise.then(finish, finish);
-  await clock.runUntil(() => done);
-  return await promise;
 }
 
 const never = (signal: AbortSignal) =>
