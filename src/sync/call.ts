@@ -1,4 +1,5 @@
 import { type Clock, SyncError } from './backend.ts';
+import { quoteKey } from './keys.ts';
 import type { CallOptions } from './options.ts';
 
 /**
@@ -9,19 +10,22 @@ export class Call<T> {
   readonly promise: Promise<T>;
   #resolve!: (value: T) => void;
   #reject!: (reason: unknown) => void;
+  #settled = false;
   #cleanup: (() => void) | undefined;
 
   /**
    * The signal must not be aborted yet.
    *
+   * @param key of the lock it waits for.
    * @param onGiveUp told when the caller gave up by its signal or timeout.
    */
-  constructor(clock: Clock, options: CallOptions, what: string, onGiveUp: () => void) {
+  constructor(clock: Clock, options: CallOptions, key: string, onGiveUp: () => void) {
     this.promise = new Promise<T>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     const { signal, timeout } = options;
+    if (signal === undefined && timeout === undefined) return;
     const giveUp = (reason: unknown): void => {
       if (this.reject(reason)) onGiveUp();
     };
@@ -30,7 +34,7 @@ export class Call<T> {
       timeout === undefined
         ? undefined
         : clock.after(timeout, () => {
-            giveUp(this.#timeout(what, timeout));
+            giveUp(this.#timeout(key, timeout));
           });
     signal?.addEventListener('abort', onAbort, { once: true });
     this.#cleanup = () => {
@@ -55,17 +59,22 @@ export class Call<T> {
   }
 
   #settle(): boolean {
-    if (this.#cleanup === undefined) return false;
-    this.#cleanup();
+    if (this.#settled) return false;
+    this.#settled = true;
+    this.#cleanup?.();
     this.#cleanup = undefined;
     return true;
   }
 
-  #timeout(what: string, timeout: number): SyncError {
+  #timeout(key: string, timeout: number): SyncError {
     const { trouble } = this;
     const hint = trouble instanceof Error ? `; last trouble: ${trouble.message}` : '';
-    return new SyncError('timeout', `${what} was not acquired within ${timeout} ms${hint}`, {
-      cause: trouble,
-    });
+    return new SyncError(
+      'timeout',
+      `the lock ${quoteKey(key)} was not acquired within ${timeout} ms${hint}`,
+      {
+        cause: trouble,
+      },
+    );
   }
 }

@@ -91,6 +91,7 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
   }
 
   #emit(event: SyncEvent): void {
+    if (!this.#events.observed) return;
     this.#outbox.post(() => this.#events.next(event));
   }
 }

@@ -1,9 +1,11 @@
 import { OVER, sleep } from './abort.ts';
+import { OngoingAttempt } from './attempt.ts';
 import { type Backend, type Clock, isSyncError, type SyncError } from './backend.ts';
 import { afterRefusal, isRefusal, retryDelay } from './backoff.ts';
-import type { Contention, Contest, Holding, RecordLoss } from './contention/contention.ts';
+import type { Attempt, Contention, Contest, Holding, RecordLoss } from './contention/contention.ts';
 import { queue } from './contention/queue.ts';
 import { race } from './contention/race.ts';
+import type { Controllers } from './controllers.ts';
 import type { Outbox } from './events.ts';
 import { HeldWatch, type HeldWatchListener } from './held-watch.ts';
 import { type LockEvent, type LockState, type LossReason, type Notice, step } from './lock-machine.ts';
@@ -31,6 +33,7 @@ export interface Engine {
   readonly clock: Clock;
   readonly keeper: SessionKeeper;
   readonly outbox: Outbox;
+  readonly controllers: Controllers;
   /** Takes over a promise that never rejects; stopping waits for it. */
   background(task: Promise<unknown>): void;
 }
@@ -72,7 +75,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   #watching: { cancel(): void } | undefined;
   #unlisten: (() => void) | undefined;
   /** The attempt under way. A release lets it end, rather than leave behind a request nobody knows the outcome of. */
-  #attempt: { readonly settled: Promise<void>; cut(): void } | undefined;
+  #attempt: OngoingAttempt | undefined;
   /** Until when a request without an answer may still take effect at the server. Monotonic milliseconds. */
   #unsureUntil = Number.NEGATIVE_INFINITY;
 
@@ -189,6 +192,7 @@ export class Contender implements SessionListener, HeldWatchListener {
       case 'idle':
         if (this.#unsure) this.#run(state, (signal) => this.#sweep(state, signal));
         else this.#forgetSessions();
+        this.#giveControllerBack();
         return;
       case 'seeking':
         this.#beginSeeking(state);
@@ -199,7 +203,7 @@ export class Contender implements SessionListener, HeldWatchListener {
       case 'held':
         this.#watching = this.#engine.clock.after(UNWATCHED, () => {
           // Held for long: what served to acquire it is not kept.
-          this.#controller = undefined;
+          this.#giveControllerBack();
           this.#watching = new HeldWatch(this.#engine, state.session, state.holding, this);
         });
         return;
@@ -217,10 +221,14 @@ export class Contender implements SessionListener, HeldWatchListener {
 
   /** One place owns the promises: a rejection is either stale or an event. */
   #run(state: LockState, work: (signal: AbortSignal) => Promise<void>): void {
-    this.#controller ??= new AbortController();
+    this.#controller ??= this.#engine.controllers.take();
     this.#working = true;
+    this.#own(state, work(this.#controller.signal));
+  }
+
+  #own(state: LockState, work: Promise<void>): void {
     this.#engine.background(
-      work(this.#controller.signal).catch((error: unknown) => {
+      work.catch((error: unknown) => {
         if (this.#state !== state) return;
         const failures = 'failures' in state ? state.failures : 0;
         const pause = retryDelay(error, failures, this.#engine.clock.random());
@@ -248,7 +256,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   #beginSeeking(state: Extract<LockState, { name: 'seeking' }>): void {
     const { session } = state;
     if (session !== undefined) {
-      this.#run(state, () => this.#seek(state, session));
+      this.#own(state, this.#seek(state, session));
       return;
     }
     // One may have become live between the claim and now.
@@ -257,26 +265,26 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   async #seek(state: Extract<LockState, { name: 'seeking' }>, session: Session): Promise<void> {
+    // Begun only once it is known to be under way: the metadata it asks for may give up this very claim.
     await this.#settle();
     if (this.#state !== state) return;
+    const { controllers } = this.#engine;
     // Not the work's own signal: an attempt is not cut off by a release, which would make its outcome unknown.
-    const controller = new AbortController();
-    // Begun only once it is known to be under way: the metadata it asks for may give up this very claim.
-    const attempt = Promise.resolve().then(() =>
-      this.#contention.attempt(this.#contest(session), state.place, controller.signal),
-    );
-    const settled = attempt.then(
-      () => undefined,
-      (error: unknown) => this.#becomeUnsure(session, error),
-    );
-    const entry = { settled, cut: () => controller.abort(OVER) };
-    this.#attempt = entry;
+    const controller = controllers.take();
+    const attempt = new OngoingAttempt(controller);
+    this.#attempt = attempt;
+    let result: Attempt;
     try {
-      const result = await attempt;
-      this.#finish({ type: 'attempted', of: state, result, trusted: session.trusted });
+      result = await this.#contention.attempt(this.#contest(session), state.place, attempt.signal);
+    } catch (error) {
+      this.#becomeUnsure(session, error);
+      throw error;
     } finally {
-      if (this.#attempt === entry) this.#attempt = undefined;
+      if (this.#attempt === attempt) this.#attempt = undefined;
+      attempt.end();
+      controllers.giveBack(controller);
     }
+    this.#finish({ type: 'attempted', of: state, result, trusted: session.trusted });
   }
 
   async #wait(state: Extract<LockState, { name: 'waiting' }>, signal: AbortSignal): Promise<void> {
@@ -288,7 +296,7 @@ export class Contender implements SessionListener, HeldWatchListener {
 
   async #remove(state: Extract<LockState, { name: 'releasing' }>, signal: AbortSignal): Promise<void> {
     const { clock } = this.#engine;
-    await this.#settle();
+    if (this.#attempt !== undefined) await this.#settle();
     for (let failures = 0; this.#state === state; failures++) {
       try {
         await this.#contention.remove(this.#contest(state.session), state.holding, signal);
@@ -335,7 +343,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
     const timer = this.#engine.clock.after(SETTLE_BOUND, () => attempt.cut());
-    await attempt.settled;
+    await attempt.ended;
     timer.cancel();
   }
 
@@ -354,6 +362,13 @@ export class Contender implements SessionListener, HeldWatchListener {
       this.#listener.trouble(error, source);
       if (isRefusal(error)) this.#listener.refused(error);
     });
+  }
+
+  /** Nothing is under way that it could cut off. */
+  #giveControllerBack(): void {
+    if (this.#controller === undefined || this.#working) return;
+    this.#engine.controllers.giveBack(this.#controller);
+    this.#controller = undefined;
   }
 
   #forgetSessions(): void {

@@ -3,6 +3,9 @@ import { type Backend, SyncError } from './backend.ts';
 /** Bytes of UTF-8. Short enough for every store's request and URL limits. */
 export const MAX_KEY_BYTES = 1_024;
 
+/** Empty, `.` or `..`. */
+const BAD_SEGMENT = /(?<=^|\/)(\.{0,2})(?=\/|$)/;
+
 /**
  * What is wrong with a key, or `undefined`.
  *
@@ -14,16 +17,19 @@ export function keyProblem(key: unknown): string | undefined {
   if (typeof key !== 'string') return `must be a string, not ${key === null ? 'null' : typeof key}`;
   if (key === '') return 'must not be empty';
   if (!key.isWellFormed()) return 'has a lone surrogate, which no store can hold';
-  const control = [...key].find((character) => character < ' ' || character === '\u007f');
-  if (control !== undefined) {
-    const code = control.charCodeAt(0).toString(16).padStart(4, '0');
-    return `has the control character U+${code}`;
-  }
+  const control = controlIn(key);
+  if (control !== undefined) return `has the control character U+${control.toString(16).padStart(4, '0')}`;
   const bytes = Buffer.byteLength(key);
   if (bytes > MAX_KEY_BYTES) return `has ${bytes} bytes; at most ${MAX_KEY_BYTES} are allowed`;
-  for (const segment of key.split('/')) {
-    if (segment === '') return 'has an empty segment: no leading, trailing or double slash is allowed';
-    if (segment === '.' || segment === '..') return `has the segment "${segment}"`;
+  const segment = BAD_SEGMENT.exec(key)?.[1];
+  if (segment === '') return 'has an empty segment: no leading, trailing or double slash is allowed';
+  return segment === undefined ? undefined : `has the segment "${segment}"`;
+}
+
+function controlIn(key: string): number | undefined {
+  for (let at = 0; at < key.length; at++) {
+    const code = key.charCodeAt(at);
+    if (code < 0x20 || code === 0x7f) return code;
   }
   return undefined;
 }

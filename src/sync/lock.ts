@@ -171,11 +171,8 @@ export class Lock {
       if (grant !== undefined) return grant;
       if (this.#refusal !== undefined) throw this.#refusal;
       if (once && this.#occupied) return undefined;
-      const call = new Call<Grant | undefined>(
-        this.#host.clock,
-        options,
-        `the lock ${quoteKey(this.key)}`,
-        () => this.#calls.delete(entry),
+      const call = new Call<Grant | undefined>(this.#host.clock, options, this.key, () =>
+        this.#calls.delete(entry),
       );
       const entry = { call, once };
       this.#calls.add(entry);

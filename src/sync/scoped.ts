@@ -7,18 +7,20 @@ import type { LossReason } from './lock-machine.ts';
 import type { Metadata } from './metadata.ts';
 import type { CallOptions } from './options.ts';
 
-/** Scoped acquires on their way: what rejects each, so that stopping can. */
-export type OpenCalls = Set<(error: SyncError) => void>;
+/** A scoped acquire on its way, which stopping rejects. */
+export interface OpenCall {
+  refused(error: SyncError): void;
+}
 
 export interface ScopedHost {
   readonly clock: Clock;
-  readonly openCalls: OpenCalls;
+  readonly openCalls: Set<OpenCall>;
   encode(metadata: Metadata | undefined): Uint8Array;
   background(task: Promise<unknown>): void;
 }
 
 /** A scoped acquire in line, for as long as it is wanted or held. Made to be small: there may be thousands. */
-class ScopedTicket implements Ticket {
+class ScopedTicket implements Ticket, OpenCall {
   readonly standing = false;
   readonly #queue: LocalQueue;
   readonly #once: boolean;
@@ -38,31 +40,40 @@ class ScopedTicket implements Ticket {
     this.#once = once;
     this.#metadata = metadata;
     this.#host = host;
-    // At once, and not only with the rejection: who takes over the place may ask in the same turn.
-    this.#call = new Call(host.clock, options, `the lock ${quoteKey(queue.key)}`, () =>
-      host.background(queue.leave(this)),
-    );
+    this.#call = new Call(host.clock, options, queue.key, () => {
+      this.#take();
+      // At once, and not only with the rejection: who takes over the place may ask in the same turn.
+      host.background(queue.leave(this));
+    });
   }
 
-  async run(): Promise<Grant | undefined> {
-    const call = this.#call as Call<Grant | undefined>;
-    const { openCalls, background } = this.#host;
-    const reject = (error: SyncError): void => {
-      call.reject(error);
-    };
-    openCalls.add(reject);
+  run(): Promise<Grant | undefined> {
+    const { promise } = this.#call as Call<Grant | undefined>;
+    this.#host.openCalls.add(this);
     this.#queue.enter(this);
-    try {
-      const grant = await call.promise;
-      if (grant === undefined) await this.#queue.leave(this);
-      return grant;
-    } catch (error) {
-      background(this.#queue.leave(this));
-      throw error;
-    } finally {
-      openCalls.delete(reject);
-      this.#call = undefined;
-    }
+    return this.#once ? this.#leaveNothing(promise) : promise;
+  }
+
+  async #leaveNothing(asked: Promise<Grant | undefined>): Promise<Grant | undefined> {
+    const grant = await asked;
+    if (grant === undefined) await this.#queue.leave(this);
+    return grant;
+  }
+
+  /** To be settled. It is over then, and nobody else settles it. */
+  #take(): Call<Grant | undefined> | undefined {
+    const call = this.#call;
+    this.#call = undefined;
+    this.#host.openCalls.delete(this);
+    return call;
+  }
+
+  #reject(error: SyncError): void {
+    const call = this.#take();
+    if (call === undefined) return;
+    call.reject(error);
+    // Not in the midst of what the queue is about to tell others.
+    queueMicrotask(() => this.#host.background(this.#queue.leave(this)));
   }
 
   value(): Uint8Array {
@@ -70,20 +81,21 @@ class ScopedTicket implements Ticket {
   }
 
   granted(grant: Grant): void {
-    if (grant.held) this.#call?.resolve(grant);
+    if (grant.held) this.#take()?.resolve(grant);
   }
 
   /** Of a call that is not settled: lost before the caller ever saw it, while the session was in doubt. */
   lost(reason: LossReason): void {
-    this.#call?.reject(new SyncError('lost', `the lock ${quoteKey(this.#queue.key)} was lost (${reason})`));
+    if (this.#call === undefined) return;
+    this.#reject(new SyncError('lost', `the lock ${quoteKey(this.#queue.key)} was lost (${reason})`));
   }
 
   occupied(): void {
-    if (this.#once) this.#call?.resolve(undefined);
+    if (this.#once) this.#take()?.resolve(undefined);
   }
 
   refused(error: SyncError): void {
-    this.#call?.reject(error);
+    this.#reject(error);
   }
 
   trouble(error: unknown): void {

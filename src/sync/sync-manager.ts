@@ -5,11 +5,12 @@ import { Background } from './background.ts';
 import { Chronicle } from './chronicle.ts';
 import { checkCommit, guardedCommit, type SyncCommit } from './commit.ts';
 import type { Engine } from './contender.ts';
+import { Controllers } from './controllers.ts';
 import { Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
 import type { SyncHealth } from './health.ts';
 import { type Holder, HolderWatch } from './holder.ts';
-import { lockPathOf, quoteKey } from './keys.ts';
+import { lockPathOf } from './keys.ts';
 import { Leadership } from './leader.ts';
 import { LocalQueue } from './local-queue.ts';
 import { Lock, type LockHost } from './lock.ts';
@@ -22,7 +23,7 @@ import {
   checkOptions,
   type SyncManagerOptions,
 } from './options.ts';
-import { acquireScoped, type OpenCalls, type ScopedHost } from './scoped.ts';
+import { acquireScoped, type OpenCall, type ScopedHost } from './scoped.ts';
 import { SessionKeeper, type SessionState } from './session-keeper.ts';
 import { gently, within } from './stopping.ts';
 import { forwardOnly } from './store-reset.ts';
@@ -80,7 +81,7 @@ export class SyncManager implements AsyncDisposable {
   readonly #background: Background;
   readonly #locks = new Map<string, Lock>();
   readonly #queues = new Map<string, LocalQueue>();
-  readonly #openCalls: OpenCalls = new Set();
+  readonly #openCalls = new Set<OpenCall>();
   readonly #lockHost: LockHost;
   readonly #scopedHost: ScopedHost;
   readonly #holders: HolderWatch;
@@ -117,7 +118,8 @@ export class SyncManager implements AsyncDisposable {
     this.#keeper.listen(chronicle);
     const observed = { name, backend: backend.traits.name, events$, health: () => this.health() };
     this.#teller = new Teller(telemetry, observed, report);
-    this.#engine = { backend, clock, keeper: this.#keeper, outbox: this.#outbox, background };
+    const controllers = new Controllers();
+    this.#engine = { backend, clock, keeper: this.#keeper, outbox: this.#outbox, controllers, background };
     const encode = (chosen: Metadata | undefined): Uint8Array => this.#encode(chosen);
     const queue = (key: string): LocalQueue => this.#queue(key);
     this.#lockHost = { clock, outbox: this.#outbox, report, queue, encode, teller: this.#teller };
@@ -178,10 +180,9 @@ export class SyncManager implements AsyncDisposable {
    * Blocks until the lock is held, for this caller alone: callers of one process exclude one another, in the order in
    * which they asked. Give it back with `release()` or `await using`. Rejects as `Lock.lock` does.
    */
-  async acquire(key: string, options?: AcquireOptions): Promise<Grant> {
-    const grant = await this.#acquire(key, options, false);
-    if (grant === undefined) throw new SyncError('lost', `the lock ${quoteKey(key)} was not acquired`);
-    return grant;
+  acquire(key: string, options?: AcquireOptions): Promise<Grant> {
+    // Only a call that asks once is told that the lock cannot be had now.
+    return this.#acquire(key, options, false) as Promise<Grant>;
   }
 
   /** Like `acquire`, but gives `undefined` when the lock cannot be had now; nothing is left behind then. */
@@ -276,7 +277,7 @@ export class SyncManager implements AsyncDisposable {
   /** Everybody who waits is told at once, however long the releases take. */
   #rejectAll(): void {
     const stopped = new SyncError('stopped', `the manager "${this.name}" was stopped`);
-    for (const reject of this.#openCalls) reject(stopped);
+    for (const call of [...this.#openCalls]) call.refused(stopped);
     for (const lock of this.#locks.values()) lock.rejectCalls(stopped);
   }
 
@@ -307,8 +308,9 @@ export class SyncManager implements AsyncDisposable {
     this.#assertRunning();
     const checked = checkCallOptions(options);
     throwIfAborted(checked.signal);
-    // Bad metadata is told before any I/O.
-    this.#encode(options?.metadata);
+    // Bad metadata is told before any I/O. Our own is not.
+    if (options?.metadata !== undefined || this.#options.metadata !== undefined)
+      this.#encode(options?.metadata);
     const queue = this.#queue(key);
     return this.#teller.asking(key, once ? 'tryAcquire' : 'acquire', () =>
       acquireScoped(queue, checked, once, options?.metadata, this.#scopedHost),

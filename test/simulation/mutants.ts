@@ -66,8 +66,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     { file: MACHINE, find: 'if (!event.trusted)', put: 'if (false as boolean)' },
     {
       file: 'sync/scoped.ts',
-      find: 'if (grant.held) this.#call?.resolve(grant);',
-      put: 'this.#call?.resolve(grant);',
+      find: 'if (grant.held) this.#take()?.resolve(grant);',
+      put: 'this.#take()?.resolve(grant);',
     },
     {
       file: 'sync/lock.ts',
@@ -109,8 +109,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   'an unknown commit taken for a success': [
     {
       file: CONTENDER,
-      find: 'const result = await attempt;',
-      put: "const result = await attempt.catch(() => ({ outcome: 'acquired' as const, holding: { record: this.#contention.record(this.#path, session.id), session: session.id, revision: 0n, token: BigInt(Math.ceil(this.#engine.clock.now() * 1e6)) } }));",
+      find: 'result = await this.#contention.attempt(this.#contest(session), state.place, attempt.signal);',
+      put: "result = await this.#contention.attempt(this.#contest(session), state.place, attempt.signal).catch(() => ({ outcome: 'acquired' as const, holding: { record: this.#contention.record(this.#path, session.id), session: session.id, revision: 0n, token: BigInt(Math.ceil(this.#engine.clock.now() * 1e6)) } }));",
     },
   ],
   'session closed before the keys are released': [
@@ -139,8 +139,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     },
     {
       file: 'sync/scoped.ts',
-      find: 'if (grant.held) this.#call?.resolve(grant);',
-      put: 'this.#call?.resolve(grant);',
+      find: 'if (grant.held) this.#take()?.resolve(grant);',
+      put: 'this.#take()?.resolve(grant);',
     },
   ],
   'local hand-off while a write of the one before is on its way': [
