@@ -129,7 +129,8 @@ export interface BackendTraits {
  *   index that went backwards, a reconnect are just wakes.
  * - A *rejected* `commit` means *unknown*, not *failed*.
  * - A session's TTL is what the server granted, not what was asked for.
- * - Every call ends: by its signal (it then rejects with the signal's reason), or by a deadline of the backend's own.
+ * - Every call ends: by its signal (it then rejects with the signal's reason), or by a deadline of the backend's own. No
+ *   listener of it is left on the signal then, which may go on to serve another call.
  * - Nothing of the server's client leaks: errors are `SyncError`s, and none holds a secret.
  * - After disposal every call rejects with code `stopped`, and no socket or timer is left.
  */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { isSyncError } from '../../sync/backend.ts';
 import { bytes, text } from './bench.ts';
 import type { Rule } from './subject.ts';
@@ -10,6 +11,38 @@ const UNDER_WAY = 50;
 const stopped = (error: unknown) => isSyncError(error, 'stopped');
 
 export const endingRules: readonly Rule[] = [
+  {
+    name: 'a call that has ended leaves no listener on its signal',
+    async check(bench) {
+      const client = await bench.client();
+      const key = bench.key('a');
+      const { signal } = new AbortController();
+      const ended = (what: string) =>
+        assert.deepEqual(getEventListeners(signal, 'abort'), [], `left by ${what}`);
+      const { id } = await client.openSession(
+        { name: 'listeners', ttl: client.traits.ttl.max, lockDelay: 0 },
+        signal,
+      );
+      ended('openSession');
+      await client.renewSession(id, signal);
+      ended('renewSession');
+      const absent = [{ key, is: 'absent' }] as const;
+      const then = [{ put: key, value: bytes('mine'), session: id }];
+      const together = [key, bench.key('b'), bench.key('c')].map((put) =>
+        client.commit({ when: [{ key: put, is: 'absent' }], then: [{ put, value: bytes('mine') }] }, signal),
+      );
+      await Promise.all(together);
+      ended('commits that were issued together');
+      assert.equal((await client.commit({ when: absent, then }, signal)).ok, false);
+      ended('a commit that was refused');
+      const { at } = await client.query({ key }, { signal });
+      ended('query');
+      await client.query({ key }, { since: at, wait: UNDER_WAY, signal });
+      ended('a query that was blocked');
+      await client.closeSession(id, signal);
+      ended('closeSession');
+    },
+  },
   {
     name: 'after disposal every call rejects with `stopped`',
     async check(bench) {

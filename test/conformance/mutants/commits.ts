@@ -4,6 +4,16 @@ import { type Mutant, wrapped } from './mutant.ts';
 
 export const commitMutants: readonly Mutant[] = [
   {
+    name: 'a commit leaves its listener on the signal',
+    caughtBy: ['a call that has ended leaves no listener on its signal'],
+    server: wrapped(() => (backend) => ({
+      commit(commit, signal) {
+        signal.addEventListener('abort', () => undefined);
+        return backend.commit(commit, signal);
+      },
+    })),
+  },
+  {
     name: 'conditions are ignored',
     caughtBy: [
       '`absent` holds for a key without a record only',
