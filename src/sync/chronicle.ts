@@ -66,6 +66,10 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
     this.#emit({ type: 'session-renewed', id, took });
   }
 
+  together(change: () => void): void {
+    this.#outbox.during(change);
+  }
+
   sessionLive(): void {
     this.#sessionFailure = undefined;
   }

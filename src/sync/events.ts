@@ -84,9 +84,11 @@ function isSubscriber<T>(observer: unknown): observer is Subscriber<T> {
 
 /**
  * What the outside is told, after the inside is settled: a listener may call right back into the engine, and must
- * find it in the state it was told of. Items are delivered in order, also those that a listener causes.
+ * find it in the state it was told of. Items are delivered in order, also those that a listener causes; those that end
+ * somebody's work come before all others, since thousands of locks may be lost in one step.
  */
 export class Outbox {
+  readonly #urgent: (() => void)[] = [];
   readonly #items: (() => void)[] = [];
   #depth = 0;
   #draining = false;
@@ -107,13 +109,22 @@ export class Outbox {
     this.#drain();
   }
 
+  postUrgent(item: () => void): void {
+    this.#urgent.push(item);
+    this.#drain();
+  }
+
   #drain(): void {
     if (this.#depth > 0 || this.#draining) return;
     this.#draining = true;
     try {
-      for (let item = this.#items.shift(); item !== undefined; item = this.#items.shift()) item();
+      for (let item = this.#next(); item !== undefined; item = this.#next()) item();
     } finally {
       this.#draining = false;
     }
+  }
+
+  #next(): (() => void) | undefined {
+    return this.#urgent.shift() ?? this.#items.shift();
   }
 }

@@ -283,7 +283,7 @@ export class LocalQueue implements ContenderListener {
     this.#current = undefined;
     if (grant) {
       grant.end(why);
-      this.#outbox.post(() => grant.announce());
+      this.#outbox.postUrgent(() => grant.announce());
     }
     return grant;
   }

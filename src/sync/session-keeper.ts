@@ -29,6 +29,8 @@ export interface SessionEvents {
   moved(state: SessionState): void;
   /** `took` milliseconds. */
   renewed(session: Session, took: number): void;
+  /** Runs a change as one: what it causes is told when all of it is done. */
+  together(change: () => void): void;
 }
 
 /** How long closing a session that nobody believes in any more may take, in milliseconds. The TTL ends it otherwise. */
@@ -124,8 +126,10 @@ export class SessionKeeper {
       const reason = await this.#keep(session, openedAt);
       session.end(reason);
       this.#current = undefined;
-      this.#events.moved({ name: 'ended', id: session.id, reason });
-      for (const listener of [...this.#listeners]) listener.sessionEnded(session, reason);
+      this.#events.together(() => {
+        this.#events.moved({ name: 'ended', id: session.id, reason });
+        for (const listener of [...this.#listeners]) listener.sessionEnded(session, reason);
+      });
       const closing = reason === 'session-gone' ? undefined : this.#close(session.id);
       if (this.#stopping) await closing;
       else if (closing) this.#background(closing);
