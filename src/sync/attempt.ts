@@ -5,6 +5,7 @@ export class OngoingAttempt {
   readonly #controller: AbortController;
   #waiting: (() => void)[] | undefined;
   #over = false;
+  #cut = false;
 
   constructor(controller: AbortController) {
     this.#controller = controller;
@@ -16,7 +17,13 @@ export class OngoingAttempt {
 
   /** Not once it has ended: its controller may serve another one by then. */
   cut(): void {
-    if (!this.#over) this.#controller.abort(OVER);
+    if (this.#over) return;
+    this.#cut = true;
+    this.#controller.abort(OVER);
+  }
+
+  get wasCut(): boolean {
+    return this.#cut;
   }
 
   /** Resolves with `end`. Made only when it is asked for, since most attempts end before anybody does. */

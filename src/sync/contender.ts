@@ -282,7 +282,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     } finally {
       if (this.#attempt === attempt) this.#attempt = undefined;
       attempt.end();
-      controllers.giveBack(controller);
+      if (!attempt.wasCut) controllers.giveBack(controller);
     }
     this.#finish({ type: 'attempted', of: state, result, trusted: session.trusted });
   }

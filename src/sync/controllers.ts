@@ -12,8 +12,8 @@ export class Controllers {
     return this.#idle.pop() ?? new AbortController();
   }
 
+  /** Not one that has aborted. */
   giveBack(controller: AbortController): void {
-    if (controller.signal.aborted || this.#idle.length >= MOST_KEPT) return;
-    this.#idle.push(controller);
+    if (this.#idle.length < MOST_KEPT) this.#idle.push(controller);
   }
 }

@@ -14,9 +14,20 @@ export type Metadata = JsonValue | (() => JsonValue);
 
 const encoder = new TextEncoder();
 
-export function defaultMetadata(service: string, clock: Clock): () => JsonValue {
+/** Encoded. Made anew when the time has changed that it tells. */
+export function defaultMetadata(service: string, clock: Clock, maxBytes: number): () => Uint8Array {
   const host = hostname();
-  return () => ({ service, host, pid: process.pid, since: new Date(clock.wall()).toISOString() });
+  let at: number | undefined;
+  let encoded: Uint8Array = new Uint8Array();
+  return () => {
+    const now = Math.floor(clock.wall());
+    if (now !== at) {
+      const since = new Date(now).toISOString();
+      encoded = encodeMetadata({ service, host, pid: process.pid, since }, maxBytes);
+      at = now;
+    }
+    return encoded;
+  };
 }
 
 /**

@@ -75,7 +75,7 @@ export class SyncManager implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #engine: Engine;
   readonly #keeper: SessionKeeper;
-  readonly #metadata: Metadata;
+  readonly #defaultMetadata: () => Uint8Array;
   readonly #outbox = new Outbox();
   readonly #chronicle = new Chronicle(this.#outbox);
   readonly #background: Background;
@@ -110,7 +110,7 @@ export class SyncManager implements AsyncDisposable {
     this.session$ = session$;
     this.events$ = events$;
     this.#clock = clock;
-    this.#metadata = this.#options.metadata ?? defaultMetadata(name, clock);
+    this.#defaultMetadata = defaultMetadata(name, clock, backend.traits.maxValueBytes);
     this.#background = new Background(trouble);
     const background = (task: Promise<unknown>): void => this.#background.run(task);
     if (logger !== undefined) logTo(logger, name, events$);
@@ -308,9 +308,8 @@ export class SyncManager implements AsyncDisposable {
     this.#assertRunning();
     const checked = checkCallOptions(options);
     throwIfAborted(checked.signal);
-    // Bad metadata is told before any I/O. Our own is not.
-    if (options?.metadata !== undefined || this.#options.metadata !== undefined)
-      this.#encode(options?.metadata);
+    // Bad metadata is told before any I/O.
+    this.#encode(options?.metadata);
     const queue = this.#queue(key);
     return this.#teller.asking(key, once ? 'tryAcquire' : 'acquire', () =>
       acquireScoped(queue, checked, once, options?.metadata, this.#scopedHost),
@@ -333,8 +332,9 @@ export class SyncManager implements AsyncDisposable {
   }
 
   #encode(metadata: Metadata | undefined): Uint8Array {
-    const { backend } = this.#options;
-    const chosen = metadata ?? this.#metadata;
+    const { backend, metadata: ofManager } = this.#options;
+    const chosen = metadata ?? ofManager;
+    if (chosen === undefined) return this.#defaultMetadata();
     return encodeMetadata(chosen, backend.traits.maxValueBytes);
   }
 
