@@ -1,14 +1,9 @@
-import type { Commit, CommitResult } from '../../sync/backend.ts';
+import type { Commit } from '../../sync/backend.ts';
 import { keyOf } from './validate.ts';
-import type { TxnRequest } from './wire.ts';
 
-/** One commit on its way, and who waits for it. */
+/** A commit that may travel with others. */
 export interface Member {
   readonly wanted: Commit;
-  readonly request: TxnRequest;
-  readonly signal: AbortSignal;
-  readonly resolve: (result: CommitResult) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 /** The server allows 128 operations (`--max-txn-ops`): those of a request, and with them those of each nested in it. */
@@ -25,8 +20,8 @@ const OVERHEAD = 64;
  * Commits that do not touch one another, so that it makes no difference in which order they are carried out. The server
  * compares for all of a request before it writes for any, and takes no two writes to one key.
  */
-export class Batch {
-  readonly members: Member[] = [];
+export class Batch<M extends Member> {
+  readonly members: M[] = [];
   readonly #keys = new Set<string>();
   /** By their length, to find those that a key lies under. */
   readonly #prefixes = new Map<number, Set<string>>();
@@ -37,12 +32,16 @@ export class Batch {
   #operations = 0;
 
   /** In as few batches as it takes. */
-  static split(members: readonly Member[]): Batch[] {
-    const batches: Batch[] = [];
+  static split<M extends Member>(members: readonly M[]): Batch<M>[] {
+    const batches: Batch<M>[] = [];
     for (const member of members) {
       const footprint = footprintOf(member.wanted);
+      let batch: Batch<M> | undefined;
       // Only the youngest ones are looked at: a thousand commits for one key must not become a million looks.
-      let batch = batches.slice(-4).find((open) => open.#takes(footprint));
+      for (let n = Math.max(0, batches.length - 4); n < batches.length && batch === undefined; n++) {
+        const open = batches[n] as Batch<M>;
+        if (open.#takes(footprint)) batch = open;
+      }
       if (batch === undefined) {
         batch = new Batch();
         batches.push(batch);
@@ -58,7 +57,7 @@ export class Batch {
     return !this.#touches(footprint);
   }
 
-  #add(member: Member, { keys, prefixes, bytes, operations }: Footprint): void {
+  #add(member: M, { keys, prefixes, bytes, operations }: Footprint): void {
     this.members.push(member);
     this.#operations = Math.max(this.#operations, operations);
     this.#bytes += bytes;
@@ -68,16 +67,24 @@ export class Batch {
       this.#prefixes.set(prefix.length, sameLength.add(prefix));
     }
     for (const [length, beginnings] of this.#beginnings) {
-      for (const name of [...keys, ...prefixes]) beginnings.add(name.slice(0, length));
+      for (const name of keys) beginnings.add(name.slice(0, length));
+      for (const name of prefixes) beginnings.add(name.slice(0, length));
     }
   }
 
   #touches({ keys, prefixes }: Footprint): boolean {
-    for (const name of [...keys, ...prefixes]) {
-      if (this.#keys.has(name)) return true;
-      for (const [length, same] of this.#prefixes) if (same.has(name.slice(0, length))) return true;
+    for (const name of keys) if (this.#isTouched(name)) return true;
+    for (const prefix of prefixes) {
+      if (this.#isTouched(prefix) || this.#beginningsOf(prefix.length).has(prefix)) return true;
     }
-    return prefixes.some((prefix) => this.#beginningsOf(prefix.length).has(prefix));
+    return false;
+  }
+
+  /** It is one of the keys, or lies under one of the prefixes. */
+  #isTouched(name: string): boolean {
+    if (this.#keys.has(name)) return true;
+    for (const [length, same] of this.#prefixes) if (same.has(name.slice(0, length))) return true;
+    return false;
   }
 
   /** What is shorter than that is there as it is, and is no prefix of that length. */
@@ -102,14 +109,30 @@ interface Footprint {
 }
 
 function footprintOf({ when, then, read }: Commit): Footprint {
-  const keys = [...when.map(({ key }) => key), ...then.map(keyOf)];
-  const prefixes: string[] = [];
+  const keys: string[] = [];
+  let bytes = 0;
+  for (const { key } of when) {
+    keys.push(key);
+    bytes += sizeOf(key);
+  }
+  for (const mutation of then) {
+    const key = keyOf(mutation);
+    // A lock's condition is about the record that it puts or removes.
+    if (key !== keys[0]) keys.push(key);
+    bytes += sizeOf(key);
+    if ('put' in mutation) bytes += mutation.value.byteLength;
+  }
+  let prefixes = NONE;
   if (read !== undefined) {
     if ('key' in read) keys.push(read.key);
-    else prefixes.push(read.prefix);
+    else prefixes = [read.prefix];
+    bytes += sizeOf('key' in read ? read.key : read.prefix);
   }
-  let bytes = 0;
-  for (const key of [...keys, ...prefixes]) bytes += 4 * key.length + OVERHEAD;
-  for (const mutation of then) if ('put' in mutation) bytes += mutation.value.byteLength;
   return { keys, prefixes, bytes, operations: Math.max(when.length, then.length + 1) };
+}
+
+const NONE: readonly string[] = [];
+
+function sizeOf(key: string): number {
+  return 4 * key.length + OVERHEAD;
 }

@@ -36,6 +36,15 @@ interface Channel {
 
 interface RawClient {
   getChannel(): Channel;
+  makeUnaryRequest(
+    path: string,
+    serialize: (request: Buffer) => Buffer,
+    deserialize: (message: Buffer) => Buffer,
+    request: Buffer,
+    metadata: Metadata,
+    options: object,
+    done: (error: Error | null, response?: Buffer) => void,
+  ): RawCall;
   close(): void;
 }
 
@@ -60,6 +69,7 @@ type Duplex = (metadata: Metadata) => RawStream<unknown, unknown>;
 
 const IDLE = 0;
 const CONNECTING = 1;
+const READY = 2;
 const TRANSIENT_FAILURE = 3;
 /** Milliseconds. A watcher of the state cannot be taken back, and its timer must not outlive us for long. */
 const STATE_SLICE = 200;
@@ -101,6 +111,10 @@ export class Connection {
     return this.#state() === TRANSIENT_FAILURE;
   }
 
+  get ready(): boolean {
+    return this.#state() === READY;
+  }
+
   /** Waits until the connection is made or has failed. `false`: it was neither within `limit` milliseconds. */
   async settled(limit: number): Promise<boolean> {
     const until = performance.now() + limit;
@@ -125,6 +139,23 @@ export class Connection {
     const client = this.#host.getServiceClient(service) as unknown as Record<string, Unary>;
     const unary = client[method] as Unary;
     const call = unary.call(client, request, needingLeader(metadata), {}, (error, response) => {
+      this.#underWay.delete(call);
+      done(error, response);
+    });
+    this.#underWay.add(call);
+    return call;
+  }
+
+  /** As `call`, but both messages are as they are on the wire. */
+  send(
+    path: string,
+    request: Buffer,
+    metadata: Metadata,
+    done: (error: Error | null, response?: Buffer) => void,
+  ): RawCall {
+    const client = this.#host.getServiceClient('KV');
+    const needing = needingLeader(metadata);
+    const call = client.makeUnaryRequest(path, asIs, asIs, request, needing, {}, (error, response) => {
       this.#underWay.delete(call);
       done(error, response);
     });
@@ -166,6 +197,10 @@ export class Connection {
       return TRANSIENT_FAILURE;
     }
   }
+}
+
+function asIs(message: Buffer): Buffer {
+  return message;
 }
 
 const withLeader = new WeakMap<Metadata, Metadata>();

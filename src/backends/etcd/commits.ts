@@ -1,11 +1,11 @@
-import { type Commit, type CommitResult, isSyncError } from '../../sync/backend.ts';
-import { Batch, type Member } from './batch.ts';
-import { resultOf, transactionOf } from './commit.ts';
-import { badResponse, isLeaseMissing } from './errors.ts';
-import { OVER, type Settle } from './lifetime.ts';
-import { revisionOf } from './query.ts';
-import { CallFailure, type Transport } from './transport.ts';
-import type { TxnRequest, TxnResponse } from './wire.ts';
+import { type Commit, type CommitResult, isSyncError, type Revision } from '../../sync/backend.ts';
+import { Batch } from './batch.ts';
+import { badResponse, CallFailure, isLeaseMissing } from './errors.ts';
+import { type BytesCall, Exchange } from './exchange.ts';
+import { Pending, type Settle } from './lifetime.ts';
+import { decodeTxn, type TxnOutcome, type TxnReply } from './reply.ts';
+import { encodeGroup, encodeTxn } from './request.ts';
+import type { Transport } from './transport.ts';
 
 /**
  * Commits that are issued together go to the server together: as transactions nested in one, each with its own
@@ -24,94 +24,109 @@ export class Commits {
 
   /** Sent once: a repetition could not tell its own first run from somebody else's. */
   commit(wanted: Commit, signal: AbortSignal): Promise<CommitResult> {
-    return new Promise((resolve, reject) => {
-      // Made ready now: the values are those of this moment.
-      const member = { wanted, request: transactionOf(wanted), signal, resolve, reject };
-      if (!this.#mayGroup) {
-        void this.#alone(member);
-        return;
-      }
-      this.#members.push(member);
-      if (this.#members.length === 1) queueMicrotask(() => this.#flush());
-    });
+    const member = new Member(this.#transport, wanted, signal);
+    if (member.over) return member.promise;
+    if (!this.#mayGroup) member.send();
+    else if (this.#members.push(member) === 1) queueMicrotask(() => this.#flush());
+    return member.promise;
   }
 
   #flush(): void {
-    const members = this.#members.filter(({ signal, reject }) => {
-      if (signal.aborted) reject(signal.reason);
-      return !signal.aborted;
-    });
+    const members = this.#members.filter(({ over }) => !over);
     this.#members = [];
-    for (const batch of Batch.split(members)) {
-      const [first] = batch.members;
-      if (batch.members.length > 1) void this.#together(batch);
-      else if (first !== undefined) void this.#alone(first);
+    for (const { members: together } of Batch.split(members)) {
+      if (together.length > 1) new Group(this.#transport, together);
+      else together[0]?.send();
     }
   }
+}
 
-  async #alone({ wanted, request, signal, resolve, reject }: Member): Promise<void> {
-    try {
-      const repeatable = wanted.then.length === 0;
-      const response = await this.#transact(request, repeatable, signal);
-      resolve(resultOf(wanted, response, revisionOf(response.header)));
-    } catch (error) {
-      // The conditions held, but a put names a lease that is gone. The server undid nothing: it checks before it writes.
-      if (error instanceof CallFailure) resolve({ ok: false, why: 'session-gone' });
-      else reject(error);
-    }
+/** One commit on its way, and who waits for it. */
+class Member extends Pending<CommitResult> {
+  readonly wanted: Commit;
+  /** Encoded when it was asked for: the values are those of that moment. */
+  readonly request: Buffer;
+  readonly #transport: Transport;
+
+  constructor(transport: Transport, wanted: Commit, signal: AbortSignal) {
+    const request = encodeTxn(wanted);
+    super(transport.lifetime, signal);
+    this.#transport = transport;
+    this.wanted = wanted;
+    this.request = request;
   }
 
-  async #together({ members }: Batch): Promise<void> {
-    const controller = new AbortController();
-    let waiting = members.length;
-    const left = (): void => {
-      waiting -= 1;
-      if (waiting === 0) controller.abort(OVER);
-    };
-    const settles = members.map((member) => this.#expect(member, left));
-    const success = members.map(({ request }) => ({ request_txn: request }));
-    const repeatable = members.every(({ wanted }) => wanted.then.length === 0);
-    try {
-      const response = await this.#transact(
-        { compare: [], success, failure: [] },
-        repeatable,
-        controller.signal,
-      );
-      const revision = revisionOf(response.header);
-      for (const [place, { wanted }] of members.entries()) {
-        const nested = response.responses[place]?.response_txn;
-        if (nested === undefined) throw badResponse('the server', 'a transaction without its parts');
-        settles[place]?.resolve(resultOf(wanted, nested, revision));
-      }
-    } catch (error) {
-      // One of them is at fault, and nothing of any was done: then each has to answer for itself.
-      const refused = error instanceof CallFailure || REFUSALS.some((code) => isSyncError(error, code));
-      for (const settle of settles) {
-        if (refused) settle?.resolve('alone');
-        else settle?.reject(error);
-      }
-    }
+  get repeatable(): boolean {
+    return this.wanted.then.length === 0;
   }
 
-  /** Each may give up by its own signal. */
-  #expect(member: Member, left: () => void): Settle<CommitResult | 'alone'> | undefined {
-    let settle: Settle<CommitResult | 'alone'> | undefined;
-    const expecting = this.#transport.lifetime.run<CommitResult | 'alone'>(member.signal, (given) => {
-      settle = given;
-      return left;
+  /** By itself. */
+  send(): void {
+    const exchange = new Exchange(this.#transport, transaction(this.request, this.repeatable), {
+      resolve: (reply) => this.answer(reply, reply.revision),
+      reject: (error) => {
+        // The conditions held, but a put names a lease that is gone. The server undid nothing: it checks before it writes.
+        if (error instanceof CallFailure) this.resolve({ ok: false, why: 'session-gone' });
+        else this.reject(error);
+      },
     });
-    if (settle === undefined) left();
-    expecting.then((result) => {
-      if (result === 'alone') void this.#alone(member);
-      else member.resolve(result);
-    }, member.reject);
-    return settle;
+    this.undo = () => exchange.end();
   }
 
-  #transact(request: TxnRequest, repeatable: boolean, signal: AbortSignal): Promise<TxnResponse> {
-    const call = { service: 'KV', method: 'txn', request, repeatable, expects: isLeaseMissing } as const;
-    return this.#transport.call<TxnResponse>(call, signal);
+  answer({ succeeded, records }: TxnOutcome, revision: Revision): void {
+    if (this.wanted.read === undefined) {
+      this.resolve(succeeded ? { ok: true, revision } : { ok: false, why: 'conflict' });
+    } else if (records === undefined) {
+      this.reject(badResponse('the server', 'a range without records'));
+    } else {
+      this.resolve(
+        succeeded ? { ok: true, revision, read: records } : { ok: false, why: 'conflict', read: records },
+      );
+    }
   }
+}
+
+/** Members that travel in one request. Each may give up by its own signal. */
+class Group implements Settle<TxnReply> {
+  readonly #members: readonly Member[];
+  readonly #exchange: Exchange<TxnReply> | undefined;
+  #waiting: number;
+
+  constructor(transport: Transport, members: readonly Member[]) {
+    this.#members = members;
+    this.#waiting = members.length;
+    const left = () => this.#left();
+    for (const member of members) member.undo = left;
+    const request = encodeGroup(members.map(({ request }) => request));
+    const repeatable = members.every((member) => member.repeatable);
+    this.#exchange = new Exchange(transport, transaction(request, repeatable), this);
+  }
+
+  resolve({ parts = [], revision }: TxnReply): void {
+    if (parts.length === this.#members.length) {
+      for (const [place, part] of parts.entries()) this.#members[place]?.answer(part, revision);
+    } else this.reject(badResponse('the server', 'a transaction without its parts'));
+  }
+
+  reject(error: unknown): void {
+    // One of them is at fault, and nothing of any was done: then each has to answer for itself.
+    const refused = error instanceof CallFailure || REFUSALS.some((code) => isSyncError(error, code));
+    for (const member of this.#members) {
+      if (member.over) continue;
+      if (refused) member.send();
+      else member.reject(error);
+    }
+  }
+
+  #left(): void {
+    this.#waiting -= 1;
+    // Not there yet, if it failed at once.
+    if (this.#waiting === 0) this.#exchange?.end();
+  }
+}
+
+function transaction(request: Buffer, repeatable: boolean): BytesCall<TxnReply> {
+  return { path: '/etcdserverpb.KV/Txn', request, repeatable, decode: decodeTxn, expects: isLeaseMissing };
 }
 
 const REFUSALS = ['permission-denied', 'value-too-large', 'rejected'] as const;

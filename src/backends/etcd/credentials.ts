@@ -3,12 +3,15 @@ import { failureOf } from './errors.ts';
 
 /** What goes with every request to say who we are. */
 export interface Credentials {
+  /** At once, where there is nothing to wait for. */
+  known(connection: Connection): Metadata | undefined;
   metadata(connection: Connection): Promise<Metadata>;
   /** The server refused the token in `used`. Resolves with whether there is another one to try. */
   refused(used: Metadata): Promise<boolean>;
 }
 
 export const anonymous: Credentials = {
+  known: (connection) => connection.metadata,
   metadata: async (connection) => connection.metadata,
   refused: async () => false,
 };
@@ -16,6 +19,7 @@ export const anonymous: Credentials = {
 /** Those of the application's own client. */
 export function borrowed(borrower: Borrower): Credentials {
   return {
+    known: () => undefined,
     metadata: () => borrower.metadata(),
     async refused(used) {
       if ((await borrower.metadata()) === used) await borrower.reauthenticate();
@@ -32,6 +36,10 @@ export class Login implements Credentials {
 
   constructor(authenticate: (connection: Connection) => Promise<string>) {
     this.#authenticate = authenticate;
+  }
+
+  known(): Metadata | undefined {
+    return this.#last;
   }
 
   metadata(connection: Connection): Promise<Metadata> {

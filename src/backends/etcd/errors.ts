@@ -6,6 +6,18 @@ export interface Failure {
   readonly details: string;
 }
 
+/** A failure that is not yet, or need not become, a `SyncError`. */
+export class CallFailure extends Error implements Failure {
+  readonly code: number;
+  readonly details: string;
+
+  constructor({ code, details }: Failure) {
+    super(details);
+    this.code = code;
+    this.details = details;
+  }
+}
+
 /** https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
 export const Status = {
   cancelled: 1,

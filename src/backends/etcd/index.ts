@@ -52,9 +52,13 @@ export function etcd(options: EtcdOptions = {}): Backend {
       checkWait(query.wait);
       return queries.query(scope, query);
     },
-    async commit(wanted, signal) {
-      checkCommit(wanted, traits.maxValueBytes);
-      return commits.commit(wanted, signal);
+    commit(wanted, signal) {
+      try {
+        checkCommit(wanted, traits.maxValueBytes);
+        return commits.commit(wanted, signal);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     },
     watch(key, since, wake) {
       checkScope({ key });

@@ -8,38 +8,89 @@ export interface Settle<T> {
   reject(error: unknown): void;
 }
 
+/** What somebody waits for: until it is settled, or the signal or the disposal of the backend ends it. */
+export class Pending<T> implements Settle<T> {
+  readonly promise: Promise<T>;
+  /** Runs once, however it ends. */
+  undo: (() => void) | undefined;
+  readonly #lifetime: Lifetime;
+  readonly #signal: AbortSignal;
+  #settle: Settle<T> | undefined;
+
+  constructor(lifetime: Lifetime, signal: AbortSignal) {
+    this.#lifetime = lifetime;
+    this.#signal = signal;
+    this.promise = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    if (signal.aborted) this.reject(signal.reason);
+    else if (lifetime.add(this)) signal.addEventListener('abort', this);
+  }
+
+  get over(): boolean {
+    return this.#settle === undefined;
+  }
+
+  resolve(value: T): void {
+    this.#end()?.resolve(value);
+  }
+
+  reject(error: unknown): void {
+    this.#end()?.reject(error);
+  }
+
+  /** Is itself the listener to its signal. */
+  handleEvent(): void {
+    this.reject(this.#signal.reason);
+  }
+
+  #end(): Settle<T> | undefined {
+    const settle = this.#settle;
+    if (settle === undefined) return undefined;
+    this.#settle = undefined;
+    this.#lifetime.delete(this);
+    this.#signal.removeEventListener('abort', this);
+    this.undo?.();
+    return settle;
+  }
+}
+
 /** Ends every call by its signal or by the disposal of the backend, and leaves no listener behind. */
 export class Lifetime {
-  readonly #ends = new Set<(error: unknown) => void>();
+  readonly #pending = new Set<Settle<never>>();
   #stopped = false;
 
   /** `start` may return what undoes it; that runs once, however the call ends. */
   run<T>(signal: AbortSignal, start: (settle: Settle<T>) => (() => void) | undefined): Promise<T> {
-    if (this.#stopped) return Promise.reject(stopped());
-    if (signal.aborted) return Promise.reject(signal.reason);
-    return new Promise<T>((resolve, reject) => {
-      let over = false;
-      let undo: (() => void) | undefined;
-      const end = (settle: () => void) => {
-        if (over) return;
-        over = true;
-        this.#ends.delete(fail);
-        signal.removeEventListener('abort', abort);
-        undo?.();
-        settle();
-      };
-      const fail = (error: unknown) => end(() => reject(error));
-      const abort = () => fail(signal.reason);
-      this.#ends.add(fail);
-      signal.addEventListener('abort', abort, { once: true });
-      undo = start({ resolve: (value) => end(() => resolve(value)), reject: fail });
-      if (over) undo?.();
-    });
+    const pending = new Pending<T>(this, signal);
+    if (pending.over) return pending.promise;
+    try {
+      const undo = start({
+        resolve: (value) => pending.resolve(value),
+        reject: (error) => pending.reject(error),
+      });
+      if (pending.over) undo?.();
+      else pending.undo = undo;
+    } catch (error) {
+      pending.reject(error);
+    }
+    return pending.promise;
+  }
+
+  /** Without effect, and `false`, once it is over: what is added is rejected. */
+  add(pending: Settle<never>): boolean {
+    if (this.#stopped) pending.reject(stopped());
+    else this.#pending.add(pending);
+    return !this.#stopped;
+  }
+
+  delete(pending: Settle<never>): void {
+    this.#pending.delete(pending);
   }
 
   stop(): void {
     this.#stopped = true;
-    for (const end of this.#ends) end(stopped());
+    for (const pending of this.#pending) pending.reject(stopped());
   }
 }
 

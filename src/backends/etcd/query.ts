@@ -6,23 +6,17 @@ import {
   type StoredRecord,
   SyncError,
 } from '../../sync/backend.ts';
-import { badResponse } from './errors.ts';
 import type { Wake, WatchHub } from './hub.ts';
 import { OVER } from './lifetime.ts';
-import {
-  decodeCursor,
-  encodeCursor,
-  type KeyRange,
-  type Position,
-  positionOf,
-  rangeOf,
-  watchedOf,
-} from './scope.ts';
+import { decodeRange } from './reply.ts';
+import { encodeRange } from './request.ts';
+import { decodeCursor, encodeCursor, type KeyRange, type Position, positionOf, watchedOf } from './scope.ts';
 import type { Transport } from './transport.ts';
-import { type Header, type RangeResponse, recordOf } from './wire.ts';
 
 /** Milliseconds. The longest that a query blocks. */
 const MAX_WAIT = 60_000;
+
+const RANGE = '/etcdserverpb.KV/Range';
 
 export class Queries {
   readonly #transport: Transport;
@@ -63,14 +57,12 @@ export class Queries {
   }
 
   async #read(scope: Scope, signal: AbortSignal): Promise<QueryResult & { readonly complete: boolean }> {
-    const response = await this.#transport.call<RangeResponse>(
-      { service: 'KV', method: 'range', request: rangeOf(scope), repeatable: true },
+    const { records, revision, more } = await this.#transport.call(
+      { path: RANGE, request: encodeRange(scope), decode: decodeRange, repeatable: true },
       signal,
     );
-    const records = recordsOf(response);
-    const revision = revisionOf(response.header);
     const at = encodeCursor(positionOf(scope, revision, records));
-    return { records, at, complete: !response.more };
+    return { records, at, complete: !more };
   }
 
   /**
@@ -149,14 +141,4 @@ function isNews({ revision, seen = [] }: Position, records: readonly StoredRecor
     records.length !== seen.length ||
     records.some((record) => record.revision > revision || !seen.includes(record.key))
   );
-}
-
-export function recordsOf(response: RangeResponse | undefined): StoredRecord[] {
-  if (!Array.isArray(response?.kvs)) throw badResponse('the server', 'a range without records');
-  return response.kvs.map(recordOf);
-}
-
-export function revisionOf(header: Header | null | undefined): bigint {
-  if (!header) throw badResponse('the server', 'no header');
-  return BigInt(header.revision);
 }

@@ -18,6 +18,11 @@ export class Route {
     return this.#connector.size;
   }
 
+  /** The connection in use, if there is one by now. */
+  get live(): Connection | undefined {
+    return this.#live;
+  }
+
   connection(): Promise<Connection> {
     this.#current ??= this.#connect();
     return this.#current;

@@ -1,5 +1,4 @@
 import type { Cursor, Revision, Scope, StoredRecord } from '../../sync/backend.ts';
-import type { RangeRequest } from './wire.ts';
 
 /** A key, or with an end all keys from the first up to it. */
 export interface KeyRange {
@@ -17,26 +16,6 @@ export interface Position {
 const MAX_SEEN = 8;
 /** etcd's sign for "from here to the end", and, as a key, for the beginning. */
 const EDGE = Buffer.from([0]);
-
-export function rangeOf(scope: Scope): RangeRequest {
-  if ('key' in scope) return { key: Buffer.from(scope.key) };
-  const range = prefixRange(scope.prefix);
-  if ('oldest' in scope) {
-    return { ...range, limit: String(scope.oldest), sort_order: 'Ascend', sort_target: 'Create' };
-  }
-  if ('youngest' in scope) {
-    // 0 would mean "no bound", where "none" is meant. A negative bound excludes everything.
-    const bound = scope.before > 1n ? scope.before - 1n : -1n;
-    return {
-      ...range,
-      limit: String(scope.youngest),
-      sort_order: 'Descend',
-      sort_target: 'Create',
-      max_create_revision: String(bound),
-    };
-  }
-  return range;
-}
 
 export function positionOf(scope: Scope, revision: Revision, records: readonly StoredRecord[]): Position {
   const keys = records.map((record) => record.key);

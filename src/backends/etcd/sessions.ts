@@ -1,8 +1,9 @@
 import type { SessionOptions } from '../../sync/backend.ts';
-import { badResponse, isLeaseMissing } from './errors.ts';
+import { badResponse, CallFailure, isLeaseMissing } from './errors.ts';
 import type { KeepAlive } from './keep-alive.ts';
-import { CallFailure, type Transport } from './transport.ts';
-import { type LeaseResponse, leaseOf, sessionOf } from './wire.ts';
+import { leaseOf, sessionOf } from './lease.ts';
+import type { Transport } from './transport.ts';
+import type { LeaseResponse } from './wire.ts';
 
 /** A session is a lease. */
 export class Sessions {
@@ -25,12 +26,12 @@ export class Sessions {
   }
 
   renew(id: string, signal: AbortSignal): Promise<'renewed' | 'gone'> {
-    return this.#keepAlive.renew(leaseOf(id), signal);
+    return this.#keepAlive.renew(String(leaseOf(id)), signal);
   }
 
   async close(id: string, signal: AbortSignal): Promise<void> {
     this.#keepAlive.rest();
-    const request = { ID: leaseOf(id) };
+    const request = { ID: String(leaseOf(id)) };
     try {
       await this.#transport.call(
         { service: 'Lease', method: 'leaseRevoke', request, repeatable: true, expects: isLeaseMissing },

@@ -29,14 +29,14 @@ function checkCount(name: string, count: number): void {
 }
 
 export function checkCommit({ when, then, read }: Commit, maxValueBytes: number): void {
-  const keys = new Set<string>();
+  const keys = then.length > 1 ? new Set<string>() : undefined;
   for (const condition of when) checkKey((condition satisfies Condition).key);
   for (const mutation of then) {
     const key = keyOf(mutation);
     checkKey(key);
-    if (keys.has(key))
+    if (keys?.has(key))
       throw invalid(`A commit must have one mutation for a key, not two for ${JSON.stringify(key)}`);
-    keys.add(key);
+    keys?.add(key);
     if ('put' in mutation && mutation.value.byteLength > maxValueBytes) {
       throw new SyncError(
         'value-too-large',

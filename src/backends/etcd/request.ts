@@ -1,0 +1,149 @@
+import type { Commit, Condition, Mutation, Scope } from '../../sync/backend.ts';
+import { leaseOf, NO_LEASE } from './lease.ts';
+import { Writer } from './writer.ts';
+
+/**
+ * Requests as they are on the wire: a thousand commits that are issued together spend more on messages made of objects
+ * than on all the rest. Tags are those of etcd's `rpc.proto`: the field's number * 8 + its layout, which is 0 for numbers and 2
+ * for all that has a length. A message is written from its end, so its last field comes first here.
+ */
+const Txn = { compare: 0x0a, success: 0x12, failure: 0x1a } as const;
+const Op = { range: 0x0a, put: 0x12, deleteRange: 0x1a, txn: 0x22 } as const;
+const Compare = { target: 0x10, key: 0x1a, create: 0x28, mod: 0x30, lease: 0x40 } as const;
+/** The result that is compared for is 0, `Equal`, which is what a missing one means. */
+const Target = { create: 1, mod: 2, lease: 4 } as const;
+const Put = { key: 0x0a, value: 0x12, lease: 0x18 } as const;
+const DeleteRange = { key: 0x0a } as const;
+const Range = {
+  key: 0x0a,
+  end: 0x12,
+  limit: 0x18,
+  order: 0x28,
+  target: 0x30,
+  maxCreate: 0x68,
+} as const;
+const Order = { ascend: 1, descend: 2 } as const;
+const BY_CREATION = 2;
+
+const writer = new Writer();
+
+export function encodeTxn({ when, then, read }: Commit): Buffer {
+  writer.start();
+  if (read !== undefined) writeReading(Txn.failure, read);
+  if (read !== undefined) writeReading(Txn.success, read);
+  for (let n = then.length - 1; n >= 0; n--) writeMutation(then[n] as Mutation);
+  for (let n = when.length - 1; n >= 0; n--) writeCondition(when[n] as Condition);
+  return writer.finish();
+}
+
+/** Transactions in one, which has no conditions of its own. */
+export function encodeGroup(transactions: readonly Buffer[]): Buffer {
+  writer.start();
+  for (let n = transactions.length - 1; n >= 0; n--) {
+    const from = writer.written;
+    writer.bytes(transactions[n] as Buffer);
+    writer.head(Op.txn, from);
+    writer.head(Txn.success, from);
+  }
+  return writer.finish();
+}
+
+export function encodeRange(scope: Scope): Buffer {
+  writer.start();
+  writeScope(scope);
+  return writer.finish();
+}
+
+function writeReading(tag: number, scope: Scope): void {
+  const from = writer.written;
+  writeScope(scope);
+  writer.head(Op.range, from);
+  writer.head(tag, from);
+}
+
+function writeScope(scope: Scope): void {
+  if ('key' in scope) {
+    writeText(Range.key, scope.key);
+    return;
+  }
+  if ('oldest' in scope) {
+    writeNumber(Range.target, BY_CREATION);
+    writeNumber(Range.order, Order.ascend);
+    writeNumber(Range.limit, scope.oldest);
+  } else if ('youngest' in scope) {
+    // 0 would mean "no bound", where "none" is meant. A negative bound excludes everything.
+    writeInt64(Range.maxCreate, scope.before > 1n ? scope.before - 1n : -1n);
+    writeNumber(Range.target, BY_CREATION);
+    writeNumber(Range.order, Order.descend);
+    writeNumber(Range.limit, scope.youngest);
+  }
+  writePrefix(scope.prefix);
+}
+
+function writePrefix(prefix: string): void {
+  const from = writer.written;
+  // NUL is the beginning as a key, and as an end stands for none.
+  writer.text(prefix === '' ? '\0' : prefix);
+  // No byte of UTF-8 is 0xff, so there is never a carry.
+  if (prefix !== '') writer.next(writer.written - from);
+  writer.head(Range.end, from);
+  writeText(Range.key, prefix === '' ? '\0' : prefix);
+}
+
+function writeMutation(mutation: Mutation): void {
+  const from = writer.written;
+  if ('remove' in mutation) {
+    writeText(DeleteRange.key, mutation.remove);
+    writer.head(Op.deleteRange, from);
+  } else {
+    const { put, value, session } = mutation;
+    if (session !== undefined) writeInt64(Put.lease, leaseOf(session));
+    const end = writer.written;
+    writer.bytes(value);
+    writer.head(Put.value, end);
+    writeText(Put.key, put);
+    writer.head(Op.put, from);
+  }
+  writer.head(Txn.success, from);
+}
+
+function writeCondition(condition: Condition): void {
+  const from = writer.written;
+  if ('revision' in condition) writeCompare(condition.key, Compare.mod, condition.revision, Target.mod);
+  else if ('session' in condition) {
+    writeCompare(condition.key, Compare.lease, leaseOf(condition.session), Target.lease);
+  } else {
+    switch (condition.is) {
+      case 'absent':
+        writeCompare(condition.key, Compare.create, 0n, Target.create);
+        break;
+      case 'unowned':
+        // True for a key that does not exist, too.
+        writeCompare(condition.key, Compare.lease, NO_LEASE, Target.lease);
+        break;
+    }
+  }
+  writer.head(Txn.compare, from);
+}
+
+function writeCompare(key: string, tag: number, value: bigint, target: number): void {
+  writeInt64(tag, value);
+  writeText(Compare.key, key);
+  writeNumber(Compare.target, target);
+}
+
+function writeText(tag: number, text: string): void {
+  const from = writer.written;
+  writer.text(text);
+  writer.head(tag, from);
+}
+
+function writeNumber(tag: number, value: number): void {
+  writer.varint(value);
+  writer.varint(tag);
+}
+
+function writeInt64(tag: number, value: bigint): void {
+  writer.int64(value);
+  writer.varint(tag);
+}
