@@ -57,27 +57,26 @@ export class Batch<M extends Member> {
     return !this.#touches(footprint);
   }
 
-  #add(member: M, { keys, prefixes, bytes, operations }: Footprint): void {
+  #add(member: M, { keys, prefix, bytes, operations }: Footprint): void {
     this.members.push(member);
     this.#operations = Math.max(this.#operations, operations);
     this.#bytes += bytes;
     for (const key of keys) this.#keys.add(key);
-    for (const prefix of prefixes) {
-      const sameLength = this.#prefixes.get(prefix.length) ?? new Set();
-      this.#prefixes.set(prefix.length, sameLength.add(prefix));
+    if (prefix !== undefined) {
+      const sameLength = this.#prefixes.get(prefix.length);
+      if (sameLength === undefined) this.#prefixes.set(prefix.length, new Set([prefix]));
+      else sameLength.add(prefix);
     }
     for (const [length, beginnings] of this.#beginnings) {
       for (const name of keys) beginnings.add(name.slice(0, length));
-      for (const name of prefixes) beginnings.add(name.slice(0, length));
+      if (prefix !== undefined) beginnings.add(prefix.slice(0, length));
     }
   }
 
-  #touches({ keys, prefixes }: Footprint): boolean {
+  #touches({ keys, prefix }: Footprint): boolean {
     for (const name of keys) if (this.#isTouched(name)) return true;
-    for (const prefix of prefixes) {
-      if (this.#isTouched(prefix) || this.#beginningsOf(prefix.length).has(prefix)) return true;
-    }
-    return false;
+    if (prefix === undefined) return false;
+    return this.#isTouched(prefix) || this.#beginningsOf(prefix.length).has(prefix);
   }
 
   /** It is one of the keys, or lies under one of the prefixes. */
@@ -103,7 +102,7 @@ export class Batch<M extends Member> {
 
 interface Footprint {
   readonly keys: readonly string[];
-  readonly prefixes: readonly string[];
+  readonly prefix: string | undefined;
   readonly bytes: number;
   readonly operations: number;
 }
@@ -122,16 +121,14 @@ function footprintOf({ when, then, read }: Commit): Footprint {
     bytes += sizeOf(key);
     if ('put' in mutation) bytes += mutation.value.byteLength;
   }
-  let prefixes = NONE;
+  let prefix: string | undefined;
   if (read !== undefined) {
     if ('key' in read) keys.push(read.key);
-    else prefixes = [read.prefix];
-    bytes += sizeOf('key' in read ? read.key : read.prefix);
+    else prefix = read.prefix;
+    bytes += sizeOf(prefix ?? (keys.at(-1) as string));
   }
-  return { keys, prefixes, bytes, operations: Math.max(when.length, then.length + 1) };
+  return { keys, prefix, bytes, operations: Math.max(when.length, then.length + 1) };
 }
-
-const NONE: readonly string[] = [];
 
 function sizeOf(key: string): number {
   return 4 * key.length + OVERHEAD;

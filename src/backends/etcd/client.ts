@@ -1,5 +1,6 @@
 import { Etcd3, type IOptions } from 'etcd3';
 import { cancelSoon } from './cancel.ts';
+import { type Failure, failureOf, Status } from './errors.ts';
 import type { Dial } from './options.ts';
 
 /**
@@ -28,7 +29,22 @@ export interface RawStream<Request, Response> extends RawCall {
   on(event: 'end', listener: () => void): this;
 }
 
+interface ChannelCall {
+  start(metadata: Metadata, listener: ChannelListener): void;
+  sendMessageWithContext(context: object, message: Buffer): void;
+  startRead(): void;
+  halfClose(): void;
+  cancelWithStatus(code: number, details: string): void;
+}
+
+interface ChannelListener {
+  onReceiveMetadata(): void;
+  onReceiveMessage(message: Buffer): void;
+  onReceiveStatus(status: Failure): void;
+}
+
 interface Channel {
+  createCall(path: string, deadline: number, host: null, parent: null, flags: null): ChannelCall;
   getTarget(): string;
   getConnectivityState(tryToConnect: boolean): number;
   watchConnectivityState(from: number, deadline: Date, changed: (error?: Error) => void): void;
@@ -94,12 +110,14 @@ export class Connection {
   heardAt = Number.NEGATIVE_INFINITY;
   readonly #host: Host;
   #close: (() => void) | undefined;
+  readonly #isOwn: boolean;
   readonly #underWay = new Set<RawCall>();
 
   constructor({ resource, metadata }: Drawn, close?: () => void) {
     this.#host = resource;
     this.metadata = metadata;
     this.#close = close;
+    this.#isOwn = close !== undefined;
     this.address = resource.getServiceClient('KV').getChannel().getTarget().replace(/^dns:/, '');
   }
 
@@ -129,18 +147,19 @@ export class Connection {
     }
   }
 
+  /** Throws what a closed client throws. */
   call(
     service: ServiceName,
     method: string,
     request: unknown,
     metadata: Metadata,
-    done: (error: Error | null, response?: unknown) => void,
+    done: (failure: Failure | undefined, response?: unknown) => void,
   ): RawCall {
     const client = this.#host.getServiceClient(service) as unknown as Record<string, Unary>;
     const unary = client[method] as Unary;
     const call = unary.call(client, request, needingLeader(metadata), {}, (error, response) => {
       this.#underWay.delete(call);
-      done(error, response);
+      done(error === null ? undefined : failureOf(error), response);
     });
     this.#underWay.add(call);
     return call;
@@ -151,14 +170,19 @@ export class Connection {
     path: string,
     request: Buffer,
     metadata: Metadata,
-    done: (error: Error | null, response?: Buffer) => void,
+    done: (failure: Failure | undefined, response?: Buffer) => void,
   ): RawCall {
     const client = this.#host.getServiceClient('KV');
-    const needing = needingLeader(metadata);
-    const call = client.makeUnaryRequest(path, asIs, asIs, request, needing, {}, (error, response) => {
-      this.#underWay.delete(call);
-      done(error, response);
-    });
+    const call = this.#isOwn
+      ? callOn(client.getChannel(), path, request, needingLeader(metadata), (failure, response) => {
+          this.#underWay.delete(call);
+          done(failure, response);
+        })
+      : // The application may have set interceptors, which stand above the channel.
+        client.makeUnaryRequest(path, asIs, asIs, request, needingLeader(metadata), {}, (error, response) => {
+          this.#underWay.delete(call);
+          done(error === null ? undefined : failureOf(error), response);
+        });
     this.#underWay.add(call);
     return call;
   }
@@ -201,6 +225,32 @@ export class Connection {
 
 function asIs(message: Buffer): Buffer {
   return message;
+}
+
+/**
+ * What a client does for a request with one answer, on its channel: without a stack trace, an emitter and the room for
+ * interceptors, which take a tenth of all that a small commit costs this process.
+ */
+function callOn(
+  channel: Channel,
+  path: string,
+  request: Buffer,
+  metadata: Metadata,
+  done: (failure: Failure | undefined, response?: Buffer) => void,
+): RawCall {
+  const call = channel.createCall(path, Number.POSITIVE_INFINITY, null, null, null);
+  let response: Buffer | undefined;
+  call.start(metadata, {
+    onReceiveMetadata: () => undefined,
+    onReceiveMessage: (message) => {
+      response = message;
+    },
+    onReceiveStatus: (status) => done(status.code === Status.ok ? undefined : status, response),
+  });
+  call.startRead();
+  call.sendMessageWithContext({}, request);
+  call.halfClose();
+  return { cancel: () => call.cancelWithStatus(Status.cancelled, 'Cancelled on client') };
 }
 
 const withLeader = new WeakMap<Metadata, Metadata>();

@@ -1,6 +1,6 @@
-import { type Commit, type CommitResult, isSyncError, type Revision } from '../../sync/backend.ts';
+import type { Commit, CommitResult, Revision } from '../../sync/backend.ts';
 import { Batch } from './batch.ts';
-import { badResponse, CallFailure, isLeaseMissing } from './errors.ts';
+import { badResponse, CallFailure, isLeaseMissing, isRefusal } from './errors.ts';
 import { type BytesCall, Exchange } from './exchange.ts';
 import { Pending, type Settle } from './lifetime.ts';
 import { decodeTxn, type TxnOutcome, type TxnReply } from './reply.ts';
@@ -99,7 +99,8 @@ class Group implements Settle<TxnReply> {
     for (const member of members) member.undo = left;
     const request = encodeGroup(members.map(({ request }) => request));
     const repeatable = members.every((member) => member.repeatable);
-    this.#exchange = new Exchange(transport, transaction(request, repeatable), this);
+    const call = { ...transaction(request, repeatable), expects: isRefusal };
+    this.#exchange = new Exchange(transport, call, this);
   }
 
   resolve({ parts = [], revision }: TxnReply): void {
@@ -109,11 +110,10 @@ class Group implements Settle<TxnReply> {
   }
 
   reject(error: unknown): void {
-    // One of them is at fault, and nothing of any was done: then each has to answer for itself.
-    const refused = error instanceof CallFailure || REFUSALS.some((code) => isSyncError(error, code));
     for (const member of this.#members) {
       if (member.over) continue;
-      if (refused) member.send();
+      // One of them is at fault, and nothing of any was done: then each has to answer for itself.
+      if (error instanceof CallFailure) member.send();
       else member.reject(error);
     }
   }
@@ -128,5 +128,3 @@ class Group implements Settle<TxnReply> {
 function transaction(request: Buffer, repeatable: boolean): BytesCall<TxnReply> {
   return { path: '/etcdserverpb.KV/Txn', request, repeatable, decode: decodeTxn, expects: isLeaseMissing };
 }
-
-const REFUSALS = ['permission-denied', 'value-too-large', 'rejected'] as const;

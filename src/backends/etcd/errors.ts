@@ -20,6 +20,7 @@ export class CallFailure extends Error implements Failure {
 
 /** https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
 export const Status = {
+  ok: 0,
   cancelled: 1,
   unknown: 2,
   invalidArgument: 3,
@@ -63,6 +64,16 @@ export function isAccessRefused(reason: string): boolean {
 
 export function isLeaseMissing({ code, details }: Failure): boolean {
   return code === Status.notFound && details.includes('requested lease not found');
+}
+
+/**
+ * The server's own word that it did nothing of what was asked. Of all else, a status that something between us made up
+ * included, it cannot be known.
+ */
+export function isRefusal({ code, details }: Failure): boolean {
+  if (code === Status.unavailable || code === Status.deadlineExceeded || code === Status.cancelled)
+    return false;
+  return details.startsWith('etcdserver: ') || TOO_LARGE.test(details);
 }
 
 /** `address` says who was asked. The text is the server's or the client's own; neither repeats a credential. */

@@ -143,6 +143,7 @@ export class Exchange<Response> {
   #answered(response: unknown): void {
     let value: Response;
     try {
+      if (response === undefined) throw badResponse('the server', 'nothing');
       value = 'decode' in this.#call ? this.#call.decode(response as Buffer) : (response as Response);
     } catch (error) {
       // It may have been applied: that the answer is of no use is no refusal.
@@ -230,8 +231,7 @@ export function dispatch(
   metadata: Metadata,
   done: (failure: Failure | undefined, response?: unknown) => void,
 ): RawCall {
-  const received = (error: Error | null, response?: unknown): void => {
-    const failure = error === null ? undefined : failureOf(error);
+  const received = (failure: Failure | undefined, response?: unknown): void => {
     if (failure === undefined || !UNHEARD.has(failure.code)) connection.heardAt = performance.now();
     done(failure, response);
   };

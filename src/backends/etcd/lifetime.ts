@@ -13,30 +13,29 @@ export class Pending<T> implements Settle<T> {
   readonly promise: Promise<T>;
   /** Runs once, however it ends. */
   undo: (() => void) | undefined;
+  over = false;
   readonly #lifetime: Lifetime;
   readonly #signal: AbortSignal;
-  #settle: Settle<T> | undefined;
+  #resolve: ((value: T) => void) | undefined;
+  #reject: ((error: unknown) => void) | undefined;
 
   constructor(lifetime: Lifetime, signal: AbortSignal) {
     this.#lifetime = lifetime;
     this.#signal = signal;
     this.promise = new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject };
+      this.#resolve = resolve;
+      this.#reject = reject;
     });
     if (signal.aborted) this.reject(signal.reason);
     else if (lifetime.add(this)) signal.addEventListener('abort', this);
   }
 
-  get over(): boolean {
-    return this.#settle === undefined;
-  }
-
   resolve(value: T): void {
-    this.#end()?.resolve(value);
+    if (this.#end()) this.#resolve?.(value);
   }
 
   reject(error: unknown): void {
-    this.#end()?.reject(error);
+    if (this.#end()) this.#reject?.(error);
   }
 
   /** Is itself the listener to its signal. */
@@ -44,14 +43,14 @@ export class Pending<T> implements Settle<T> {
     this.reject(this.#signal.reason);
   }
 
-  #end(): Settle<T> | undefined {
-    const settle = this.#settle;
-    if (settle === undefined) return undefined;
-    this.#settle = undefined;
+  /** `false` if it has ended before. */
+  #end(): boolean {
+    if (this.over) return false;
+    this.over = true;
     this.#lifetime.delete(this);
     this.#signal.removeEventListener('abort', this);
     this.undo?.();
-    return settle;
+    return true;
   }
 }
 
