@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { failureOf, isTokenRefused, syncErrorOf, wasNeverSent } from '../../src/backends/etcd/errors.ts';
+import {
+  failureOf,
+  isRefusal,
+  isTokenRefused,
+  syncErrorOf,
+  wasNeverSent,
+} from '../../src/backends/etcd/errors.ts';
 
 const notConnected = (last: string) => `No connection established. Last error: ${last}. Resolution note: `;
 
@@ -55,6 +61,22 @@ describe('errors', () => {
     expect(isTokenRefused({ code: 16, details: 'etcdserver: invalid auth token' })).toBe(true);
     expect(isTokenRefused({ code: 3, details: 'etcdserver: revision of auth store is old' })).toBe(true);
     expect(isTokenRefused({ code: 7, details: 'etcdserver: permission denied' })).toBe(false);
+  });
+
+  it.each<[boolean, number, string]>([
+    [true, 5, 'etcdserver: requested lease not found'],
+    [true, 7, 'etcdserver: permission denied'],
+    [true, 3, 'etcdserver: request is too large'],
+    [true, 8, 'etcdserver: mvcc: database space exceeded'],
+    [true, 8, 'grpc: received message larger than max (3072872 vs. 2097152)'],
+    [false, 14, 'etcdserver: request timed out'],
+    [false, 14, 'etcdserver: leader changed'],
+    [false, 13, 'Received RST_STREAM with code 2 (Internal server error)'],
+    [false, 8, 'Received message larger than max (70000000 vs 67108864)'],
+    [false, 12, 'Received HTTP status code 404'],
+    [false, 14, 'Connection dropped'],
+  ])('take it for the word of the server that nothing was done: %s, for %i %s', (isSo, code, details) => {
+    expect(isRefusal({ code, details })).toBe(isSo);
   });
 
   it("read the client's typed errors, which keep the status in the message only", () => {
