@@ -64,9 +64,10 @@ export class Commits {
     }
     const store = transaction.commit.then.length === 0 ? await this.#storeIndex(signal) : 0n;
     for (let round = 1; ; round++) {
-      const known = await this.#look(transaction, signal);
+      const { unknown, doubtful } = transaction;
+      const known = await this.#look(transaction, round === 1 ? unknown : [...unknown, ...doubtful], signal);
       if (known === undefined) return this.#conflict(transaction, signal);
-      const request = plain ?? transaction.request(known);
+      const request = round === 1 && plain !== undefined ? plain : transaction.request(known);
       const answer = await this.#send(request.body, signal);
       if (answer.status === 200) return this.#applied(transaction, request, this.#results(answer), store);
       if (answer.status !== 409) throw this.#transport.refuse(answer);
@@ -90,11 +91,11 @@ export class Commits {
 
   /** What must be known first; nothing when an owner makes the commit impossible. */
   async #look(
-    transaction: Transaction,
+    { commit }: Transaction,
+    keys: readonly string[],
     signal: AbortSignal,
   ): Promise<Map<string, Entry | undefined> | undefined> {
-    const { unknown, commit } = transaction;
-    const reads = unknown.map(async (key) => {
+    const reads = keys.map(async (key) => {
       const { entries } = await this.#reader.read({ text: key, tree: false }, { lane: 'commands', signal });
       return [key, entries[0]] as const;
     });

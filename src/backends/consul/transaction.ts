@@ -50,6 +50,8 @@ export class Transaction {
   readonly commit: Commit;
   /** Keys whose state must be read before. */
   readonly unknown: readonly string[];
+  /** Keys whose owner matters as well, but which most likely have none: read only when that turns out wrong. */
+  readonly doubtful: readonly string[];
   readonly #mutations: readonly Operation[];
   /** What there is to send, if nothing has to be known beforehand and nothing is read: it may stand beside others. */
   readonly plain: Request | undefined;
@@ -58,7 +60,10 @@ export class Transaction {
   constructor(commit: Commit, lockFlags: bigint) {
     checkCommit(commit);
     this.commit = commit;
-    this.#mutations = commit.then.map((mutation) => operationOf(mutation, lockFlags));
+    this.doubtful = commit.then.filter((mutation) => isDoubtful(mutation, commit)).map(keyOf);
+    this.#mutations = commit.then.map((mutation) =>
+      operationOf(mutation, lockFlags, this.doubtful.includes(keyOf(mutation))),
+    );
     const { when, read } = this.commit;
     const unowned = when.filter((condition) => 'is' in condition && condition.is === 'unowned');
     const keys = unowned.map(({ key }) => key);
@@ -91,7 +96,11 @@ export class Transaction {
   request(known: Known): Request {
     const operations = this.#conditions(known);
     const firstMutation = operations.reduce((sum, { results }) => sum + results, 0);
-    operations.push(...this.#mutations);
+    for (const [i, mutation] of this.commit.then.entries()) {
+      const owner = ownerBefore(mutation, this.commit, known);
+      if (owner !== undefined) operations.push(unlocked(keyOf(mutation), owner));
+      operations.push(...this.#mutations.slice(i, i + 1));
+    }
     const readFrom = operations.reduce((sum, { results }) => sum + results, 0);
     const read = this.#read(known);
     if (read !== undefined) operations.push(read);
@@ -116,8 +125,11 @@ export class Transaction {
   #conditions(known: Known): Operation[] {
     const read =
       this.commit.read !== undefined && 'key' in this.commit.read ? this.commit.read.key : undefined;
-    const operations = this.commit.when.map((condition) => conditionOf(condition, known));
-    const isConditional = this.commit.when.some(({ key }) => key === read);
+    const { when, then } = this.commit;
+    const operations = when
+      .filter((condition) => !then.some((mutation) => passesFrom(condition, mutation)))
+      .map((condition) => conditionOf(condition, known));
+    const isConditional = when.some(({ key }) => key === read);
     // `get` fails the whole transaction when there is nothing: then that is what has to stay so.
     if (read !== undefined && known.has(read) && known.get(read) === undefined && !isConditional) {
       operations.push(absent(read, true));
@@ -183,6 +195,42 @@ function conditionOf(condition: Condition, known: Known): Operation {
   return entry === undefined ? absent(key, true) : untouched(key, entry.modified, true);
 }
 
+/** Whether the mutation takes the record from the session that the condition names. */
+function passesFrom(condition: Condition, mutation: Mutation): boolean {
+  return (
+    'put' in mutation &&
+    mutation.session !== undefined &&
+    'session' in condition &&
+    condition.key === mutation.put &&
+    condition.session !== mutation.session
+  );
+}
+
+/** Whether it may take another session's record that the commit only knows by its revision. */
+function isDoubtful(mutation: Mutation, { when }: Commit): boolean {
+  const conditions = when.filter(({ key }) => key === keyOf(mutation));
+  return (
+    'put' in mutation &&
+    mutation.session !== undefined &&
+    conditions.some((condition) => 'revision' in condition) &&
+    !conditions.some((condition) => 'session' in condition)
+  );
+}
+
+/** Who has to be unlocked first: to `lock` what another session owns is refused. */
+function ownerBefore(mutation: Mutation, { when }: Commit, known: Known): string | undefined {
+  const condition = when.find((each) => passesFrom(each, mutation));
+  if (condition !== undefined && 'session' in condition) return condition.session;
+  if (!isDoubtful(mutation, { when, then: [] })) return undefined;
+  const owner = known.get(keyOf(mutation))?.session;
+  return 'put' in mutation && owner !== mutation.session ? owner : undefined;
+}
+
+/** It fails like a condition when the record is not that session's, and must come after every condition on it. */
+function unlocked(key: string, session: string): Operation {
+  return { json: kv({ Verb: 'unlock', Key: key, Session: session }), results: 1 };
+}
+
 function absent(key: string, guess = false): Operation {
   return { json: kv({ Verb: 'check-not-exists', Key: key }), results: 0, guess };
 }
@@ -192,13 +240,13 @@ function untouched(key: string, revision: Revision, guess = false): Operation {
   return { json: kv({ Verb: 'check-index', Key: key }, { Index: revision }), results: 1, guess };
 }
 
-function operationOf(mutation: Mutation, lockFlags: bigint): Operation {
+function operationOf(mutation: Mutation, lockFlags: bigint, guess: boolean): Operation {
   if ('remove' in mutation) return { json: kv({ Verb: 'delete', Key: mutation.remove }), results: 0 };
   const { put: Key, value, session } = mutation;
   const Value = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
   return session === undefined
     ? { json: kv({ Verb: 'set', Key, Value }, { Flags: 0n }), results: 1 }
-    : { json: kv({ Verb: 'lock', Key, Value, Session: session }, { Flags: lockFlags }), results: 1 };
+    : { json: kv({ Verb: 'lock', Key, Value, Session: session }, { Flags: lockFlags }), results: 1, guess };
 }
 
 /** Node 20 writes no number above 2^53 exactly, so numbers are put in as text, next to what was made safe. */
