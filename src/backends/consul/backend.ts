@@ -40,7 +40,7 @@ export class ConsulBackend implements Backend {
     this.#transport = new Transport(settings);
     this.#reader = new Reader(this.#transport, settings.requestTimeout, settings.datacenter);
     this.#sessions = new Sessions(this.#transport, settings);
-    this.#commits = new Commits(this.#transport, this.#reader, settings);
+    this.#commits = new Commits(this.#lifetime, this.#transport, this.#reader, settings);
     this.#hub = new Hub(this.#reader, connectionsOf(settings.maxConnections).watches);
     this.traits = {
       name: 'consul',
@@ -69,10 +69,13 @@ export class ConsulBackend implements Backend {
     return this.#lifetime.run(signal, (inner) => this.#sessions.close(id, inner));
   }
 
-  async commit(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
-    return this.#lifetime.run(signal, async (inner) =>
-      this.#commits.run(this.#commits.prepare(commit), inner),
-    );
+  commit(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
+    try {
+      this.#lifetime.check(signal);
+      return this.#commits.run(commit, signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async query(scope: Scope, { since, wait = DEFAULT_WAIT, signal }: QueryOptions): Promise<QueryResult> {
@@ -96,6 +99,7 @@ export class ConsulBackend implements Backend {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#commits.stop();
     await this.#lifetime.stop();
     this.#hub.close();
     await this.#transport.close();

@@ -6,16 +6,20 @@ import {
   type StoredRecord,
   SyncError,
 } from '../../sync/backend.ts';
+import type { Sharing } from './batch.ts';
 import type { Answer } from './client.ts';
 import { Group } from './group.ts';
+import { type Lifetime, stopped } from './lifetime.ts';
 import type { Settings } from './options.ts';
 import type { Reader } from './reader.ts';
-import { type Entry, entryOf, parseExact, recordOf } from './record.ts';
+import { type Entry, parseExact, recordOf } from './record.ts';
+import { indexesIn, resultsIn } from './results.ts';
 import { select, targetOf } from './scope.ts';
-import { isSessionId } from './sessions.ts';
 import { type Request, Transaction } from './transaction.ts';
 import type { Transport } from './transport.ts';
 import { judge, refusalsIn } from './verdict.ts';
+
+type Applied = Extract<CommitResult, { ok: true }>;
 
 /** How often what was read beforehand may turn out to have changed in between. */
 const MOST_ROUNDS = 8;
@@ -31,45 +35,56 @@ export class Commits {
   readonly #transport: Transport;
   readonly #reader: Reader;
   readonly #settings: Settings;
+  readonly #lifetime: Lifetime;
   readonly #group: Group;
+  readonly #path: string;
   /** The largest index seen in an answer. */
   #latest: Revision = 0n;
 
-  constructor(transport: Transport, reader: Reader, settings: Settings) {
+  constructor(lifetime: Lifetime, transport: Transport, reader: Reader, settings: Settings) {
+    this.#lifetime = lifetime;
     this.#transport = transport;
     this.#reader = reader;
     this.#settings = settings;
+    const { datacenter } = settings;
+    this.#path = `/txn?consistent${datacenter === undefined ? '' : `&dc=${encodeURIComponent(datacenter)}`}`;
     this.#group = new Group({
       send: (body, signal) => this.#send(body, signal),
-      results: (answer) => this.#results(answer),
+      indexes: (answer) => this.#indexes(answer),
+      applied: (transaction, indexes, from) => this.#applied(transaction, transaction.plain, indexes, from),
       refused: (answer) => {
         if (answer.status !== 409) throw this.#transport.refuse(answer);
         return refusalsIn(this.#parse(answer)).map(({ index }) => index);
       },
+      alone: (transaction, signal, refusal) =>
+        this.#lifetime.run(signal, (inner) => this.#run(transaction, inner, refusal)),
     });
   }
 
   /** Checks the commit at once, before any I/O, and takes its values as they are now. */
-  prepare(commit: Commit): Transaction {
-    return new Transaction(commit, this.#settings.lockFlags);
+  run(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
+    const transaction = new Transaction(commit, this.#settings.lockFlags);
+    if (transaction.isOfNobody) return Promise.resolve({ ok: false, why: 'session-gone' });
+    if (isSharing(transaction) && !transaction.isHopeless) return this.#group.join(transaction, signal);
+    return this.#lifetime.run(signal, (inner) => this.#run(transaction, inner));
   }
 
-  async run(transaction: Transaction, signal: AbortSignal): Promise<CommitResult> {
-    if (!transaction.sessions.every(isSessionId)) return { ok: false, why: 'session-gone' };
+  stop(): void {
+    this.#group.stop(stopped());
+  }
+
+  /** @param refusal the answer to the first round, where that was sent before. */
+  async #run(transaction: Transaction, signal: AbortSignal, refusal?: Answer): Promise<CommitResult> {
     if (transaction.isHopeless) return this.#conflict(transaction, signal);
-    const { plain } = transaction;
-    if (plain !== undefined) {
-      const fate = await this.#group.join(plain, signal);
-      if (fate !== 'alone') return this.#applied(transaction, plain, fate, 0n);
-    }
+    const { plain, unknown, doubtful } = transaction;
     const store = transaction.commit.then.length === 0 ? await this.#storeIndex(signal) : 0n;
     for (let round = 1; ; round++) {
-      const { unknown, doubtful } = transaction;
       const known = await this.#look(transaction, round === 1 ? unknown : [...unknown, ...doubtful], signal);
       if (known === undefined) return this.#conflict(transaction, signal);
       const request = round === 1 && plain !== undefined ? plain : transaction.request(known);
-      const answer = await this.#send(request.body, signal);
-      if (answer.status === 200) return this.#applied(transaction, request, this.#results(answer), store);
+      const sent = round === 1 ? refusal : undefined;
+      const answer = sent ?? (await this.#send(`[${request.operations}]`, signal));
+      if (answer.status === 200) return this.#found(transaction, request, answer, store);
       if (answer.status !== 409) throw this.#transport.refuse(answer);
       const verdict = judge(this.#parse(answer), request.guesses);
       switch (verdict.why) {
@@ -107,9 +122,7 @@ export class Commits {
   }
 
   #send(body: string, signal: AbortSignal): Promise<Answer> {
-    const { datacenter } = this.#settings;
-    const path = `/txn?consistent${datacenter === undefined ? '' : `&dc=${encodeURIComponent(datacenter)}`}`;
-    return this.#transport.call({ lane: 'commands', method: 'PUT', path, body, signal });
+    return this.#transport.call({ lane: 'commands', method: 'PUT', path: this.#path, body, signal });
   }
 
   #results(answer: Answer): Entry[] {
@@ -118,25 +131,40 @@ export class Commits {
     return results;
   }
 
-  #applied(
-    transaction: Transaction,
-    request: Request,
-    results: readonly Entry[],
-    store: Revision,
-  ): CommitResult {
-    if (results.length < request.readFrom) throw this.#bad();
-    const written = request.written.map((index) => results[index]?.modified ?? 0n);
+  #indexes(answer: Answer): readonly bigint[] {
+    return indexesIn(answer.body) ?? this.#results(answer).map(({ modified }) => modified);
+  }
+
+  #found(transaction: Transaction, request: Request, answer: Answer, store: Revision): CommitResult {
+    if (store > this.#latest) this.#latest = store;
     const { read } = transaction.commit;
-    const found = read === undefined ? [] : results.slice(request.readFrom);
-    const proven = transaction.commit.when.map((condition) =>
-      'revision' in condition ? condition.revision : 0n,
-    );
-    this.#latest = max([this.#latest, store, ...proven, ...results.map(({ modified }) => modified)]);
+    if (read === undefined) return this.#applied(transaction, request, this.#indexes(answer), 0);
+    const results = this.#results(answer);
+    const indexes = results.map(({ modified }) => modified);
+    const applied = this.#applied(transaction, request, indexes, 0, indexes.length);
+    return { ...applied, read: this.#records(select(read, results.slice(request.readFrom))) };
+  }
+
+  /** @param indexes of the records in the results, of which those of this commit begin at `from`. */
+  #applied(
+    { commit: { when } }: Transaction,
+    { writtenFrom, readFrom }: Request,
+    indexes: readonly bigint[],
+    from: number,
+    end = from + readFrom,
+  ): Applied {
+    if (indexes.length < from + readFrom) throw this.#bad();
+    let written = 0n;
+    for (let i = from; i < end; i++) {
+      const index = indexes[i] ?? 0n;
+      if (index > this.#latest) this.#latest = index;
+      if (i >= from + writtenFrom && i < from + readFrom && index > written) written = index;
+    }
+    for (const condition of when) {
+      if ('revision' in condition && condition.revision > this.#latest) this.#latest = condition.revision;
+    }
     // A removal leaves no record to tell an index of: then it is one that the store had reached before.
-    const revision = written.length > 0 ? max(written) : this.#latest;
-    return read === undefined
-      ? { ok: true, revision }
-      : { ok: true, revision, read: this.#records(select(read, found)) };
+    return { ok: true, revision: readFrom > writtenFrom ? written : this.#latest };
   }
 
   /** A refused transaction reads nothing, so this is read after it, and may be newer than what was refused. */
@@ -188,16 +216,6 @@ export class Commits {
   }
 }
 
-function resultsIn(parsed: unknown): Entry[] | undefined {
-  const { Results } = (parsed ?? {}) as { readonly Results?: unknown };
-  // Go tells an empty list as null in some versions.
-  if (Results === null) return [];
-  if (!Array.isArray(Results)) return undefined;
-  return Results.map((result) => entryOf((result as { readonly KV?: unknown } | null)?.KV));
-}
-
-function max(values: readonly bigint[]): bigint {
-  let largest = 0n;
-  for (const value of values) if (value > largest) largest = value;
-  return largest;
+function isSharing(transaction: Transaction): transaction is Sharing {
+  return transaction.plain !== undefined;
 }

@@ -1,25 +1,18 @@
-import { isSyncError, SyncError } from '../../sync/backend.ts';
+import { type CommitResult, isSyncError, type SyncError } from '../../sync/backend.ts';
+import { Batch, Member, type Sharing } from './batch.ts';
 import type { Answer } from './client.ts';
-import type { Entry } from './record.ts';
-import { LARGEST_REQUEST, MOST_OPERATIONS, type Request } from './transaction.ts';
-
-/** What became of a member: its part of the results, or that it has to go by itself. */
-export type Fate = readonly Entry[] | 'alone';
+import type { Transaction } from './transaction.ts';
 
 export interface GroupHost {
   send(body: string, signal: AbortSignal): Promise<Answer>;
-  results(answer: Answer): readonly Entry[];
+  /** The indexes of the records in the results, in order. */
+  indexes(answer: Answer): readonly bigint[];
+  /** What became of a commit whose results begin there. */
+  applied(transaction: Sharing, indexes: readonly bigint[], from: number): CommitResult;
   /** Which operations were refused, by their index. */
   refused(answer: Answer): readonly number[];
-}
-
-interface Member {
-  readonly request: Request;
-  readonly signal: AbortSignal;
-  settle(fate: Fate): void;
-  fail(error: unknown): void;
-  /** Told when nobody waits for it any more. */
-  onLeave: () => void;
+  /** Carries on with a commit by itself; with the refusal, if it was sent by itself already. */
+  alone(transaction: Transaction, signal: AbortSignal, refusal: Answer | undefined): Promise<CommitResult>;
 }
 
 /**
@@ -29,116 +22,101 @@ interface Member {
  */
 export class Group {
   readonly #host: GroupHost;
-  #members: Member[] = [];
+  readonly #underWay = new Set<Batch>();
+  #batches: Batch[] = [];
 
   constructor(host: GroupHost) {
     this.#host = host;
   }
 
-  join(request: Request, signal: AbortSignal): Promise<Fate> {
+  /** The signal must not be aborted yet. */
+  join(transaction: Sharing, signal: AbortSignal): Promise<CommitResult> {
     return new Promise((resolve, reject) => {
-      const end = (finish: () => void): void => {
-        signal.removeEventListener('abort', onAbort);
-        finish();
-        member.onLeave();
-      };
-      const onAbort = (): void => end(() => reject(signal.reason));
-      const member: Member = {
-        request,
-        signal,
-        settle: (fate) => end(() => resolve(fate)),
-        fail: (error) => end(() => reject(error)),
-        onLeave: () => {},
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#members.push(member);
-      if (this.#members.length === 1) queueMicrotask(() => this.#flush());
+      // Only the youngest are looked at: many commits for one key must not become a square of looks.
+      let batch: Batch | undefined;
+      const { length } = this.#batches;
+      for (let i = Math.max(0, length - 4); i < length && batch === undefined; i++) {
+        if (this.#batches[i]?.takes(transaction)) batch = this.#batches[i];
+      }
+      if (batch === undefined) {
+        batch = new Batch();
+        if (this.#batches.push(batch) === 1) queueMicrotask(() => this.#flush());
+      }
+      batch.add(new Member(transaction, signal, batch, resolve, reject));
     });
   }
 
+  /** Nobody gets an answer any more. */
+  stop(reason: SyncError): void {
+    for (const batch of [...this.#batches, ...this.#underWay]) {
+      for (const member of [...batch.waiting]) member.giveUp(reason);
+    }
+  }
+
   #flush(): void {
-    const members = this.#members.filter(({ signal }) => !signal.aborted);
-    this.#members = [];
-    for (const batch of split(members)) void this.#send(batch);
+    const batches = this.#batches;
+    this.#batches = [];
+    for (const batch of batches) {
+      if (batch.waiting.size > 0) void this.#send(batch);
+    }
   }
 
   /** Never rejects. Ends at the latest when nobody waits for any of it, as after the disposal of the backend. */
-  async #send(batch: readonly Member[]): Promise<void> {
-    const request = new AbortController();
-    const waiting = new Set(batch);
-    for (const member of batch) {
-      member.onLeave = () => {
-        waiting.delete(member);
-        if (waiting.size === 0) request.abort(new SyncError('stopped', 'nobody waits any more'));
-      };
-    }
-    let members = batch;
+  async #send(batch: Batch): Promise<void> {
+    this.#underWay.add(batch);
+    let members = [...batch.waiting];
+    let refusal: Answer | undefined;
     try {
-      while (members.length > 1) {
-        const body = `[${members.map(({ request }) => request.body.slice(1, -1)).join(',')}]`;
-        const answer = await this.#host.send(body, request.signal);
-        if (answer.status === 200) {
-          settle(members, this.#host.results(answer));
-          return;
+      while (members.length > 0) {
+        const body = `[${members.map(({ transaction }) => transaction.plain.operations).join(',')}]`;
+        const answer = await this.#host.send(body, batch.signal);
+        if (answer.status === 200) return this.#settle(members, this.#host.indexes(answer));
+        if (members.length === 1) {
+          refusal = answer;
+          break;
         }
         const losers = at(members, this.#host.refused(answer));
         // Refused for a reason of its own.
         if (losers.size === 0) break;
-        for (const loser of losers) loser.settle('alone');
-        members = members.filter((member) => !losers.has(member));
+        for (const loser of losers) this.#alone(loser);
+        members = members.filter((member) => batch.waiting.has(member));
       }
     } catch (error) {
-      if (!REFUSALS.some((code) => isSyncError(error, code))) {
+      // One that went by itself has had its answer.
+      if (members.length === 1 || !REFUSALS.some((code) => isSyncError(error, code))) {
         for (const member of members) member.fail(error);
         return;
       }
+    } finally {
+      this.#underWay.delete(batch);
     }
-    for (const member of members) member.settle('alone');
+    for (const member of members) this.#alone(member, refusal);
+  }
+
+  #settle(members: readonly Member[], indexes: readonly bigint[]): void {
+    let from = 0;
+    for (const member of members) {
+      member.settle(this.#host.applied(member.transaction, indexes, from));
+      from += member.transaction.plain.readFrom;
+    }
+  }
+
+  #alone(member: Member, refusal?: Answer): void {
+    const { transaction, signal } = member;
+    member.goOn(() => this.#host.alone(transaction, signal, refusal));
   }
 }
 
 /** Nothing of the whole was done. */
 const REFUSALS = ['permission-denied', 'value-too-large', 'rejected'] as const;
 
-function settle(members: readonly Member[], results: readonly Entry[]): void {
-  let from = 0;
-  for (const { request, settle } of members) {
-    settle(results.slice(from, from + request.readFrom));
-    from += request.readFrom;
-  }
-}
-
 function at(members: readonly Member[], operations: readonly number[]): Set<Member> {
   const found = new Set<Member>();
   let first = 0;
   for (const member of members) {
-    const end = first + member.request.operations;
+    const end = first + member.transaction.plain.count;
     if (operations.some((index) => index >= first && index < end)) found.add(member);
     first = end;
   }
   return found;
-}
-
-/** In as few transactions as it takes, never two commits for one key in one of them. */
-function split(members: readonly Member[]): Member[][] {
-  const batches: { members: Member[]; keys: Set<string>; operations: number; bytes: number }[] = [];
-  for (const member of members) {
-    const { request } = member;
-    const bytes = Buffer.byteLength(request.body);
-    const takes = (batch: (typeof batches)[number]): boolean =>
-      batch.operations + request.operations <= MOST_OPERATIONS &&
-      batch.bytes + bytes < LARGEST_REQUEST - MOST_OPERATIONS &&
-      !request.keys.some((key) => batch.keys.has(key));
-    // Only the youngest are looked at: many commits for one key must not become a square of looks.
-    let batch = batches.slice(-4).find(takes);
-    if (batch === undefined) {
-      batch = { members: [], keys: new Set(), operations: 0, bytes: 0 };
-      batches.push(batch);
-    }
-    batch.members.push(member);
-    batch.operations += request.operations;
-    batch.bytes += bytes;
-    for (const key of request.keys) batch.keys.add(key);
-  }
-  return batches.map(({ members }) => members);
 }

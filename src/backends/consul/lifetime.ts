@@ -6,10 +6,15 @@ export class Lifetime {
   readonly #calls = new Map<AbortController, Promise<unknown>>();
   #stopped = false;
 
-  /** Rejects with the signal's reason, or with code `stopped`, as soon as either happens; `work` is told to end. */
-  async run<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** Throws what a call has to reject with that must not begin any more. */
+  check(signal: AbortSignal): void {
     if (this.#stopped) throw stopped();
     signal.throwIfAborted();
+  }
+
+  /** Rejects with the signal's reason, or with code `stopped`, as soon as either happens; `work` is told to end. */
+  async run<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.check(signal);
     const controller = new AbortController();
     // A commit may read many keys at a time; Node would take more than ten listeners for a leak.
     setMaxListeners(0, controller.signal);

@@ -1,7 +1,17 @@
-import type { Commit, Condition, Mutation, Revision } from '../../sync/backend.ts';
-import { SyncError } from '../../sync/backend.ts';
+import { type Commit, SyncError } from '../../sync/backend.ts';
 import { checkKey, quote } from './keys.ts';
-import type { Entry } from './record.ts';
+import {
+  absent,
+  conditionOf,
+  got,
+  type Known,
+  keyOf,
+  listed,
+  mutationOf,
+  type Operation,
+  unlocked,
+} from './operation.ts';
+import { isDoubtful, ownerBefore, passesFrom } from './passing.ts';
 import { checkScope } from './scope.ts';
 import { isSessionId } from './sessions.ts';
 
@@ -17,28 +27,28 @@ export const LARGEST_REQUEST = 524_288;
  */
 export const MAX_VALUE_BYTES = 380_000;
 
-/** What must be known of a key before the transaction, because Consul has no condition that says it. */
-export type Known = ReadonlyMap<string, Entry | undefined>;
+/** UTF-8 needs at most this many bytes for a unit of UTF-16. */
+const MOST_BYTES_A_UNIT = 3;
 
-/** One operation, as JSON; and how many results it has, where that is certain. */
-interface Operation {
-  readonly json: string;
-  readonly results: 0 | 1;
-  /** It only repeats what was read before: if it fails, the commit may still be possible. */
-  readonly guess?: boolean;
-}
+/** In UTF-16 units. So many small requests that share one are within its limit, whatever their text is. */
+const SMALL = LARGEST_REQUEST / MOST_BYTES_A_UNIT / MOST_OPERATIONS / 2;
+
+const NONE: readonly never[] = [];
+const NO_GUESSES: ReadonlySet<number> = new Set();
+const NOTHING_KNOWN: Known = new Map();
 
 export interface Request {
-  readonly body: string;
+  /** The operations as JSON, with commas between them. */
+  readonly operations: string;
   /** How many. */
-  readonly operations: number;
-  /** Those it has conditions on or changes. */
-  readonly keys: readonly string[];
+  readonly count: number;
+  /** How long they are at most. */
+  readonly bytes: number;
   readonly writes: boolean;
   /** Which operations are guesses, by their index. */
   readonly guesses: ReadonlySet<number>;
-  /** Which results are records written, by their index; and where the results of the read begin. */
-  readonly written: readonly number[];
+  /** Where among the results those of the mutations begin, and those of the read. */
+  readonly writtenFrom: number;
   readonly readFrom: number;
 }
 
@@ -60,19 +70,19 @@ export class Transaction {
   constructor(commit: Commit, lockFlags: bigint) {
     checkCommit(commit);
     this.commit = commit;
-    this.doubtful = commit.then.filter((mutation) => isDoubtful(mutation, commit)).map(keyOf);
-    this.#mutations = commit.then.map((mutation) =>
-      operationOf(mutation, lockFlags, this.doubtful.includes(keyOf(mutation))),
+    const { when, then, read } = commit;
+    const doubtful = then.filter((mutation) => isDoubtful(mutation, when)).map(keyOf);
+    this.doubtful = doubtful.length === 0 ? NONE : doubtful;
+    this.#mutations = then.map((mutation) =>
+      mutationOf(mutation, lockFlags, doubtful.length > 0 && doubtful.includes(keyOf(mutation))),
     );
-    const { when, read } = this.commit;
-    const unowned = when.filter((condition) => 'is' in condition && condition.is === 'unowned');
-    const keys = unowned.map(({ key }) => key);
-    if (read !== undefined && 'key' in read && this.#fate(read.key) === undefined) keys.push(read.key);
-    this.unknown = [...new Set(keys)];
+    this.unknown = this.#unknown();
+    const known =
+      this.unknown.length === 0 ? NOTHING_KNOWN : new Map(this.unknown.map((key) => [key, undefined]));
     // Before anything is read for it. A guess is one more operation for a key that is there already.
-    const surely = this.request(new Map(this.unknown.map((key) => [key, undefined])));
+    const surely = this.request(known);
     const more = this.unknown.reduce((sum, key) => sum + Buffer.byteLength(JSON.stringify(key)) + 100, 0);
-    if (Buffer.byteLength(surely.body) + more > LARGEST_REQUEST) {
+    if (surely.bytes + more > LARGEST_REQUEST) {
       throw new SyncError(
         'value-too-large',
         `a commit must not exceed ${LARGEST_REQUEST} bytes with keys and values`,
@@ -81,10 +91,10 @@ export class Transaction {
     this.plain = surely.writes && this.unknown.length === 0 && read === undefined ? surely : undefined;
   }
 
-  /** The sessions under which it puts records. */
-  get sessions(): string[] {
-    return this.commit.then.flatMap((mutation) =>
-      'put' in mutation && mutation.session !== undefined ? [mutation.session] : [],
+  /** Whether it puts records under what cannot be a session. */
+  get isOfNobody(): boolean {
+    return this.commit.then.some(
+      (mutation) => 'put' in mutation && mutation.session !== undefined && !isSessionId(mutation.session),
     );
   }
 
@@ -94,45 +104,59 @@ export class Transaction {
   }
 
   request(known: Known): Request {
-    const operations = this.#conditions(known);
-    const firstMutation = operations.reduce((sum, { results }) => sum + results, 0);
-    for (const [i, mutation] of this.commit.then.entries()) {
-      const owner = ownerBefore(mutation, this.commit, known);
-      if (owner !== undefined) operations.push(unlocked(keyOf(mutation), owner));
-      operations.push(...this.#mutations.slice(i, i + 1));
+    const list = this.#conditions(known);
+    const writtenFrom = resultsOf(list);
+    const { when, then } = this.commit;
+    for (let i = 0; i < then.length; i++) {
+      const [mutation, operation] = [then[i], this.#mutations[i]];
+      if (mutation === undefined || operation === undefined) continue;
+      const owner = ownerBefore(mutation, when, known);
+      if (owner !== undefined) list.push(unlocked(keyOf(mutation), owner));
+      list.push(operation);
     }
-    const readFrom = operations.reduce((sum, { results }) => sum + results, 0);
+    const readFrom = resultsOf(list);
     const read = this.#read(known);
-    if (read !== undefined) operations.push(read);
-    if (operations.length > MOST_OPERATIONS) {
-      const count = `${operations.length} operations`;
+    if (read !== undefined) list.push(read);
+    if (list.length > MOST_OPERATIONS) {
       throw new SyncError(
         'rejected',
-        `a commit must not need more than ${MOST_OPERATIONS} operations, this has ${count}`,
+        `a commit must not need more than ${MOST_OPERATIONS} operations, this has ${list.length} operations`,
       );
     }
+    const operations = list.map(({ json }) => json).join(',');
     return {
-      body: `[${operations.map(({ json }) => json).join(',')}]`,
-      operations: operations.length,
-      keys: [...this.commit.when.map(({ key }) => key), ...this.commit.then.map(keyOf)],
-      writes: this.#mutations.length > 0,
-      guesses: new Set(operations.flatMap(({ guess }, index) => (guess ? [index] : []))),
-      written: Array.from({ length: readFrom - firstMutation }, (_, i) => firstMutation + i),
+      operations,
+      count: list.length,
+      bytes:
+        operations.length < SMALL ? operations.length * MOST_BYTES_A_UNIT : Buffer.byteLength(operations),
+      writes: then.length > 0,
+      guesses: guessesIn(list),
+      writtenFrom,
       readFrom,
     };
   }
 
+  #unknown(): readonly string[] {
+    const { when, read } = this.commit;
+    const unowned = when.filter((condition) => 'is' in condition && condition.is === 'unowned');
+    const keys = unowned.map(({ key }) => key);
+    if (read !== undefined && 'key' in read && this.#fate(read.key) === undefined) keys.push(read.key);
+    return keys.length === 0 ? NONE : [...new Set(keys)];
+  }
+
   #conditions(known: Known): Operation[] {
-    const read =
-      this.commit.read !== undefined && 'key' in this.commit.read ? this.commit.read.key : undefined;
-    const { when, then } = this.commit;
-    const operations = when
-      .filter((condition) => !then.some((mutation) => passesFrom(condition, mutation)))
-      .map((condition) => conditionOf(condition, known));
-    const isConditional = when.some(({ key }) => key === read);
+    const { when, then, read } = this.commit;
+    const operations: Operation[] = [];
+    for (const condition of when) {
+      // To unlock it is that condition.
+      if (!then.some((mutation) => passesFrom(condition, mutation)))
+        operations.push(conditionOf(condition, known));
+    }
+    if (read === undefined || 'prefix' in read) return operations;
+    const isConditional = when.some(({ key }) => key === read.key);
     // `get` fails the whole transaction when there is nothing: then that is what has to stay so.
-    if (read !== undefined && known.has(read) && known.get(read) === undefined && !isConditional) {
-      operations.push(absent(read, true));
+    if (known.has(read.key) && known.get(read.key) === undefined && !isConditional) {
+      operations.push(absent(read.key, true));
     }
     return operations;
   }
@@ -140,10 +164,10 @@ export class Transaction {
   #read(known: Known): Operation | undefined {
     const { read } = this.commit;
     if (read === undefined) return undefined;
-    if ('prefix' in read) return { json: kv({ Verb: 'get-tree', Key: read.prefix }), results: 1 };
-    const there = this.#fate(read.key) ?? known.get(read.key) !== undefined;
-    const guess = this.#fate(read.key) === undefined;
-    return there ? { json: kv({ Verb: 'get', Key: read.key }), results: 1, guess } : undefined;
+    if ('prefix' in read) return listed(read.prefix);
+    const fate = this.#fate(read.key);
+    const there = fate ?? known.get(read.key) !== undefined;
+    return there ? got(read.key, fate === undefined) : undefined;
   }
 
   /** Whether there is a record once the commit is applied, if the commit itself says it. */
@@ -157,18 +181,22 @@ export class Transaction {
 }
 
 function checkCommit({ when, then, read }: Commit): void {
-  for (const { key } of when) checkKey(key);
-  const keys = new Set<string>();
+  const keys = then.length > 1 ? new Set<string>() : undefined;
+  let checked: string | undefined;
+  for (const { key } of when) {
+    if (key !== checked) checkKey(key);
+    checked = key;
+  }
   for (const mutation of then) {
     const key = keyOf(mutation);
-    checkKey(key);
-    if (keys.has(key)) {
+    if (key !== checked) checkKey(key);
+    if (keys?.has(key)) {
       throw new SyncError(
         'invalid-option',
         `a commit must not have two mutations for one key, here ${quote(key)}`,
       );
     }
-    keys.add(key);
+    keys?.add(key);
     if ('put' in mutation && mutation.value.byteLength > MAX_VALUE_BYTES) {
       const size = `${mutation.value.byteLength} bytes`;
       throw new SyncError(
@@ -180,83 +208,13 @@ function checkCommit({ when, then, read }: Commit): void {
   if (read !== undefined) checkScope(read);
 }
 
-function keyOf(mutation: Mutation): string {
-  return 'put' in mutation ? mutation.put : mutation.remove;
+function resultsOf(operations: readonly Operation[]): number {
+  let count = 0;
+  for (const { results } of operations) count += results;
+  return count;
 }
 
-function conditionOf(condition: Condition, known: Known): Operation {
-  const { key } = condition;
-  if ('revision' in condition) return untouched(key, condition.revision);
-  if ('session' in condition) {
-    return { json: kv({ Verb: 'check-session', Key: key, Session: condition.session }), results: 1 };
-  }
-  if (condition.is === 'absent') return absent(key);
-  const entry = known.get(key);
-  return entry === undefined ? absent(key, true) : untouched(key, entry.modified, true);
-}
-
-/** Whether the mutation takes the record from the session that the condition names. */
-function passesFrom(condition: Condition, mutation: Mutation): boolean {
-  return (
-    'put' in mutation &&
-    mutation.session !== undefined &&
-    'session' in condition &&
-    condition.key === mutation.put &&
-    condition.session !== mutation.session
-  );
-}
-
-/** Whether it may take another session's record that the commit only knows by its revision. */
-function isDoubtful(mutation: Mutation, { when }: Commit): boolean {
-  const conditions = when.filter(({ key }) => key === keyOf(mutation));
-  return (
-    'put' in mutation &&
-    mutation.session !== undefined &&
-    conditions.some((condition) => 'revision' in condition) &&
-    !conditions.some((condition) => 'session' in condition)
-  );
-}
-
-/** Who has to be unlocked first: to `lock` what another session owns is refused. */
-function ownerBefore(mutation: Mutation, { when }: Commit, known: Known): string | undefined {
-  const condition = when.find((each) => passesFrom(each, mutation));
-  if (condition !== undefined && 'session' in condition) return condition.session;
-  if (!isDoubtful(mutation, { when, then: [] })) return undefined;
-  const owner = known.get(keyOf(mutation))?.session;
-  return 'put' in mutation && owner !== mutation.session ? owner : undefined;
-}
-
-/** It fails like a condition when the record is not that session's, and must come after every condition on it. */
-function unlocked(key: string, session: string): Operation {
-  return { json: kv({ Verb: 'unlock', Key: key, Session: session }), results: 1 };
-}
-
-function absent(key: string, guess = false): Operation {
-  return { json: kv({ Verb: 'check-not-exists', Key: key }), results: 0, guess };
-}
-
-/** Also beside a removal: `delete-cas` succeeds when the record is gone, which would say that it was untouched. */
-function untouched(key: string, revision: Revision, guess = false): Operation {
-  return { json: kv({ Verb: 'check-index', Key: key }, { Index: revision }), results: 1, guess };
-}
-
-function operationOf(mutation: Mutation, lockFlags: bigint, guess: boolean): Operation {
-  if ('remove' in mutation) return { json: kv({ Verb: 'delete', Key: mutation.remove }), results: 0 };
-  const { put: Key, value, session } = mutation;
-  const Value = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
-  return session === undefined
-    ? { json: kv({ Verb: 'set', Key, Value }, { Flags: 0n }), results: 1 }
-    : { json: kv({ Verb: 'lock', Key, Value, Session: session }, { Flags: lockFlags }), results: 1, guess };
-}
-
-/** Node 20 writes no number above 2^53 exactly, so numbers are put in as text, next to what was made safe. */
-function kv(
-  strings: Readonly<Record<string, string>>,
-  numbers: Readonly<Record<string, bigint>> = {},
-): string {
-  const members = [
-    ...Object.entries(strings).map(([name, value]) => `"${name}":${JSON.stringify(value)}`),
-    ...Object.entries(numbers).map(([name, value]) => `"${name}":${BigInt.asUintN(64, value)}`),
-  ];
-  return `{"KV":{${members.join(',')}}}`;
+function guessesIn(operations: readonly Operation[]): ReadonlySet<number> {
+  if (!operations.some(({ guess }) => guess)) return NO_GUESSES;
+  return new Set(operations.flatMap(({ guess }, index) => (guess ? [index] : [])));
 }
