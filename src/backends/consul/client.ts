@@ -1,7 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { type IncomingHttpHeaders, type IncomingMessage, Agent as PlainAgent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
-import { type Readable, Writable } from 'node:stream';
 import Consul from 'consul';
 import type { ConsulTls } from './options.ts';
 
@@ -92,66 +91,107 @@ export class ExchangeError extends Error {
  * an `ExchangeError`, or with what the network said; and then no listener, timer or connection in use is left.
  */
 export function exchange(client: ConsulClient, request: Exchange): Promise<Answer> {
-  const { signal, timeout, maxBytes, ...rest } = request;
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    // The client aborts on this event, and starts nothing if it sees the mark first.
-    const context = Object.assign(new EventEmitter(), { canceled: false });
-    const chunks: Buffer[] = [];
-    let size = 0;
-    let source: IncomingMessage | undefined;
-    let settled = false;
+    if (request.signal.aborted) return reject(request.signal.reason);
+    new Exchanging(request, resolve, reject).start(client);
+  });
+}
 
-    const settle = (end: () => void) => {
-      if (settled) return;
-      settled = true;
-      clearTimeout(timer);
-      signal.removeEventListener('abort', abort);
-      end();
-    };
-    const cancel = (reason: unknown) => {
-      settle(() => reject(reason));
-      context.canceled = true;
-      context.emit('cancel');
-    };
-    const abort = () => cancel(signal.reason);
-    const timer = setTimeout(
-      () => cancel(new ExchangeError('timeout', `no answer within ${timeout} ms`)),
-      timeout,
-    );
-    signal.addEventListener('abort', abort, { once: true });
+/**
+ * What the client writes the answer to, and at the same time what it listens to for being cancelled. It takes whatever has
+ * a `pipe` for a stream; a real one costs more than all the rest here, and this one never is full.
+ */
+class Exchanging extends EventEmitter {
+  readonly writable = true;
+  /** The client starts nothing if it sees this first. */
+  canceled = false;
+  readonly #request: Exchange;
+  readonly #resolve: (answer: Answer) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #timer: NodeJS.Timeout;
+  readonly #chunks: Buffer[] = [];
+  #size = 0;
+  #source: IncomingMessage | undefined;
+  #settled = false;
 
-    const sink = new Writable({
-      write(chunk: Buffer, _encoding, done) {
-        size += chunk.byteLength;
-        if (size > maxBytes) cancel(new ExchangeError('too-large', `more than ${maxBytes} bytes`));
-        else chunks.push(chunk);
-        done();
-      },
-    });
-    sink.once('pipe', (readable: Readable) => {
-      const response = readable as IncomingMessage;
-      source = response;
-      // The client waits for `end` alone, which never comes when the connection breaks half-way.
-      const broken = () => cancel(new ExchangeError('cut-short', 'the connection broke in the middle'));
-      response.on('error', broken);
-      response.once('close', () => {
-        if (!response.complete) broken();
-      });
-    });
+  constructor(request: Exchange, resolve: (answer: Answer) => void, reject: (error: unknown) => void) {
+    super();
+    this.#request = request;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    const { signal, timeout } = request;
+    this.#timer = setTimeout(() => {
+      this.#cancel(new ExchangeError('timeout', `no answer within ${timeout} ms`));
+    }, timeout);
+    signal.addEventListener('abort', this);
+  }
 
-    const finish = (error?: unknown) =>
-      settle(() => {
-        // An answer with another status than 2xx is a rejection of the client's, and an answer all the same.
-        if (!source?.complete) return reject(error ?? new ExchangeError('cut-short', 'there was no answer'));
-        resolve({ status: source.statusCode ?? 0, headers: source.headers, body: Buffer.concat(chunks) });
-      });
+  start(client: ConsulClient): void {
+    const { method, path, headers, body, agent } = this.#request;
+    const options = { name: 'holdfast', ctx: this, pipe: this, buffer: true, timeout: 0 };
+    const finish = (error?: unknown): void => this.#finish(error);
+    this.once('pipe', (response) => this.#receive(response as IncomingMessage));
     try {
       internalsOf(client)
-        ._request({ ...rest, name: 'holdfast', ctx: context, pipe: sink, buffer: true, timeout: 0 })
+        ._request({ method, path, headers, ...(body !== undefined && { body }), agent, ...options })
         .then(() => finish(), finish);
     } catch (error) {
       finish(error);
     }
-  });
+  }
+
+  /** Of the signal. */
+  handleEvent(): void {
+    this.#cancel(this.#request.signal.reason);
+  }
+
+  write(chunk: Buffer): boolean {
+    const { maxBytes } = this.#request;
+    this.#size += chunk.byteLength;
+    if (this.#size > maxBytes) this.#cancel(new ExchangeError('too-large', `more than ${maxBytes} bytes`));
+    else this.#chunks.push(chunk);
+    return true;
+  }
+
+  end(): void {}
+
+  pipe(): void {}
+
+  #receive(response: IncomingMessage): void {
+    this.#source = response;
+    // The client waits for `end` alone, which never comes when the connection breaks half-way.
+    const broken = (): void =>
+      this.#cancel(new ExchangeError('cut-short', 'the connection broke in the middle'));
+    response.on('error', broken);
+    response.once('close', () => {
+      if (!response.complete) broken();
+    });
+  }
+
+  #finish(error: unknown): void {
+    if (!this.#settle()) return;
+    const source = this.#source;
+    // An answer with another status than 2xx is a rejection of the client's, and an answer all the same.
+    if (!source?.complete) {
+      this.#reject(error ?? new ExchangeError('cut-short', 'there was no answer'));
+      return;
+    }
+    const [chunk] = this.#chunks;
+    const body = this.#chunks.length === 1 && chunk !== undefined ? chunk : Buffer.concat(this.#chunks);
+    this.#resolve({ status: source.statusCode ?? 0, headers: source.headers, body });
+  }
+
+  #cancel(reason: unknown): void {
+    if (this.#settle()) this.#reject(reason);
+    this.canceled = true;
+    this.emit('cancel');
+  }
+
+  #settle(): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    clearTimeout(this.#timer);
+    this.#request.signal.removeEventListener('abort', this);
+    return true;
+  }
 }
