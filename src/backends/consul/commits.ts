@@ -17,7 +17,7 @@ import { indexesIn, resultsIn } from './results.ts';
 import { select, targetOf } from './scope.ts';
 import { type Request, Transaction } from './transaction.ts';
 import type { Transport } from './transport.ts';
-import { judge, refusalsIn } from './verdict.ts';
+import { judge, type Refusal, refusalsIn } from './verdict.ts';
 
 type Applied = Extract<CommitResult, { ok: true }>;
 
@@ -52,12 +52,9 @@ export class Commits {
       send: (body, signal) => this.#send(body, signal),
       indexes: (answer) => this.#indexes(answer),
       applied: (transaction, indexes, from) => this.#applied(transaction, transaction.plain, indexes, from),
-      refused: (answer) => {
-        if (answer.status !== 409) throw this.#transport.refuse(answer);
-        return refusalsIn(this.#parse(answer)).map(({ index }) => index);
-      },
-      alone: (transaction, signal, refusal) =>
-        this.#lifetime.run(signal, (inner) => this.#run(transaction, inner, refusal)),
+      refusals: (answer) => this.#refusals(answer),
+      alone: (transaction, signal, refusals) =>
+        this.#lifetime.run(signal, (inner) => this.#run(transaction, inner, refusals)),
     });
   }
 
@@ -73,8 +70,12 @@ export class Commits {
     this.#group.stop(stopped());
   }
 
-  /** @param refusal the answer to the first round, where that was sent before. */
-  async #run(transaction: Transaction, signal: AbortSignal, refusal?: Answer): Promise<CommitResult> {
+  /** @param refusals what the first round came to, where that was sent before. */
+  async #run(
+    transaction: Transaction,
+    signal: AbortSignal,
+    refusals?: readonly Refusal[],
+  ): Promise<CommitResult> {
     if (transaction.isHopeless) return this.#conflict(transaction, signal);
     const { plain, unknown, doubtful } = transaction;
     const store = transaction.commit.then.length === 0 ? await this.#storeIndex(signal) : 0n;
@@ -82,11 +83,13 @@ export class Commits {
       const known = await this.#look(transaction, round === 1 ? unknown : [...unknown, ...doubtful], signal);
       if (known === undefined) return this.#conflict(transaction, signal);
       const request = round === 1 && plain !== undefined ? plain : transaction.request(known);
-      const sent = round === 1 ? refusal : undefined;
-      const answer = sent ?? (await this.#send(`[${request.operations}]`, signal));
-      if (answer.status === 200) return this.#found(transaction, request, answer, store);
-      if (answer.status !== 409) throw this.#transport.refuse(answer);
-      const verdict = judge(this.#parse(answer), request.guesses);
+      let refused = round === 1 ? refusals : undefined;
+      if (refused === undefined) {
+        const answer = await this.#send(`[${request.operations}]`, signal);
+        if (answer.status === 200) return this.#found(transaction, request, answer, store);
+        refused = this.#refusals(answer);
+      }
+      const verdict = judge(refused, request.guesses);
       switch (verdict.why) {
         case 'session-gone':
           return { ok: false, why: 'session-gone' };
@@ -123,6 +126,11 @@ export class Commits {
 
   #send(body: string, signal: AbortSignal): Promise<Answer> {
     return this.#transport.call({ lane: 'commands', method: 'PUT', path: this.#path, body, signal });
+  }
+
+  #refusals(answer: Answer): Refusal[] {
+    if (answer.status !== 409) throw this.#transport.refuse(answer);
+    return refusalsIn(this.#parse(answer));
   }
 
   #results(answer: Answer): Entry[] {

@@ -2,6 +2,7 @@ import { type CommitResult, isSyncError, type SyncError } from '../../sync/backe
 import { Batch, Member, type Sharing } from './batch.ts';
 import type { Answer } from './client.ts';
 import type { Transaction } from './transaction.ts';
+import type { Refusal } from './verdict.ts';
 
 export interface GroupHost {
   send(body: string, signal: AbortSignal): Promise<Answer>;
@@ -9,16 +10,20 @@ export interface GroupHost {
   indexes(answer: Answer): readonly bigint[];
   /** What became of a commit whose results begin there. */
   applied(transaction: Sharing, indexes: readonly bigint[], from: number): CommitResult;
-  /** Which operations were refused, by their index. */
-  refused(answer: Answer): readonly number[];
-  /** Carries on with a commit by itself; with the refusal, if it was sent by itself already. */
-  alone(transaction: Transaction, signal: AbortSignal, refusal: Answer | undefined): Promise<CommitResult>;
+  /** Which operations were refused, and why. */
+  refusals(answer: Answer): readonly Refusal[];
+  /** Carries on with a commit by itself; from what was refused of it, if that is known. */
+  alone(
+    transaction: Transaction,
+    signal: AbortSignal,
+    refusals: readonly Refusal[] | undefined,
+  ): Promise<CommitResult>;
 }
 
 /**
  * Commits that are issued together go to the server together, as one transaction and one entry of the raft log. Consul
- * applies all of it or nothing: then it names the operations at fault, their commits go alone, and the others together
- * again. Whatever is issued in one turn of the event loop's microtasks is together; a lone commit does not wait.
+ * applies all of it or nothing: then it names the operations at fault, which is the answer to their commits, and the others go
+ * together again. Whatever is issued in one turn of the event loop's microtasks is together; a lone commit does not wait.
  */
 export class Group {
   readonly #host: GroupHost;
@@ -65,20 +70,15 @@ export class Group {
   async #send(batch: Batch): Promise<void> {
     this.#underWay.add(batch);
     let members = [...batch.waiting];
-    let refusal: Answer | undefined;
     try {
       while (members.length > 0) {
         const body = `[${members.map(({ transaction }) => transaction.plain.operations).join(',')}]`;
         const answer = await this.#host.send(body, batch.signal);
         if (answer.status === 200) return this.#settle(members, this.#host.indexes(answer));
-        if (members.length === 1) {
-          refusal = answer;
-          break;
-        }
-        const losers = at(members, this.#host.refused(answer));
+        const losers = at(members, this.#host.refusals(answer));
         // Refused for a reason of its own.
         if (losers.size === 0) break;
-        for (const loser of losers) this.#alone(loser);
+        for (const [loser, refusals] of losers) this.#alone(loser, refusals);
         members = members.filter((member) => batch.waiting.has(member));
       }
     } catch (error) {
@@ -90,7 +90,7 @@ export class Group {
     } finally {
       this.#underWay.delete(batch);
     }
-    for (const member of members) this.#alone(member, refusal);
+    for (const member of members) this.#alone(member);
   }
 
   #settle(members: readonly Member[], indexes: readonly bigint[]): void {
@@ -101,21 +101,32 @@ export class Group {
     }
   }
 
-  #alone(member: Member, refusal?: Answer): void {
+  #alone(member: Member, refusals?: readonly Refusal[]): void {
     const { transaction, signal } = member;
-    member.goOn(() => this.#host.alone(transaction, signal, refusal));
+    member.goOn(() => this.#host.alone(transaction, signal, refusals));
   }
 }
 
 /** Nothing of the whole was done. */
 const REFUSALS = ['permission-denied', 'value-too-large', 'rejected'] as const;
 
-function at(members: readonly Member[], operations: readonly number[]): Set<Member> {
-  const found = new Set<Member>();
+/** Whose operations were refused. Nobody touches a key of another's, so each would have been refused by itself as well. */
+function at(members: readonly Member[], refusals: readonly Refusal[]): Map<Member, readonly Refusal[]> {
+  const [only] = members;
+  // Also what does not say which operation it is about.
+  if (members.length === 1 && only !== undefined) return new Map([[only, refusals]]);
+  const found = new Map<Member, readonly Refusal[]>();
   let first = 0;
   for (const member of members) {
     const end = first + member.transaction.plain.count;
-    if (operations.some((index) => index >= first && index < end)) found.add(member);
+    const own = refusals.filter(({ index }) => index >= first && index < end);
+    if (own.length > 0) {
+      const from = first;
+      found.set(
+        member,
+        own.map(({ index, text }) => ({ index: index - from, text })),
+      );
+    }
     first = end;
   }
   return found;

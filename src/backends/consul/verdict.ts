@@ -3,7 +3,8 @@ export type Verdict =
   | { readonly why: 'session-gone' | 'delayed' | 'conflict' | 'outdated' }
   | { readonly why: 'denied' | 'rejected'; readonly text: string };
 
-interface Refusal {
+/** An operation that failed, by its index. */
+export interface Refusal {
   readonly index: number;
   readonly text: string;
 }
@@ -23,8 +24,7 @@ const UNMET = [
  * Each operation that failed says why. A session that is gone comes first, because no other answer is of use to its
  * owner. When only guesses failed, what was read before is outdated.
  */
-export function judge(parsed: unknown, guesses: ReadonlySet<number>): Verdict {
-  const refusals = refusalsIn(parsed);
+export function judge(refusals: readonly Refusal[], guesses: ReadonlySet<number>): Verdict {
   const is = (pattern: RegExp) => refusals.some(({ text }) => pattern.test(withoutQuotes(text)));
   const denied = refusals.find(({ text }) => DENIED.test(text));
   if (denied !== undefined) return { why: 'denied', text: denied.text };
