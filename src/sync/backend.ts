@@ -58,12 +58,7 @@ export type Condition =
   | { readonly key: string; readonly session: string };
 
 export type Mutation =
-  /**
-   * With `session` the record is owned, and is what a lock is made of. Without, it is plain data.
-   *
-   * It passes to this session from another one where a condition names that session or the record's revision. Where
-   * contenders race, a store may refuse to take it from its owner otherwise.
-   */
+  /** With `session` the record is owned, and is what a lock is made of. Without, it is plain data. */
   | { readonly put: string; readonly value: Uint8Array; readonly session?: string }
   /** Removing what is not there is no error. */
   | { readonly remove: string };

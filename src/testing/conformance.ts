@@ -2,7 +2,6 @@ import { Bench } from './conformance/bench.ts';
 import { commitRules } from './conformance/commits.ts';
 import { conditionRules } from './conformance/conditions.ts';
 import { endingRules } from './conformance/ending.ts';
-import { handOverRules } from './conformance/hand-over.ts';
 import { keyRules } from './conformance/keys.ts';
 import { lockDelayRules, noLockDelayRules } from './conformance/lock-delay.ts';
 import { revisionRules } from './conformance/revisions.ts';
@@ -28,7 +27,6 @@ export function conformance(subject: ConformanceSubject): ConformanceCase[] {
     ...togetherRules,
     ...revisionRules,
     ...sessionRules,
-    ...handOverRules,
     ...scopeRules,
     ...wakeRules,
     ...waitRules,

@@ -64,27 +64,6 @@ describe('writes to the raft log', () => {
     expect((await backend.query({ prefix }, { signal: signal() })).records).toEqual([]);
     await backend.closeSession(owner, signal());
   });
-
-  it('one to pass a record on by its owner, and one more where only its revision is known', async () => {
-    const [owner, next] = [await session(backend), await session(backend)];
-    const prefix = uniquePrefix();
-    const keys = Array.from({ length: 2 * REPEATS }, (_, i) => `${prefix}${i}`);
-    const revisions = await Promise.all(keys.map((key) => put(backend, key, 'x', owner)));
-    const pass = (key: string, condition: { session: string } | { revision: bigint }) =>
-      commit({ when: [{ key, ...condition }], then: [{ put: key, value: bytes('y'), session: next }] });
-    expect(await writes((round) => pass(keys[round] ?? '', { session: owner }))).toBe(1);
-    const later = (round: number) => REPEATS + round;
-    const byRevision = (round: number) =>
-      pass(keys[later(round)] ?? '', { revision: revisions[later(round)] ?? 0n });
-    expect(await writes(byRevision)).toBe(2);
-    const { records } = await backend.query({ prefix }, { signal: signal() });
-    expect(records.map((record) => [record.session, record.foreign])).toEqual(
-      keys.map(() => [next, undefined]),
-    );
-    for (const key of keys) expect(await raw(key)).toContain('"LockIndex":2,');
-    await commit({ then: keys.map((key) => ({ remove: key })) });
-    for (const id of [owner, next]) await backend.closeSession(id, signal());
-  });
 });
 
 describe('results', () => {

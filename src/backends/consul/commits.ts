@@ -77,12 +77,12 @@ export class Commits {
     refusals?: readonly Refusal[],
   ): Promise<CommitResult> {
     if (transaction.isHopeless) return this.#conflict(transaction, signal);
-    const { plain, unknown, doubtful } = transaction;
+    const { plain } = transaction;
     const store = transaction.commit.then.length === 0 ? await this.#storeIndex(signal) : 0n;
     for (let round = 1; ; round++) {
-      const known = await this.#look(transaction, round === 1 ? unknown : [...unknown, ...doubtful], signal);
+      const known = await this.#look(transaction, signal);
       if (known === undefined) return this.#conflict(transaction, signal);
-      const request = round === 1 && plain !== undefined ? plain : transaction.request(known);
+      const request = plain ?? transaction.request(known);
       let refused = round === 1 ? refusals : undefined;
       if (refused === undefined) {
         const answer = await this.#send(`[${request.operations}]`, signal);
@@ -109,11 +109,10 @@ export class Commits {
 
   /** What must be known first; nothing when an owner makes the commit impossible. */
   async #look(
-    { commit }: Transaction,
-    keys: readonly string[],
+    { commit, unknown }: Transaction,
     signal: AbortSignal,
   ): Promise<Map<string, Entry | undefined> | undefined> {
-    const reads = keys.map(async (key) => {
+    const reads = unknown.map(async (key) => {
       const { entries } = await this.#reader.read({ text: key, tree: false }, { lane: 'commands', signal });
       return [key, entries[0]] as const;
     });

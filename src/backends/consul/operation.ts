@@ -8,7 +8,7 @@ export type Known = ReadonlyMap<string, Entry | undefined>;
 export interface Operation {
   readonly json: string;
   readonly results: 0 | 1;
-  /** It only repeats what was read before, or was taken for granted: if it fails, the commit may still be possible. */
+  /** It only repeats what was read before: if it fails, the commit may still be possible. */
   readonly guess: boolean;
 }
 
@@ -28,7 +28,7 @@ export function conditionOf(condition: Condition, known: Known): Operation {
 }
 
 /** Takes the value as it is now. */
-export function mutationOf(mutation: Mutation, lockFlags: bigint, guess: boolean): Operation {
+export function mutationOf(mutation: Mutation, lockFlags: bigint): Operation {
   if ('remove' in mutation) return operation(`"delete","Key":${json(mutation.remove)}`, 0);
   const { put: key, value, session } = mutation;
   const base64 = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
@@ -37,17 +37,11 @@ export function mutationOf(mutation: Mutation, lockFlags: bigint, guess: boolean
     : operation(
         `"lock","Key":${json(key)},"Value":"${base64}","Session":${json(session)},"Flags":${unsigned(lockFlags)}`,
         1,
-        guess,
       );
 }
 
 export function absent(key: string, guess = false): Operation {
   return operation(`"check-not-exists","Key":${json(key)}`, 0, guess);
-}
-
-/** It fails like a condition when the record is not that session's, and must come after every condition on it. */
-export function unlocked(key: string, session: string): Operation {
-  return operation(`"unlock","Key":${json(key)},"Session":${json(session)}`, 1);
 }
 
 export function got(key: string, guess: boolean): Operation {

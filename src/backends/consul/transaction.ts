@@ -9,9 +9,7 @@ import {
   listed,
   mutationOf,
   type Operation,
-  unlocked,
 } from './operation.ts';
-import { isDoubtful, ownerBefore, passesFrom } from './passing.ts';
 import { checkScope } from './scope.ts';
 import { isSessionId } from './sessions.ts';
 
@@ -60,8 +58,6 @@ export class Transaction {
   readonly commit: Commit;
   /** Keys whose state must be read before. */
   readonly unknown: readonly string[];
-  /** Keys whose owner matters as well, but which most likely have none: read only when that turns out wrong. */
-  readonly doubtful: readonly string[];
   readonly #mutations: readonly Operation[];
   /** What there is to send, if nothing has to be known beforehand and nothing is read: it may stand beside others. */
   readonly plain: Request | undefined;
@@ -70,12 +66,7 @@ export class Transaction {
   constructor(commit: Commit, lockFlags: bigint) {
     checkCommit(commit);
     this.commit = commit;
-    const { when, then, read } = commit;
-    const doubtful = then.filter((mutation) => isDoubtful(mutation, when)).map(keyOf);
-    this.doubtful = doubtful.length === 0 ? NONE : doubtful;
-    this.#mutations = then.map((mutation) =>
-      mutationOf(mutation, lockFlags, doubtful.length > 0 && doubtful.includes(keyOf(mutation))),
-    );
+    this.#mutations = commit.then.map((mutation) => mutationOf(mutation, lockFlags));
     this.unknown = this.#unknown();
     const known =
       this.unknown.length === 0 ? NOTHING_KNOWN : new Map(this.unknown.map((key) => [key, undefined]));
@@ -88,7 +79,7 @@ export class Transaction {
         `a commit must not exceed ${LARGEST_REQUEST} bytes with keys and values`,
       );
     }
-    this.plain = surely.writes && this.unknown.length === 0 && read === undefined ? surely : undefined;
+    this.plain = surely.writes && this.unknown.length === 0 && commit.read === undefined ? surely : undefined;
   }
 
   /** Whether it puts records under what cannot be a session. */
@@ -106,14 +97,7 @@ export class Transaction {
   request(known: Known): Request {
     const list = this.#conditions(known);
     const writtenFrom = resultsOf(list);
-    const { when, then } = this.commit;
-    for (let i = 0; i < then.length; i++) {
-      const [mutation, operation] = [then[i], this.#mutations[i]];
-      if (mutation === undefined || operation === undefined) continue;
-      const owner = ownerBefore(mutation, when, known);
-      if (owner !== undefined) list.push(unlocked(keyOf(mutation), owner));
-      list.push(operation);
-    }
+    list.push(...this.#mutations);
     const readFrom = resultsOf(list);
     const read = this.#read(known);
     if (read !== undefined) list.push(read);
@@ -129,7 +113,7 @@ export class Transaction {
       count: list.length,
       bytes:
         operations.length < SMALL ? operations.length * MOST_BYTES_A_UNIT : Buffer.byteLength(operations),
-      writes: then.length > 0,
+      writes: this.#mutations.length > 0,
       guesses: guessesIn(list),
       writtenFrom,
       readFrom,
@@ -145,13 +129,8 @@ export class Transaction {
   }
 
   #conditions(known: Known): Operation[] {
-    const { when, then, read } = this.commit;
-    const operations: Operation[] = [];
-    for (const condition of when) {
-      // To unlock it is that condition.
-      if (!then.some((mutation) => passesFrom(condition, mutation)))
-        operations.push(conditionOf(condition, known));
-    }
+    const { when, read } = this.commit;
+    const operations = when.map((condition) => conditionOf(condition, known));
     if (read === undefined || 'prefix' in read) return operations;
     const isConditional = when.some(({ key }) => key === read.key);
     // `get` fails the whole transaction when there is nothing: then that is what has to stay so.

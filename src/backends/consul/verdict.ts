@@ -17,7 +17,6 @@ const UNMET = [
   /^failed to check (?:index|session), key/,
   /^key .*(?:exists|doesn't exist)$/,
   /^failed to lock key .* lock is already held$/,
-  /^failed to unlock key .* lock isn't held, or is held by another session$/,
 ];
 
 /**

@@ -39,8 +39,7 @@ export class Ledger {
       if (this.#sessions.get(put.session) === undefined) return 'session-gone';
       const owner = this.#records.get(put.put)?.session;
       const taken = owner !== undefined && owner !== put.session;
-      const named = when.some((condition) => condition.key === put.put && !('is' in condition));
-      if (taken && !named && this.#race) return 'conflict';
+      if (taken && this.#race) return 'conflict';
     }
     return undefined;
   }

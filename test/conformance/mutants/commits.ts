@@ -19,7 +19,6 @@ export const commitMutants: readonly Mutant[] = [
       '`absent` holds for a key without a record only',
       'of two clients that race for an absent key exactly one wins',
       'a revision holds until the record is changed, removed or made anew',
-      "a record does not pass on when it is not that session's, or no longer of that revision",
     ],
     server: wrapped(() => (backend) => ({
       commit: (commit, signal) => backend.commit({ ...commit, when: [] }, signal),

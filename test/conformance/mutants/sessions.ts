@@ -4,27 +4,6 @@ import { type Mutant, wrapped } from './mutant.ts';
 
 export const sessionMutants: readonly Mutant[] = [
   {
-    name: 'a record stays with the session that owned it first',
-    caughtBy: [
-      'a record passes to another session on condition of the one that owns it',
-      'a record passes to another session on condition of its revision',
-      'a record passes to another session on condition of both its owner and its revision',
-      'a record that has passed on stays when its first session ends, and goes with the one that owns it',
-      'a record does not pass to a session that is gone, and nothing else of the commit is done',
-      'a record passes from hand to hand and back, each time with a larger revision',
-    ],
-    server: wrapped(() => (backend) => ({
-      async commit(commit, signal) {
-        const then = commit.then.map(async (mutation) => {
-          if ('remove' in mutation || mutation.session === undefined) return mutation;
-          const { records } = await backend.query({ key: mutation.put }, { signal });
-          return { ...mutation, session: records[0]?.session ?? mutation.session };
-        });
-        return backend.commit({ ...commit, then: await Promise.all(then) }, signal);
-      },
-    })),
-  },
-  {
     name: 'an owned record survives the end of its session',
     caughtBy: ['owned records go when their session is closed, others stay'],
     server: wrapped(() => {
