@@ -60,7 +60,8 @@ async function bareEtcd({ etcd }: Servers): Promise<Bare> {
 async function bareConsul({ consul }: Servers): Promise<Bare> {
   const agent = new Agent({ keepAlive: true, maxSockets: MOST_SOCKETS });
   const client = new Consul({ host: consul.host, port: consul.port, agent });
-  const { ID: session } = await client.session.create({ ttl: `${TTL / 1_000}s`, lockdelay: '0s' });
+  // Nothing renews it.
+  const { ID: session } = await client.session.create({ ttl: '3600s', lockdelay: '0s' });
   return {
     async cycle(key) {
       if (!(await client.kv.set({ key, value: '', acquire: session }))) throw new Error('not taken');

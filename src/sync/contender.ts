@@ -6,6 +6,7 @@ import type { Attempt, Contention, Contest, Holding, RecordLoss } from './conten
 import { queue } from './contention/queue.ts';
 import { race } from './contention/race.ts';
 import type { Controllers } from './controllers.ts';
+import type { Delay } from './delay.ts';
 import type { Outbox } from './events.ts';
 import { HeldWatch, type HeldWatchListener } from './held-watch.ts';
 import { type LockEvent, type LockState, type LossReason, type Notice, step } from './lock-machine.ts';
@@ -34,6 +35,8 @@ export interface Engine {
   readonly keeper: SessionKeeper;
   readonly outbox: Outbox;
   readonly controllers: Controllers;
+  /** Of `UNWATCHED`. */
+  readonly unwatched: Delay;
   /** Takes over a promise that never rejects; stopping waits for it. */
   background(task: Promise<unknown>): void;
 }
@@ -42,7 +45,7 @@ export interface Engine {
  * A lock held for less than this is never watched, in milliseconds: a short critical section costs no watch, and a
  * deleted record is still noticed well within half a second.
  */
-const UNWATCHED = 100;
+export const UNWATCHED = 100;
 
 /** How often we look for what a lost reply may have left behind, in milliseconds. */
 const SWEEP_INTERVAL = 500;
@@ -201,7 +204,7 @@ export class Contender implements SessionListener, HeldWatchListener {
         this.#run(state, (signal) => this.#wait(state, signal));
         return;
       case 'held':
-        this.#watching = this.#engine.clock.after(UNWATCHED, () => {
+        this.#watching = this.#engine.unwatched.after(() => {
           // Held for long: what served to acquire it is not kept.
           this.#giveControllerBack();
           this.#watching = new HeldWatch(this.#engine, state.session, state.holding, this);

@@ -13,19 +13,33 @@ export type JsonValue =
 export type Metadata = JsonValue | (() => JsonValue);
 
 const encoder = new TextEncoder();
+const ZERO = 0x30;
 
-/** Encoded. Made anew when the time has changed that it tells. */
+/**
+ * Encoded. Every attempt needs it, with the time of that moment: so it is made anew for a new second, and for a new
+ * millisecond only its three digits are.
+ */
 export function defaultMetadata(service: string, clock: Clock, maxBytes: number): () => Uint8Array {
   const host = hostname();
-  let at: number | undefined;
+  let [second, millisecond]: [number?, number?] = [];
   let encoded: Uint8Array = new Uint8Array();
   return () => {
     const now = Math.floor(clock.wall());
-    if (now !== at) {
+    if (now === millisecond) return encoded;
+    if (Math.floor(now / 1_000) !== second) {
       const since = new Date(now).toISOString();
       encoded = encodeMetadata({ service, host, pid: process.pid, since }, maxBytes);
-      at = now;
+      second = Math.floor(now / 1_000);
+    } else {
+      encoded = encoded.slice();
+      // The last member: three digits, and `Z"}`.
+      const digits = encoded.length - 6;
+      for (let at = digits + 2, rest = now - second * 1_000; at >= digits; at--) {
+        encoded[at] = ZERO + (rest % 10);
+        rest = Math.floor(rest / 10);
+      }
     }
+    millisecond = now;
     return encoded;
   };
 }

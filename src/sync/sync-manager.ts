@@ -4,8 +4,9 @@ import { type Clock, type CommitResult, SyncError } from './backend.ts';
 import { Background } from './background.ts';
 import { Chronicle } from './chronicle.ts';
 import { checkCommit, guardedCommit, type SyncCommit } from './commit.ts';
-import type { Engine } from './contender.ts';
+import { type Engine, UNWATCHED } from './contender.ts';
 import { Controllers } from './controllers.ts';
+import { Delay } from './delay.ts';
 import { Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
 import type { SyncHealth } from './health.ts';
@@ -118,8 +119,15 @@ export class SyncManager implements AsyncDisposable {
     this.#keeper.listen(chronicle);
     const observed = { name, backend: backend.traits.name, events$, health: () => this.health() };
     this.#teller = new Teller(telemetry, observed, report);
-    const controllers = new Controllers();
-    this.#engine = { backend, clock, keeper: this.#keeper, outbox: this.#outbox, controllers, background };
+    this.#engine = {
+      backend,
+      clock,
+      keeper: this.#keeper,
+      outbox: this.#outbox,
+      controllers: new Controllers(),
+      unwatched: new Delay(clock, UNWATCHED),
+      background,
+    };
     const encode = (chosen: Metadata | undefined): Uint8Array => this.#encode(chosen);
     const queue = (key: string): LocalQueue => this.#queue(key);
     this.#lockHost = { clock, outbox: this.#outbox, report, queue, encode, teller: this.#teller };
@@ -263,6 +271,7 @@ export class SyncManager implements AsyncDisposable {
     // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
     await within(this.#clock, bound * (1 - CLOSING_SHARE), this.#releaseAll(bound * LEADER_SHARE));
     for (const queue of this.#queues.values()) queue.stop();
+    this.#engine.unwatched.stop();
     await within(this.#clock, bound * CLOSING_SHARE, this.#keeper.stop());
     try {
       await this.#engine.backend[Symbol.asyncDispose]();
