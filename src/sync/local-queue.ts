@@ -11,6 +11,8 @@ import type { Session } from './session.ts';
 export interface Ticket {
   /** A standing claim stays in line after a loss, and gets the lock back. */
   readonly standing: boolean;
+  /** Of the queue: once it has left, resolves when nothing of it is left. */
+  left?: Promise<void>;
   value(): Uint8Array;
   granted(grant: Grant): void;
   lost(reason: LossReason, grant: Grant): void;
@@ -65,7 +67,6 @@ export class LocalQueue implements ContenderListener {
   #writes: Promise<unknown> | undefined;
   /** What is known of the contender's place, for who takes it over. */
   #lastNotice: ((head: Ticket) => void) | undefined;
-  #leaving: WeakMap<Ticket, Promise<void>> | undefined;
   #current: Grant | undefined;
   /** The grant that was given back and may be handed on. */
   #handedBack: Grant | undefined;
@@ -107,13 +108,11 @@ export class LocalQueue implements ContenderListener {
   leave(ticket: Ticket): Promise<void> {
     return this.#outbox.during(() => {
       const index = this.#tickets.indexOf(ticket);
-      if (index < 0) return this.#leaving?.get(ticket) ?? Promise.resolve();
+      if (index < 0) return ticket.left ?? Promise.resolve();
       this.#tickets.splice(index, 1);
       if (index > 0) return Promise.resolve();
-      const left = this.#leaveHead();
-      this.#leaving ??= new WeakMap();
-      this.#leaving.set(ticket, left);
-      return left;
+      ticket.left = this.#leaveHead();
+      return ticket.left;
     });
   }
 
@@ -291,7 +290,6 @@ export class LocalQueue implements ContenderListener {
   #giveBack(grant: Grant, ticket: Ticket): Promise<void> {
     if (this.#current === grant) return ticket.release?.() ?? this.leave(ticket);
     // Given back before: there may be something to wait for. After a loss there is nothing.
-    const leaving = grant.ended === 'released' ? this.#leaving?.get(ticket) : undefined;
-    return leaving ?? Promise.resolve();
+    return (grant.ended === 'released' ? ticket.left : undefined) ?? Promise.resolve();
   }
 }

@@ -22,6 +22,7 @@ export interface ScopedHost {
 /** A scoped acquire in line, for as long as it is wanted or held. Made to be small: there may be thousands. */
 class ScopedTicket implements Ticket, OpenCall {
   readonly standing = false;
+  left?: Promise<void>;
   readonly #queue: LocalQueue;
   readonly #once: boolean;
   readonly #host: ScopedHost;

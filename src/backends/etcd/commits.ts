@@ -7,6 +7,9 @@ import { decodeTxn, type TxnOutcome, type TxnReply } from './reply.ts';
 import { encodeGroup, encodeTxn } from './request.ts';
 import type { Transport } from './transport.ts';
 
+/** Milliseconds for which the signals of those who travel together are not listened to. */
+const UNHEARD = 10;
+
 /**
  * Commits that are issued together go to the server together: as transactions nested in one, each with its own
  * conditions and outcome, for one consensus write. Whatever is issued in one turn of the event loop's microtasks is
@@ -25,17 +28,16 @@ export class Commits {
   /** Sent once: a repetition could not tell its own first run from somebody else's. */
   commit(wanted: Commit, signal: AbortSignal): Promise<CommitResult> {
     const member = new Member(this.#transport, wanted, signal);
-    if (member.over) return member.promise;
     if (!this.#mayGroup) member.send();
     else if (this.#members.push(member) === 1) queueMicrotask(() => this.#flush());
     return member.promise;
   }
 
   #flush(): void {
-    const members = this.#members.filter(({ over }) => !over);
+    const members = this.#members.filter((member) => !member.givenUp());
     this.#members = [];
     for (const { members: together } of Batch.split(members)) {
-      if (together.length > 1) new Group(this.#transport, together);
+      if (together.length > 1) new Group(this.#transport, together).send();
       else together[0]?.send();
     }
   }
@@ -49,19 +51,26 @@ class Member extends Pending<CommitResult> {
   readonly #transport: Transport;
 
   constructor(transport: Transport, wanted: Commit, signal: AbortSignal) {
-    const request = encodeTxn(wanted);
-    super(transport.lifetime, signal);
+    super(signal);
     this.#transport = transport;
     this.wanted = wanted;
-    this.request = request;
+    this.request = encodeTxn(wanted);
   }
 
   get repeatable(): boolean {
     return this.wanted.then.length === 0;
   }
 
+  /** Asks the signal, to which nobody may be listening yet. */
+  givenUp(): boolean {
+    if (this.signal.aborted) this.reject(this.signal.reason);
+    return this.over;
+  }
+
   /** By itself. */
   send(): void {
+    this.attach(this.#transport.lifetime);
+    if (this.over) return;
     const exchange = new Exchange(this.#transport, transaction(this.request, this.repeatable), {
       resolve: (reply) => this.answer(reply, reply.revision),
       reject: (error) => {
@@ -86,42 +95,68 @@ class Member extends Pending<CommitResult> {
   }
 }
 
-/** Members that travel in one request. Each may give up by its own signal. */
+/**
+ * Members that travel in one request. Each may give up by its own signal: to listen to them all costs a fifth of the whole,
+ * so that is begun only when the answer is not there soon.
+ */
 class Group implements Settle<TxnReply> {
+  readonly #transport: Transport;
   readonly #members: readonly Member[];
-  readonly #exchange: Exchange<TxnReply> | undefined;
+  #exchange: Exchange<TxnReply> | undefined;
+  #listening: NodeJS.Timeout | undefined;
   #waiting: number;
 
   constructor(transport: Transport, members: readonly Member[]) {
+    this.#transport = transport;
     this.#members = members;
     this.#waiting = members.length;
+  }
+
+  send(): void {
+    if (!this.#transport.lifetime.add(this)) return;
     const left = () => this.#left();
-    for (const member of members) member.undo = left;
-    const request = encodeGroup(members.map(({ request }) => request));
-    const repeatable = members.every((member) => member.repeatable);
+    for (const member of this.#members) member.undo = left;
+    const request = encodeGroup(this.#members.map(({ request }) => request));
+    const repeatable = this.#members.every((member) => member.repeatable);
     const call = { ...transaction(request, repeatable), expects: isRefusal };
-    this.#exchange = new Exchange(transport, call, this);
+    this.#listening = setTimeout(() => {
+      for (const member of this.#members) if (!member.over) member.listen();
+    }, UNHEARD);
+    this.#exchange = new Exchange(this.#transport, call, this);
+    // It may have failed at once.
+    if (this.#waiting === 0) this.#exchange.end();
   }
 
   resolve({ parts = [], revision }: TxnReply): void {
     if (parts.length === this.#members.length) {
-      for (const [place, part] of parts.entries()) this.#members[place]?.answer(part, revision);
+      for (const [place, part] of parts.entries()) {
+        const member = this.#members[place];
+        if (member?.givenUp() === false) member.answer(part, revision);
+      }
     } else this.reject(badResponse('the server', 'a transaction without its parts'));
   }
 
   reject(error: unknown): void {
     for (const member of this.#members) {
-      if (member.over) continue;
+      if (member.givenUp()) continue;
       // One of them is at fault, and nothing of any was done: then each has to answer for itself.
-      if (error instanceof CallFailure) member.send();
+      if (error instanceof CallFailure) this.#dismiss(member);
       else member.reject(error);
     }
   }
 
+  #dismiss(member: Member): void {
+    member.undo = undefined;
+    this.#left();
+    member.send();
+  }
+
   #left(): void {
     this.#waiting -= 1;
-    // Not there yet, if it failed at once.
-    if (this.#waiting === 0) this.#exchange?.end();
+    if (this.#waiting > 0) return;
+    clearTimeout(this.#listening);
+    this.#transport.lifetime.delete(this);
+    this.#exchange?.end();
   }
 }
 

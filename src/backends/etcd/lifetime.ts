@@ -8,26 +8,39 @@ export interface Settle<T> {
   reject(error: unknown): void;
 }
 
-/** What somebody waits for: until it is settled, or the signal or the disposal of the backend ends it. */
+/** What somebody waits for: until it is settled, by whatever comes first. */
 export class Pending<T> implements Settle<T> {
   readonly promise: Promise<T>;
+  readonly signal: AbortSignal;
   /** Runs once, however it ends. */
   undo: (() => void) | undefined;
   over = false;
-  readonly #lifetime: Lifetime;
-  readonly #signal: AbortSignal;
+  #lifetime: Lifetime | undefined;
+  #listening = false;
   #resolve: ((value: T) => void) | undefined;
   #reject: ((error: unknown) => void) | undefined;
 
-  constructor(lifetime: Lifetime, signal: AbortSignal) {
-    this.#lifetime = lifetime;
-    this.#signal = signal;
+  constructor(signal: AbortSignal) {
+    this.signal = signal;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    if (signal.aborted) this.reject(signal.reason);
-    else if (lifetime.add(this)) signal.addEventListener('abort', this);
+  }
+
+  /** From now on its signal ends it, and the disposal of the backend. */
+  attach(lifetime: Lifetime): void {
+    if (!lifetime.add(this)) return;
+    this.#lifetime = lifetime;
+    this.listen();
+  }
+
+  /** From now on its signal ends it. */
+  listen(): void {
+    if (this.signal.aborted) this.reject(this.signal.reason);
+    if (this.over) return;
+    this.#listening = true;
+    this.signal.addEventListener('abort', this);
   }
 
   resolve(value: T): void {
@@ -40,15 +53,15 @@ export class Pending<T> implements Settle<T> {
 
   /** Is itself the listener to its signal. */
   handleEvent(): void {
-    this.reject(this.#signal.reason);
+    this.reject(this.signal.reason);
   }
 
   /** `false` if it has ended before. */
   #end(): boolean {
     if (this.over) return false;
     this.over = true;
-    this.#lifetime.delete(this);
-    this.#signal.removeEventListener('abort', this);
+    this.#lifetime?.delete(this);
+    if (this.#listening) this.signal.removeEventListener('abort', this);
     this.undo?.();
     return true;
   }
@@ -61,7 +74,8 @@ export class Lifetime {
 
   /** `start` may return what undoes it; that runs once, however the call ends. */
   run<T>(signal: AbortSignal, start: (settle: Settle<T>) => (() => void) | undefined): Promise<T> {
-    const pending = new Pending<T>(this, signal);
+    const pending = new Pending<T>(signal);
+    pending.attach(this);
     if (pending.over) return pending.promise;
     try {
       const undo = start({
