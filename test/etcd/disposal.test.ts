@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { Etcd3 } from 'etcd3';
 import { TcpProxy } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -60,13 +61,16 @@ describe('disposal', () => {
   });
 
   it('ends also while it connects to what does not answer', async () => {
-    // In the range that is kept for documentation: packets go nowhere.
+    await using one = await TcpProxy.open(server.address);
+    await using other = await TcpProxy.open(server.address);
+    for (const proxy of [one, other]) proxy.silence();
     const [sockets, timers] = [socketCount(), timerCount()];
-    const backend = etcd({ hosts: ['192.0.2.1:2379', '192.0.2.2:2379'] });
+    const backend = etcd({ hosts: [one.address, other.address] });
     const outcome = put(backend, 'a').catch((error: unknown) => error);
-    await new Promise((resolve) => setImmediate(resolve));
+    await until('it connects', () => socketCount() > sockets);
     await backend[Symbol.asyncDispose]();
     expect(await outcome).toMatchObject({ code: 'stopped' });
+    for (const proxy of [one, other]) proxy.reset();
     await until('the sockets to close', () => socketCount() <= sockets);
     await until('the timers to end', () => timerCount() <= timers);
   });
@@ -84,6 +88,44 @@ describe('disposal', () => {
     client.close();
     await using late = etcd({ client });
     await expect(put(late, key)).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  it('rejects aborted calls that travel together, also before it listens to their signals', async () => {
+    await using proxy = await TcpProxy.open(server.address);
+    await using backend = etcd({ hosts: proxy.address });
+    await put(backend, 'a');
+    proxy.silence();
+    const reason = new Error('enough');
+    for (const wait of [0, 1, 30]) {
+      const controllers = ['a', 'b', 'c'].map(() => new AbortController());
+      const calls = controllers.map(({ signal }, n) =>
+        backend.commit({ when: [], then: [{ remove: `together/${n}` }] }, signal),
+      );
+      const outcomes = Promise.allSettled(calls);
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      const at = performance.now();
+      for (const controller of controllers) controller.abort(reason);
+      for (const outcome of await outcomes) expect(outcome).toMatchObject({ reason });
+      expect(performance.now() - at).toBeLessThan(50 + busy());
+      for (const { signal } of controllers) expect(getEventListeners(signal, 'abort')).toEqual([]);
+    }
+  });
+
+  it('ends calls that travel together with `stopped`', async () => {
+    await using proxy = await TcpProxy.open(server.address);
+    const backend = etcd({ hosts: proxy.address });
+    await put(backend, 'a');
+    proxy.silence();
+    const { signal } = new AbortController();
+    const remove = (n: number) => backend.commit({ when: [], then: [{ remove: `together/${n}` }] }, signal);
+    const sent = Promise.allSettled([remove(0), remove(1)]);
+    await new Promise((resolve) => setImmediate(resolve));
+    const unsent = Promise.allSettled([remove(2), remove(3)]);
+    await backend[Symbol.asyncDispose]();
+    for (const outcome of [...(await sent), ...(await unsent)]) {
+      expect(outcome).toMatchObject({ reason: { code: 'stopped' } });
+    }
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   it('rejects an aborted call at once, with its reason, and removes the listener', async () => {
