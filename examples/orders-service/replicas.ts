@@ -52,7 +52,9 @@ export class Replica {
 
   /** Milliseconds since the Unix epoch, when it was sent. */
   kill(signal: 'SIGKILL' | 'SIGTERM'): number {
+    // Before it: on a busy machine others may have done their part by the time this process goes on.
+    const at = Date.now();
     this.#child.kill(signal);
-    return Date.now();
+    return at;
   }
 }

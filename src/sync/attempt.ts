@@ -28,6 +28,7 @@ export class OngoingAttempt {
 
   /** Resolves with `end`. Made only when it is asked for, since most attempts end before anybody does. */
   get ended(): Promise<void> {
+    if (this.#over) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting ??= [];
       this.#waiting.push(resolve);

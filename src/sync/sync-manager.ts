@@ -343,7 +343,7 @@ export class SyncManager implements AsyncDisposable {
   #encode(metadata: Metadata | undefined): Uint8Array {
     const { backend, metadata: ofManager } = this.#options;
     const chosen = metadata ?? ofManager;
-    if (chosen === undefined) return this.#defaultMetadata();
+    if (chosen === undefined || chosen === null) return this.#defaultMetadata();
     return encodeMetadata(chosen, backend.traits.maxValueBytes);
   }
 

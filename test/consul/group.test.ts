@@ -48,6 +48,17 @@ test('a commit that is given up before its request is sent is not sent with the 
   expect(records.map(({ key }) => key)).toEqual([`${prefix}/a`, `${prefix}/c`]);
 });
 
+test('a commit that is issued after all others of its turn were given up is sent', async () => {
+  await using backend = consul({ addresses: [inject('consulAddress')] });
+  const prefix = uniqueKey('given-up');
+  const giver = new AbortController();
+  const given = backend.commit(put(`${prefix}/a`), giver.signal);
+  giver.abort(new Error('gave up'));
+  const issued = backend.commit(put(`${prefix}/b`), live);
+  await expect(given).rejects.toThrow('gave up');
+  expect(await issued).toMatchObject({ ok: true });
+});
+
 /** Answers each request for a transaction as it is told, and keeps what was asked for. */
 async function scripted(...answers: readonly ((response: ServerResponse, body: string) => void)[]) {
   const bodies: string[] = [];

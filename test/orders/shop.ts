@@ -53,7 +53,12 @@ export class Shop implements AsyncDisposable {
   /** The replica that said last that it leads, and when; of those who said so after this instant. */
   async leaderAfter(instant: number, bound: number): Promise<{ replica: Replica; at: number }> {
     const leads = () => this.lines.find(({ msg, time }) => msg === 'leads' && time >= instant);
-    await until(() => leads() !== undefined, bound);
+    await until(() => leads() !== undefined, bound).catch((error: unknown) => {
+      // Each replica's own account, without the payments: nothing else tells why.
+      const told = this.lines.filter(({ msg }) => !/settle|paid|request/.test(msg)).slice(-100);
+      const account = told.map((line) => JSON.stringify(line)).join('\n');
+      throw new Error(`nobody leads ${bound} ms after ${instant}:\n${account}`, { cause: error });
+    });
     const line = leads() as LogLine;
     return { replica: this.replicas.find(({ name }) => name === line.replica) as Replica, at: line.time };
   }

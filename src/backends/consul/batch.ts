@@ -23,6 +23,8 @@ export class Batch {
   }
 
   takes({ plain, commit: { when, then } }: Sharing): boolean {
+    // Everybody left before it was sent.
+    if (this.#controller.signal.aborted) return false;
     if (this.#operations + plain.count > MOST_OPERATIONS) return false;
     if (this.#bytes + plain.bytes > LARGEST_REQUEST - MOST_OPERATIONS) return false;
     for (const { key } of when) if (this.#keys.has(key)) return false;

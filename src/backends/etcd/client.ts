@@ -6,7 +6,7 @@ import type { Dial } from './options.ts';
 /**
  * Everything that is particular to the package etcd3 and to grpc-js.
  *
- * Of etcd3 only its generated gRPC clients are used, taken out through `withConnection`. Its own way to run a call
+ * Of etcd3 only its generated gRPC clients and their channels are used, taken out through `withConnection`. Its own way to run a call
  * repeats a write whose outcome is unknown, opens circuit breakers, and can neither be aborted nor be given a time
  * limit where it matters.
  */

@@ -28,6 +28,7 @@ export const Status = {
   notFound: 5,
   permissionDenied: 7,
   resourceExhausted: 8,
+  unimplemented: 12,
   unavailable: 14,
   unauthenticated: 16,
 } as const;
@@ -73,7 +74,8 @@ export function isLeaseMissing({ code, details }: Failure): boolean {
 export function isRefusal({ code, details }: Failure): boolean {
   if (code === Status.unavailable || code === Status.deadlineExceeded || code === Status.cancelled)
     return false;
-  return details.startsWith('etcdserver: ') || TOO_LARGE.test(details);
+  if (code === Status.unimplemented) return true;
+  return (details.startsWith('etcdserver: ') && !OVERLOADED.test(details)) || TOO_LARGE.test(details);
 }
 
 /** `address` says who was asked. The text is the server's or the client's own; neither repeats a credential. */
@@ -94,6 +96,11 @@ const TOKEN_REFUSED = /invalid auth token|revision (in header|of auth store) is 
 const DENIED = /permission denied|invalid user ID or password|user name not found|user name is empty/;
 /** Text of grpc-js for an answer beyond its limit. What was asked for may have been done. */
 const ANSWER_TOO_LARGE = /^Received message larger than max/;
+/**
+ * What is said after a transaction that was applied when it took the last of the space (etcd looks at it afterwards, too), or
+ * of a proposal that may still go on; and what has to do with the server, and nothing with who asked.
+ */
+const OVERLOADED = /database space exceeded|request cancell?ed|too many requests/;
 const TOO_LARGE = /request is too large|received message larger than max/;
 /** Texts of OpenSSL and Node when a TLS handshake fails. */
 const TLS =
@@ -135,7 +142,15 @@ function describe(failure: Failure, address: string): { code: SyncErrorCode; sen
       sentence: `etcd at ${address} did not answer (${text}): is there a leader, and is the network up?`,
     };
   }
-  return { code: 'rejected', sentence: `etcd at ${address} refused the request (${text}).` };
+  if (OVERLOADED.test(details)) {
+    return {
+      code: 'unavailable',
+      sentence: `etcd at ${address} cannot do it now (${text}): look at its load, its space and its alarms.`,
+    };
+  }
+  return isRefusal(failure)
+    ? { code: 'rejected', sentence: `etcd at ${address} refused the request (${text}).` }
+    : { code: 'bad-response', sentence: `What came back from ${address} is not etcd's (${text}).` };
 }
 
 /** On one line, without the addresses and file names that OpenSSL puts around it. */

@@ -70,7 +70,7 @@ export class Writer {
     for (; size >= 0; size--) this.#bytes[--this.#at] = scratch[size] as number;
   }
 
-  bytes(bytes: ArrayLike<number> & { readonly length: number }): void {
+  bytes(bytes: ArrayLike<number>): void {
     this.#room(bytes.length);
     this.#at -= bytes.length;
     this.#bytes.set(bytes, this.#at);
