@@ -12,6 +12,8 @@ export type Store = (typeof stores)[number];
 
 /** Milliseconds. Nothing here is to expire. */
 export const TTL = 30_000;
+/** Of sessions that nobody renews. */
+export const LASTING_TTL = 3_600_000;
 export const live = new AbortController().signal;
 
 export function uniqueKey(stem: string): string {
@@ -47,7 +49,7 @@ export class BareCycles implements AsyncDisposable {
 
   static async open(servers: Servers, store: Store): Promise<BareCycles> {
     const backend = connectTo(store, addressOf(servers, store));
-    const { id } = await backend.openSession({ name: 'bare', ttl: TTL, lockDelay: 0 }, live);
+    const { id } = await backend.openSession({ name: 'bare', ttl: LASTING_TTL, lockDelay: 0 }, live);
     return new BareCycles(backend, id);
   }
 

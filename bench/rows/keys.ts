@@ -1,7 +1,7 @@
 import { Agent } from 'node:http';
 import Consul from 'consul';
 import { Etcd3 } from 'etcd3';
-import { newManager, type Store, TTL, uniqueKey } from '../clients.ts';
+import { LASTING_TTL, newManager, type Store, TTL, uniqueKey } from '../clients.ts';
 import { type Figure, paired, type Variant } from '../paired.ts';
 import {
   type Line,
@@ -60,8 +60,7 @@ async function bareEtcd({ etcd }: Servers): Promise<Bare> {
 async function bareConsul({ consul }: Servers): Promise<Bare> {
   const agent = new Agent({ keepAlive: true, maxSockets: MOST_SOCKETS });
   const client = new Consul({ host: consul.host, port: consul.port, agent });
-  // Nothing renews it.
-  const { ID: session } = await client.session.create({ ttl: '3600s', lockdelay: '0s' });
+  const { ID: session } = await client.session.create({ ttl: `${LASTING_TTL / 1_000}s`, lockdelay: '0s' });
   return {
     async cycle(key) {
       if (!(await client.kv.set({ key, value: '', acquire: session }))) throw new Error('not taken');
