@@ -8,7 +8,7 @@ import { encodeGroup, encodeTxn } from './request.ts';
 import type { Transport } from './transport.ts';
 
 /** Milliseconds for which the signals of those who travel together are not listened to. */
-const UNHEARD = 10;
+const LISTEN_AFTER = 10;
 
 /**
  * Commits that are issued together go to the server together: as transactions nested in one, each with its own
@@ -96,7 +96,7 @@ class Member extends Pending<CommitResult> {
 }
 
 /**
- * Members that travel in one request. Each may give up by its own signal: to listen to them all costs a fifth of the whole,
+ * Members that travel in one request. Each may give up by its own signal: to listen to them all costs a tenth of a lock's cycle,
  * so that is begun only when the answer is not there soon.
  */
 class Group implements Settle<TxnReply> {
@@ -121,7 +121,7 @@ class Group implements Settle<TxnReply> {
     const call = { ...transaction(request, repeatable), expects: isRefusal };
     this.#listening = setTimeout(() => {
       for (const member of this.#members) if (!member.over) member.listen();
-    }, UNHEARD);
+    }, LISTEN_AFTER);
     this.#exchange = new Exchange(this.#transport, call, this);
     // It may have failed at once.
     if (this.#waiting === 0) this.#exchange.end();
