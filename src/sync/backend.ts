@@ -64,16 +64,34 @@ export type Mutation =
   | { readonly remove: string };
 
 /** At most one mutation for one key. */
-export interface Commit {
+interface Step {
   readonly when: readonly Condition[];
   readonly then: readonly Mutation[];
-  /** Read in the same atomic step, after the mutations if they were applied. */
-  readonly read?: Scope;
 }
+
+export type Commit =
+  | (Step & {
+      /** Read in the same atomic step, after the mutations if they were applied. */
+      readonly read?: Scope;
+      readonly count?: undefined;
+    })
+  | (Step & {
+      /**
+       * A prefix. If the mutations are applied, its records are counted after them, in the same atomic step. To count is
+       * cheaper than to read: for the server that has to look at them, and for who has to take them in.
+       */
+      readonly count: string;
+      readonly read?: undefined;
+    });
 
 export type CommitResult =
   /** `revision` is that of the records put. Without any it says nothing. */
-  | { readonly ok: true; readonly revision: Revision; readonly read?: readonly StoredRecord[] }
+  | {
+      readonly ok: true;
+      readonly revision: Revision;
+      readonly read?: readonly StoredRecord[];
+      readonly count?: number;
+    }
   | {
       readonly ok: false;
       readonly why: 'conflict' | 'session-gone';

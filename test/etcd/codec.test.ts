@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { leaseOf } from '../../src/backends/etcd/lease.ts';
 import { decodeRange, decodeTxn } from '../../src/backends/etcd/reply.ts';
-import { encodeGroup, encodeRange, encodeTxn } from '../../src/backends/etcd/request.ts';
+import { encodeGroup, encodeRange, encodeReads, encodeTxn } from '../../src/backends/etcd/request.ts';
 import { type Commit, isSyncError, type Scope } from '../../src/sync/backend.ts';
 import { bytes } from './support.ts';
 
@@ -33,8 +33,10 @@ async function referenceMethods(): Promise<{ Txn: Method; Range: Method }> {
 }
 
 /** The request as an object of the reference. */
-function objectOf({ when, then, read }: Commit): object {
+function objectOf({ when, then, read, count }: Commit): object {
   const reading = read === undefined ? [] : [{ request_range: rangeObjectOf(read) }];
+  const counting =
+    count === undefined ? [] : [{ request_range: { ...rangeObjectOf({ prefix: count }), count_only: true } }];
   return {
     compare: when.map((condition) => {
       const equal = { key: Buffer.from(condition.key), result: 'Equal' };
@@ -54,6 +56,7 @@ function objectOf({ when, then, read }: Commit): object {
         return { request_put: { key: Buffer.from(put), value: Buffer.from(value), lease } };
       }),
       ...reading,
+      ...counting,
     ],
     failure: reading,
   };
@@ -112,27 +115,27 @@ const scope: fc.Arbitrary<Scope> = fc.oneof(
   fc.record({ prefix: key, oldest: count }),
   fc.record({ prefix: key, youngest: count, before: revision }),
 );
-const commit: fc.Arbitrary<Commit> = fc.record(
-  {
-    when: fc.array(
-      fc.oneof(
-        fc.record({ key, is: fc.constantFrom('absent' as const, 'unowned' as const) }),
-        fc.record({ key, revision }),
-        fc.record({ key, session }),
-      ),
-      { maxLength: 4 },
+const step = {
+  when: fc.array(
+    fc.oneof(
+      fc.record({ key, is: fc.constantFrom('absent' as const, 'unowned' as const) }),
+      fc.record({ key, revision }),
+      fc.record({ key, session }),
     ),
-    then: fc.array(
-      fc.oneof(
-        fc.record({ put: key, value }),
-        fc.record({ put: key, value, session }),
-        fc.record({ remove: key }),
-      ),
-      { maxLength: 4 },
+    { maxLength: 4 },
+  ),
+  then: fc.array(
+    fc.oneof(
+      fc.record({ put: key, value }),
+      fc.record({ put: key, value, session }),
+      fc.record({ remove: key }),
     ),
-    read: scope,
-  },
-  { requiredKeys: ['when', 'then'] },
+    { maxLength: 4 },
+  ),
+};
+const commit: fc.Arbitrary<Commit> = fc.oneof(
+  fc.record({ ...step, read: scope }, { requiredKeys: ['when', 'then'] }),
+  fc.record({ ...step, count: fc.oneof(key, fc.constant('')) }),
 );
 
 describe('requests', () => {
@@ -145,6 +148,17 @@ describe('requests', () => {
     fc.assert(
       fc.property(scope, (wanted) => {
         expect(Range.requestDeserialize(encodeRange(wanted))).toEqual(again(Range, rangeObjectOf(wanted)));
+      }),
+    );
+  });
+
+  it('for several keys are one transaction', () => {
+    fc.assert(
+      fc.property(fc.array(key, { minLength: 1, maxLength: 8 }), (keys) => {
+        const success = keys.map((each) => ({ request_range: rangeObjectOf({ key: each }) }));
+        expect(Txn.requestDeserialize(encodeReads(keys))).toEqual(
+          again(Txn, { compare: [], success, failure: [] }),
+        );
       }),
     );
   });
@@ -211,11 +225,11 @@ const kv = fc.record({
   lease: revision,
 });
 const kvs = fc.array(kv, { maxLength: 5 });
-const rangeObject = (found: readonly Kv[], more = false) => ({
+const rangeObject = (found: readonly Kv[], more = false, total = 9) => ({
   header: header(7n),
   kvs: found.map(kvObjectOf),
   more,
-  count: '9',
+  count: String(total),
 });
 const txnObject = (succeeded: boolean, found: readonly Kv[] | undefined) => ({
   header: null,
@@ -250,7 +264,7 @@ describe('replies', () => {
     fc.assert(
       fc.property(kvs, revision, fc.boolean(), (found, at, more) => {
         const message = Range.responseSerialize({ ...rangeObject(found, more), header: header(at) });
-        expect(decodeRange(message)).toEqual({ records: found.map(recordOf), revision: at, more });
+        expect(decodeRange(message)).toEqual({ records: found.map(recordOf), revision: at, more, count: 9 });
       }),
     );
     fc.assert(
@@ -260,8 +274,18 @@ describe('replies', () => {
           revision: at,
           succeeded,
           records: found?.map(recordOf),
+          count: found === undefined ? 0 : 9,
           parts: undefined,
         });
+      }),
+    );
+    fc.assert(
+      fc.property(fc.array(kvs, { minLength: 1, maxLength: 4 }), count, (reads, total) => {
+        const responses = reads.map((found, n) => ({
+          response_range: rangeObject(found, false, n === reads.length - 1 ? total : 9),
+        }));
+        const message = Txn.responseSerialize({ header: header(7n), succeeded: true, responses });
+        expect(decodeTxn(message)).toMatchObject({ records: reads.flat().map(recordOf), count: total });
       }),
     );
     const member = fc.record({ succeeded: fc.boolean(), found: fc.option(kvs, { nil: undefined }) });

@@ -71,20 +71,34 @@ describe('watch', () => {
     const [ours] = records;
     const scope = { prefix: `${prefix}/`, youngest: 2, before: (ours?.created ?? 0n) + 1n };
     const { at } = await backend.query(scope, { signal: never });
-    const reads = () => server.metric('grpc_server_handled_total', { grpc_method: 'Range' });
-    const before = await reads();
+    const handled = (grpc_method: string) => server.metric('grpc_server_handled_total', { grpc_method });
+    const [reads, transactions] = [await handled('Range'), await handled('Txn')];
     const waiting = backend.query(scope, { since: at, signal: never });
-    // One look, once the watches stand.
-    await until('the look', async () => (await reads()) === before + 1);
+    // One look at what is watched, once the watches stand.
+    await until('the look', async () => (await handled('Txn')) === transactions + 1);
     await backend.commit({ when: [], then: [{ remove: `${prefix}/before` }] }, never);
     expect((await waiting).records).toEqual([ours]);
-    expect(await reads()).toBe(before + 1);
+    expect(await handled('Txn')).toBe(transactions + 2);
+    expect(await handled('Range')).toBe(reads);
     // What else may have happened is read.
     const next = backend.query(scope, { since: (await waiting).at, signal: never });
-    await until('the look', async () => (await reads()) === before + 2);
+    await until('the look', async () => (await handled('Txn')) === transactions + 3);
     await put(backend, `${prefix}/ours`, 'changed');
     expect((await next).records).toMatchObject([{ key: `${prefix}/ours` }]);
-    expect(await reads()).toBe(before + 3);
+    expect(await handled('Range')).toBe(reads + 1);
+  });
+
+  it('looks again at a long part of a queue as a whole', async () => {
+    const prefix = uniqueName();
+    const names = Array.from({ length: 140 }, (_, n) => `${prefix}/${n}`);
+    for (const name of names) await put(backend, name);
+    const scope = { prefix: `${prefix}/`, youngest: 150, before: 2n ** 60n };
+    const { records, at } = await backend.query(scope, { signal: never });
+    expect(records.map(({ key }) => key)).toEqual(names.toReversed());
+    const waiting = backend.query(scope, { since: at, signal: never });
+    await watching(140);
+    await backend.commit({ when: [], then: [{ remove: `${prefix}/70` }] }, never);
+    expect((await waiting).records).toHaveLength(139);
   });
 
   it('leaves nothing of an aborted wait', async () => {

@@ -60,6 +60,18 @@ export class Commits {
 
   /** Checks the commit at once, before any I/O, and takes its values as they are now. */
   run(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
+    const { count } = commit;
+    return count === undefined ? this.#start(commit, signal) : this.#counted(commit, count, signal);
+  }
+
+  /** Consul cannot count without a read. */
+  async #counted({ when, then }: Commit, prefix: string, signal: AbortSignal): Promise<CommitResult> {
+    const result = await this.#start({ when, then, read: { prefix } }, signal);
+    if (!result.ok) return result.why === 'conflict' ? { ok: false, why: 'conflict' } : result;
+    return { ok: true, revision: result.revision, count: result.read?.length ?? 0 };
+  }
+
+  #start(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
     const transaction = new Transaction(commit, this.#settings.lockFlags);
     if (transaction.isOfNobody) return Promise.resolve({ ok: false, why: 'session-gone' });
     if (isSharing(transaction) && !transaction.isHopeless) return this.#group.join(transaction, signal);

@@ -107,7 +107,7 @@ interface Footprint {
   readonly operations: number;
 }
 
-function footprintOf({ when, then, read }: Commit): Footprint {
+function footprintOf({ when, then, read, count }: Commit): Footprint {
   const keys: string[] = [];
   let bytes = 0;
   for (const { key } of when) {
@@ -121,12 +121,12 @@ function footprintOf({ when, then, read }: Commit): Footprint {
     bytes += sizeOf(key);
     if ('put' in mutation) bytes += mutation.value.byteLength;
   }
-  let prefix: string | undefined;
+  let prefix = count;
   if (read !== undefined) {
     if ('key' in read) keys.push(read.key);
     else prefix = read.prefix;
-    bytes += sizeOf(prefix ?? (keys.at(-1) as string));
-  }
+    bytes += sizeOf('key' in read ? read.key : read.prefix);
+  } else if (count !== undefined) bytes += sizeOf(count);
   return { keys, prefix, bytes, operations: Math.max(when.length, then.length + 1) };
 }
 

@@ -82,15 +82,16 @@ class Member extends Pending<CommitResult> {
     this.undo = () => exchange.end();
   }
 
-  answer({ succeeded, records }: TxnOutcome, revision: Revision): void {
-    if (this.wanted.read === undefined) {
+  answer({ succeeded, records, count }: TxnOutcome, revision: Revision): void {
+    const isCounted = succeeded && this.wanted.count !== undefined;
+    if (this.wanted.read === undefined && !isCounted) {
       this.resolve(succeeded ? { ok: true, revision } : { ok: false, why: 'conflict' });
     } else if (records === undefined) {
       this.reject(badResponse('the server', 'a range without records'));
+    } else if (!succeeded) {
+      this.resolve({ ok: false, why: 'conflict', read: records });
     } else {
-      this.resolve(
-        succeeded ? { ok: true, revision, read: records } : { ok: false, why: 'conflict', read: records },
-      );
+      this.resolve(isCounted ? { ok: true, revision, count } : { ok: true, revision, read: records });
     }
   }
 }

@@ -6,17 +6,27 @@ import {
   type StoredRecord,
   SyncError,
 } from '../../sync/backend.ts';
+import { badResponse } from './errors.ts';
 import type { Wake, WatchHub } from './hub.ts';
 import { OVER } from './lifetime.ts';
-import { decodeRange } from './reply.ts';
-import { encodeRange } from './request.ts';
-import { decodeCursor, encodeCursor, type KeyRange, type Position, positionOf, watchedOf } from './scope.ts';
+import { decodeRange, decodeTxn } from './reply.ts';
+import { encodeRange, encodeReads } from './request.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  type KeyRange,
+  MAX_SEEN,
+  type Position,
+  positionOf,
+  watchedOf,
+} from './scope.ts';
 import type { Transport } from './transport.ts';
 
 /** Milliseconds. The longest that a query blocks. */
 const MAX_WAIT = 60_000;
 
 const RANGE = '/etcdserverpb.KV/Range';
+const TXN = '/etcdserverpb.KV/Txn';
 
 export class Queries {
   readonly #transport: Transport;
@@ -56,18 +66,17 @@ export class Queries {
     );
   }
 
-  async #read(scope: Scope, signal: AbortSignal): Promise<QueryResult & { readonly complete: boolean }> {
-    const { records, revision, more } = await this.#transport.call(
+  async #read(scope: Scope, signal: AbortSignal): Promise<QueryResult> {
+    const shown = await this.#transport.call(
       { path: RANGE, request: encodeRange(scope), decode: decodeRange, repeatable: true },
       signal,
     );
-    const at = encodeCursor(positionOf(scope, revision, records));
-    return { records, at, complete: !more };
+    return { records: shown.records, at: encodeCursor(positionOf(scope, shown)) };
   }
 
   /**
-   * The way of those who wait for their turn. First the watches, then a read: from then on nothing is missed. If it
-   * showed all there is in the scope, then the news that some of it went says what is left, without another read.
+   * The way of those who wait for their turn. First the watches, then a look at what they are on: from then on nothing is
+   * missed. If that is all there is in the scope, then the news that some of it went says what is left, without a read.
    */
   #followed(
     scope: Scope,
@@ -77,17 +86,17 @@ export class Queries {
   ): Promise<Wake | QueryResult> {
     return this.#transport.lifetime.run<Wake | QueryResult>(signal, ({ resolve, reject }) => {
       const timer = setTimeout(() => resolve({ why: 'changed' }), wait);
-      let reading: AbortController | undefined;
+      let looking: AbortController | undefined;
       const ranges = watchedOf(scope, position);
       let unopened = ranges.length;
       let telling: NodeJS.Immediate | undefined;
       let shown: readonly StoredRecord[] | undefined;
       const look = async (): Promise<void> => {
-        reading = new AbortController();
-        const { complete, ...result } = await this.#read(scope, reading.signal);
-        reading = undefined;
-        if (isNews(position, result.records)) resolve(result);
-        else if (complete) shown = result.records;
+        looking = new AbortController();
+        const records = await this.#again(scope, position, looking.signal);
+        looking = undefined;
+        if (isNews(position, records)) resolve({ why: 'changed' });
+        else if (position.complete) shown = records;
       };
       const opened = (): void => {
         unopened -= 1;
@@ -98,22 +107,35 @@ export class Queries {
           resolve(news);
           return;
         }
-        const { keys, at } = news.removed;
+        const { keys, at: revision } = news.removed;
         shown = shown.filter(({ key }) => !keys.includes(key));
         // What went in the same step is told in the same breath, but watch by watch.
         telling ??= setImmediate(() => {
           const records = shown ?? [];
-          resolve({ records, at: encodeCursor(positionOf(scope, at, records)) });
+          const at = encodeCursor(positionOf(scope, { revision, records, more: false }));
+          resolve({ records, at });
         });
       };
       const cancels = ranges.map((range) => this.#hub.follow(range, opened, wake));
       return () => {
         clearTimeout(timer);
         clearImmediate(telling);
-        reading?.abort(OVER);
+        looking?.abort(OVER);
         for (const cancel of cancels) cancel();
       };
     });
+  }
+
+  /** Key by key: to look at the scope, the server looks at all there is under its prefix. */
+  async #again(scope: Scope, { seen = [] }: Position, signal: AbortSignal): Promise<readonly StoredRecord[]> {
+    if (seen.length > MAX_SEEN) return (await this.#read(scope, signal)).records;
+    const request = encodeReads(seen);
+    const { records } = await this.#transport.call(
+      { path: TXN, request, decode: decodeTxn, repeatable: true },
+      signal,
+    );
+    if (records === undefined) throw badResponse('the server', 'a transaction without what it read');
+    return records;
   }
 
   #changed(scope: Scope, position: Position, wait: number, signal: AbortSignal): Promise<Wake> {

@@ -7,13 +7,17 @@ export interface RangeReply {
   readonly revision: Revision;
   /** There are more than were asked for. */
   readonly more: boolean;
+  /** How many there are of all. */
+  readonly count: number;
 }
 
 /** What a transaction came to. Those that were nested in it are `parts`. */
 export interface TxnOutcome {
   succeeded: boolean;
-  /** What its last operation read, if that was to read. */
+  /** What its operations read, if any was to read. */
   records: readonly StoredRecord[] | undefined;
+  /** How many there were where the last of these looked. */
+  count: number;
   parts: TxnOutcome[] | undefined;
 }
 
@@ -25,7 +29,7 @@ export interface TxnReply extends TxnOutcome {
 /** Tags as in `request.ts`. */
 const Txn = { header: 0x0a, succeeded: 0x10, responses: 0x1a } as const;
 const Op = { range: 0x0a, txn: 0x22 } as const;
-const Range = { header: 0x0a, kvs: 0x12, more: 0x18 } as const;
+const Range = { header: 0x0a, kvs: 0x12, more: 0x18, count: 0x20 } as const;
 const Header = { revision: 0x18 } as const;
 const KeyValue = { key: 0x0a, created: 0x10, modified: 0x18, value: 0x2a, lease: 0x30 } as const;
 
@@ -67,7 +71,8 @@ function readTxn(
   if (depth > DEEPEST) throw new Error('transactions in transactions');
   let revision: Revision | undefined;
   let succeeded = false;
-  let records: readonly StoredRecord[] | undefined;
+  let records: StoredRecord[] | undefined;
+  let count = 0;
   let parts: TxnOutcome[] | undefined;
   while (reader.within(end)) {
     const tag = reader.tag();
@@ -80,11 +85,13 @@ function readTxn(
         break;
       case Txn.responses: {
         const opEnd = reader.enter(end);
-        records = undefined;
         while (reader.within(opEnd)) {
           const op = reader.tag();
-          if (op === Op.range) records = readRange(reader, reader.enter(opEnd)).records;
-          else if (op === Op.txn) {
+          if (op === Op.range) {
+            const found = readRange(reader, reader.enter(opEnd));
+            records = records === undefined ? found.records : [...records, ...found.records];
+            count = found.count;
+          } else if (op === Op.txn) {
             parts ??= [];
             parts.push(readTxn(reader, reader.enter(opEnd), depth + 1));
           } else reader.skip(op, opEnd);
@@ -95,16 +102,17 @@ function readTxn(
         reader.skip(tag, end);
     }
   }
-  return { revision, succeeded, records, parts };
+  return { revision, succeeded, records, count, parts };
 }
 
 function readRange(
   reader: Reader,
   end: number,
-): { records: StoredRecord[]; revision: Revision | undefined; more: boolean } {
+): { records: StoredRecord[]; revision: Revision | undefined; more: boolean; count: number } {
   const records: StoredRecord[] = [];
   let revision: Revision | undefined;
   let more = false;
+  let count = 0;
   while (reader.within(end)) {
     const tag = reader.tag();
     switch (tag) {
@@ -117,11 +125,14 @@ function readRange(
       case Range.more:
         more = reader.bool();
         break;
+      case Range.count:
+        count = Number(reader.int64());
+        break;
       default:
         reader.skip(tag, end);
     }
   }
-  return { records, revision, more };
+  return { records, revision, more, count };
 }
 
 /** A header without a revision has that of an empty store. */

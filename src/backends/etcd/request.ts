@@ -20,6 +20,7 @@ const Range = {
   limit: 0x18,
   order: 0x28,
   target: 0x30,
+  countOnly: 0x48,
   maxCreate: 0x68,
 } as const;
 const Order = { ascend: 1, descend: 2 } as const;
@@ -27,10 +28,13 @@ const BY_CREATION = 2;
 
 const writer = new Writer();
 
-export function encodeTxn({ when, then, read }: Commit): Buffer {
+export function encodeTxn({ when, then, read, count }: Commit): Buffer {
   writer.start();
-  if (read !== undefined) writeReading(Txn.failure, read);
-  if (read !== undefined) writeReading(Txn.success, read);
+  if (read !== undefined) {
+    writeReading(Txn.failure, read);
+    writeReading(Txn.success, read);
+  }
+  if (count !== undefined) writeCounting(count);
   for (let n = then.length - 1; n >= 0; n--) writeMutation(then[n] as Mutation);
   for (let n = when.length - 1; n >= 0; n--) writeCondition(when[n] as Condition);
   return writer.finish();
@@ -54,11 +58,26 @@ export function encodeRange(scope: Scope): Buffer {
   return writer.finish();
 }
 
+/** One read of several keys, in one step. */
+export function encodeReads(keys: readonly string[]): Buffer {
+  writer.start();
+  for (let n = keys.length - 1; n >= 0; n--) writeReading(Txn.success, { key: keys[n] as string });
+  return writer.finish();
+}
+
 function writeReading(tag: number, scope: Scope): void {
   const from = writer.written;
   writeScope(scope);
   writer.head(Op.range, from);
   writer.head(tag, from);
+}
+
+function writeCounting(prefix: string): void {
+  const from = writer.written;
+  writeNumber(Range.countOnly, 1);
+  writePrefix(prefix);
+  writer.head(Op.range, from);
+  writer.head(Txn.success, from);
 }
 
 function writeScope(scope: Scope): void {

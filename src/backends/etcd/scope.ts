@@ -6,21 +6,31 @@ export interface KeyRange {
   readonly range_end?: Buffer;
 }
 
-/** Where a query stood. `seen` is set when only these keys can change its answer. */
+/** Where a query stood. */
 export interface Position {
   readonly revision: Revision;
+  /** Set when only these keys can change its answer. */
   readonly seen?: readonly string[];
+  /** Whether there was nothing in the scope but what was seen. */
+  readonly complete?: boolean;
 }
 
-/** With more keys than this, one watch on the prefix is cheaper than one on each. */
-const MAX_SEEN = 8;
+/** What a read showed. */
+interface Shown {
+  readonly revision: Revision;
+  readonly records: readonly StoredRecord[];
+  readonly more: boolean;
+}
+
+/** With more keys than this, one watch or read of the prefix is cheaper than one of each. */
+export const MAX_SEEN = 8;
 /** etcd's sign for "from here to the end", and, as a key, for the beginning. */
 const EDGE = Buffer.from([0]);
 
-export function positionOf(scope: Scope, revision: Revision, records: readonly StoredRecord[]): Position {
+export function positionOf(scope: Scope, { revision, records, more }: Shown): Position {
   const keys = records.map((record) => record.key);
   // Whatever is created from now on is younger than what was asked for.
-  if ('youngest' in scope) return { revision, seen: keys };
+  if ('youngest' in scope) return { revision, seen: keys, complete: !more };
   if ('oldest' in scope && keys.length === scope.oldest && keys.length <= MAX_SEEN)
     return { revision, seen: keys };
   return { revision };
@@ -32,17 +42,20 @@ export function watchedOf(scope: Scope, { seen }: Position): readonly KeyRange[]
   return ['key' in scope ? { key: Buffer.from(scope.key) } : prefixRange(scope.prefix)];
 }
 
-export function encodeCursor({ revision, seen }: Position): Cursor {
-  return JSON.stringify(seen === undefined ? [String(revision)] : [String(revision), seen]);
+export function encodeCursor({ revision, seen, complete }: Position): Cursor {
+  const parts: unknown[] = [String(revision)];
+  if (seen !== undefined) parts.push(seen);
+  if (complete) parts.push(complete);
+  return JSON.stringify(parts);
 }
 
 /** `undefined` for what is not a cursor of this backend: the query then answers at once. */
 export function decodeCursor(cursor: Cursor): Position | undefined {
   try {
-    const [revision, seen] = JSON.parse(cursor) as [string, string[]?];
+    const [revision, seen, complete = false] = JSON.parse(cursor) as [string, string[]?, boolean?];
     return seen === undefined
       ? { revision: BigInt(revision) }
-      : { revision: BigInt(revision), seen: [...seen] };
+      : { revision: BigInt(revision), seen: [...seen], complete };
   } catch {
     return undefined;
   }

@@ -28,7 +28,7 @@ function checkCount(name: string, count: number): void {
   throw invalid(`\`${name}\` must be a whole number above 0, not ${count}`);
 }
 
-export function checkCommit({ when, then, read }: Commit, maxValueBytes: number): void {
+export function checkCommit({ when, then, read, count }: Commit, maxValueBytes: number): void {
   const keys = then.length > 1 ? new Set<string>() : undefined;
   for (const condition of when) checkKey((condition satisfies Condition).key);
   for (const mutation of then) {
@@ -45,7 +45,8 @@ export function checkCommit({ when, then, read }: Commit, maxValueBytes: number)
     }
   }
   if (read !== undefined) checkScope(read);
-  const operations = then.length + (read === undefined ? 0 : 1);
+  if (count !== undefined) checkScope({ prefix: count });
+  const operations = then.length + (read === undefined && count === undefined ? 0 : 1);
   if (when.length > MAX_OPERATIONS || operations > MAX_OPERATIONS) {
     throw invalid(`A commit must have at most ${MAX_OPERATIONS} conditions and ${MAX_OPERATIONS} operations`);
   }

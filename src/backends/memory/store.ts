@@ -102,7 +102,7 @@ export class MemoryStore {
     };
   }
 
-  commit({ when, then, read }: Commit): CommitResult {
+  commit({ when, then, read, count }: Commit): CommitResult {
     this.#expire();
     if (then.length > 0) this.commits++;
     const retryAfter = this.#delayed(then);
@@ -110,9 +110,10 @@ export class MemoryStore {
     const why = this.#ledger.refusal(when, then);
     const changes = why === undefined ? this.#ledger.apply(then) : [];
     const seen = read === undefined ? {} : { read: this.#read(read) };
+    const counted = count === undefined ? {} : { count: this.#ledger.select({ prefix: count }).length };
     const result: CommitResult =
       why === undefined
-        ? { ok: true, revision: this.#ledger.written(then), ...seen }
+        ? { ok: true, revision: this.#ledger.written(then), ...seen, ...counted }
         : { ok: false, why, ...seen };
     // Last, because who is woken looks at the clock, and may end a session and thereby move the revision.
     this.#publish(changes);

@@ -48,6 +48,7 @@ export function checkCommit(commit: Commit, maxValueBytes: number): void {
     }
   }
   if (commit.read !== undefined) checkScope(commit.read);
+  if (commit.count !== undefined) checkScope({ prefix: commit.count });
 }
 
 export function checkSession({ ttl, lockDelay }: SessionOptions, traits: BackendTraits): void {

@@ -58,7 +58,7 @@ export const queue: Contention = {
 
 type Contender = NonNullable<Place['contender']>;
 
-/** Stands in line, and learns in the same step whether anybody is ahead. */
+/** Stands in line, and learns in the same step whether it stands there alone: nobody is ahead of it then. */
 async function enter(contest: Contest, signal: AbortSignal): Promise<Contender | Attempt | undefined> {
   const { path, session } = contest;
   const key = path + session;
@@ -66,14 +66,14 @@ async function enter(contest: Contest, signal: AbortSignal): Promise<Contender |
     {
       when: [{ key, is: 'absent' }],
       then: [{ put: key, value: contest.value(), session }],
-      read: { prefix: path, oldest: 1 },
+      count: path,
     },
     signal,
   );
   if (result.ok) {
     const { revision } = result;
     const contender = { created: revision, revision };
-    if (result.read?.[0]?.key === key) return acquired(contest, contender);
+    if (result.count === 1) return acquired(contest, contender);
     return { outcome: 'occupied', place: { contender } };
   }
   if (result.why === 'session-gone') return { outcome: 'session-gone' };

@@ -169,6 +169,37 @@ export const commitRules: readonly Rule[] = [
     },
   },
   {
+    name: '`count` is of the same step, after the mutations, and told when they were applied',
+    async check(bench) {
+      const client = await bench.client();
+      const prefix = bench.key('queue/');
+      await bench.put(client, bench.key('queue'));
+      await bench.put(client, bench.key('queue0'));
+      for (const [place, name] of ['c', 'a', 'b'].entries()) {
+        const key = prefix + name;
+        const enter = () =>
+          bench.commit(client, {
+            when: [{ key, is: 'absent' }],
+            then: [{ put: key, value: bytes(name) }],
+            count: prefix,
+          });
+        const entered = await enter();
+        assert.ok(entered.ok);
+        assert.equal(entered.count, place + 1);
+        assert.equal(entered.revision, (await bench.get(client, key))?.revision);
+        const again = await enter();
+        assert.deepEqual(again, { ok: false, why: 'conflict' });
+      }
+      const moved = await bench.apply(client, {
+        then: [{ remove: `${prefix}a` }, { remove: `${prefix}b` }, { put: `${prefix}c`, value: bytes('') }],
+        count: prefix,
+      });
+      assert.equal(moved.count, 1);
+      const none = await bench.apply(client, { then: [{ remove: `${prefix}c` }], count: prefix });
+      assert.equal(none.count, 0);
+    },
+  },
+  {
     name: 'a commit without mutations tells whether its conditions hold, and the revision of the store',
     async check(bench) {
       const client = await bench.client();

@@ -68,6 +68,33 @@ export const togetherRules: readonly Rule[] = [
     },
   },
   {
+    name: 'of those that enter one queue together, each counts those that came before it',
+    async check(bench) {
+      const client = await bench.client();
+      const queues = ['a/', 'b/', 'a/within/'].map((name) => bench.key(name));
+      const entries = Array.from({ length: 30 }, (_, n) => {
+        const queue = queues[n % queues.length] ?? '';
+        return { queue, key: `${queue}${n}` };
+      });
+      const results = await Promise.all(
+        entries.map(({ queue, key }) =>
+          bench.apply(client, {
+            when: [{ key, is: 'absent' }],
+            then: [{ put: key, value: bytes('') }],
+            count: queue,
+          }),
+        ),
+      );
+      for (const queue of queues) {
+        const here = results.filter((_, n) => entries[n]?.queue === queue);
+        const counts = here.map(({ count = 0 }) => count).sort((a, b) => a - b);
+        // What lies in the queue within it is counted too.
+        if (queue !== queues[0]) assert.deepEqual(counts, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        assert.equal(new Set(counts).size, counts.length);
+      }
+    },
+  },
+  {
     name: 'one of them that names a session that is gone spoils nothing for the others',
     async check(bench) {
       const client = await bench.client();

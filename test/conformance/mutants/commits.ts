@@ -88,6 +88,21 @@ export const commitMutants: readonly Mutant[] = [
     })),
   },
   {
+    name: 'a commit counts what was there before it',
+    caughtBy: [
+      '`count` is of the same step, after the mutations, and told when they were applied',
+      'of those that enter one queue together, each counts those that came before it',
+    ],
+    server: wrapped(() => (backend) => ({
+      async commit(commit, signal) {
+        if (commit.count === undefined) return backend.commit(commit, signal);
+        const { records } = await backend.query({ prefix: commit.count }, { signal });
+        const result = await backend.commit(commit, signal);
+        return result.ok ? { ...result, count: records.length + 1 } : result;
+      },
+    })),
+  },
+  {
     name: 'removing what is not there is refused',
     caughtBy: ['removing what is not there is no error'],
     server: wrapped(() => (backend) => ({
@@ -105,13 +120,14 @@ export const commitMutants: readonly Mutant[] = [
     name: 'the read of a commit knows no bounded scope',
     caughtBy: ['`read` takes every scope'],
     server: wrapped(() => (backend) => ({
-      commit: ({ read, ...commit }, signal) =>
-        backend.commit(
-          read === undefined
-            ? commit
-            : { ...commit, read: 'prefix' in read ? { prefix: read.prefix } : read },
+      commit(commit, signal) {
+        const { when, then, read } = commit;
+        if (read === undefined) return backend.commit(commit, signal);
+        return backend.commit(
+          { when, then, read: 'prefix' in read ? { prefix: read.prefix } : read },
           signal,
-        ),
+        );
+      },
     })),
   },
 ];
