@@ -1,6 +1,5 @@
-import { etcd } from 'holdfast/etcd';
 import { median } from 'simple-statistics';
-import { live, newManager, uniqueKey } from '../clients.ts';
+import { newManager, uniqueKey } from '../clients.ts';
 import { ratioOf } from '../paired.ts';
 import { interval, ms, type Row, type RowReport, type Servers, type Settings } from '../row.ts';
 
@@ -16,19 +15,14 @@ async function serve(
   managers: readonly ReturnType<typeof newManager>[],
   count: number,
 ): Promise<number> {
-  // So many connections at once keep a small machine busy for a while.
-  await using operator = etcd({ hosts: servers.etcd.address, requestTimeout: 60_000 });
+  const transactions = () => servers.etcd.metric('grpc_server_handled_total', { grpc_method: 'Txn' });
   await using holding = newManager(servers, 'etcd');
   const key = uniqueKey('queue');
   const holder = await holding.acquire(key);
+  const before = await transactions();
   const turns = managers.slice(0, count).map(async (sync) => (await sync.acquire(key)).release());
-  const prefix = operator.lockPath(key);
-  for (let standing = 0; standing < count + 1; ) {
-    standing = (await operator.query({ prefix }, { signal: live })).records.length;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  // Until all of them watch.
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  // Each enters the queue by one, and looks by another once it watches.
+  while ((await transactions()) < before + 2 * count) await new Promise((resolve) => setTimeout(resolve, 20));
   const begun = performance.now();
   await holder.release();
   await Promise.all(turns);

@@ -12,6 +12,7 @@ import { HeldWatch, type HeldWatchListener } from './held-watch.ts';
 import { type LockEvent, type LockState, type LossReason, type Notice, step } from './lock-machine.ts';
 import type { Session, SessionEnd } from './session.ts';
 import type { SessionKeeper, SessionListener } from './session-keeper.ts';
+import type { Removals } from './stopping.ts';
 
 /** Who is told what becomes of a contender. Called after the new state is committed. */
 export interface ContenderListener {
@@ -37,6 +38,7 @@ export interface Engine {
   readonly controllers: Controllers;
   /** Of `UNWATCHED`. */
   readonly unwatched: Delay;
+  readonly removals: Removals;
   /** Takes over a promise that never rejects; stopping waits for it. */
   background(task: Promise<unknown>): void;
 }
@@ -298,11 +300,12 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   async #remove(state: Extract<LockState, { name: 'releasing' }>, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#engine;
+    const { clock, removals } = this.#engine;
     if (this.#attempt !== undefined) await this.#settle();
     for (let failures = 0; this.#state === state; failures++) {
       try {
-        await this.#contention.remove(this.#contest(state.session), state.holding, signal);
+        const contest = this.#contest(state.session);
+        await removals.run(signal, () => this.#contention.remove(contest, state.holding, signal));
         this.#finish({ type: 'removed', of: state });
         return;
       } catch (error) {

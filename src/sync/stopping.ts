@@ -1,6 +1,6 @@
 import type { Clock } from './backend.ts';
 
-/** How many locks are released at a time by `stop()`. */
+/** How many records are removed at a time by `stop()`. */
 const PARALLELISM = 64;
 
 /** Resolves when the work is done, which never rejects, or after so many milliseconds. */
@@ -14,10 +14,32 @@ export async function within(clock: Clock, ms: number, work: Promise<unknown>): 
   timer.cancel();
 }
 
-/** Does this work, the last first, and a bounded part of it at a time: a server is not to be overrun. */
-export async function gently(works: (() => Promise<void>)[]): Promise<void> {
-  const worker = async (): Promise<void> => {
-    for (let work = works.pop(); work !== undefined; work = works.pop()) await work();
-  };
-  await Promise.all(Array.from({ length: PARALLELISM }, worker));
+/** Removals of records, of which a bounded number is under way at a time: a server is not to be overrun. */
+export class Removals {
+  #isBounded = false;
+  #free = PARALLELISM;
+  readonly #waiting: (() => void)[] = [];
+
+  /** From now on. */
+  bound(): void {
+    this.#isBounded = true;
+  }
+
+  /** Without effect if the signal aborts before it is its turn. */
+  run(signal: AbortSignal, remove: () => Promise<void>): Promise<void> {
+    return this.#isBounded ? this.#inTurn(signal, remove) : remove();
+  }
+
+  /** The last first: the leader's, which comes after all that only a leader does. */
+  async #inTurn(signal: AbortSignal, remove: () => Promise<void>): Promise<void> {
+    if (this.#free > 0) this.#free -= 1;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      if (!signal.aborted) await remove();
+    } finally {
+      const next = this.#waiting.pop();
+      if (next !== undefined) next();
+      else this.#free += 1;
+    }
+  }
 }

@@ -26,7 +26,7 @@ import {
 } from './options.ts';
 import { acquireScoped, type OpenCall, type ScopedHost } from './scoped.ts';
 import { SessionKeeper, type SessionState } from './session-keeper.ts';
-import { gently, within } from './stopping.ts';
+import { Removals, within } from './stopping.ts';
 import { forwardOnly } from './store-reset.ts';
 import { Teller } from './telemetry.ts';
 
@@ -126,6 +126,7 @@ export class SyncManager implements AsyncDisposable {
       outbox: this.#outbox,
       controllers: new Controllers(),
       unwatched: new Delay(clock, UNWATCHED),
+      removals: new Removals(),
       background,
     };
     const encode = (chosen: Metadata | undefined): Uint8Array => this.#encode(chosen);
@@ -251,8 +252,8 @@ export class SyncManager implements AsyncDisposable {
   }
 
   /**
-   * Ends every claim and call (they reject with `stopped`), releases the keys, closes the session and disposes the
-   * backend. Idempotent; rejects for nothing but an invalid `timeout`.
+   * Ends every claim, grant and call at once (calls reject with `stopped`), then removes their records, closes the session and
+   * disposes the backend. Idempotent; rejects for nothing but an invalid `timeout`.
    */
   async stop(options?: StopOptions): Promise<void> {
     const { timeout = STOP_BOUND } = checkCallOptions(options);
@@ -267,6 +268,7 @@ export class SyncManager implements AsyncDisposable {
 
   async #stop(bound: number): Promise<void> {
     this.#holders.stop();
+    this.#engine.removals.bound();
     this.#rejectAll();
     // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
     await within(this.#clock, bound * (1 - CLOSING_SHARE), this.#releaseAll(bound * LEADER_SHARE));
@@ -303,10 +305,13 @@ export class SyncManager implements AsyncDisposable {
   }
 
   async #release(chosen: (key: string) => boolean): Promise<void> {
-    const releases: (() => Promise<void>)[] = [];
-    for (const [key, queue] of this.#queues) if (chosen(key)) releases.push(() => queue.drain());
-    for (const [key, lock] of this.#locks) if (chosen(key)) releases.push(() => lock.release());
-    await gently(releases);
+    const releases: Promise<void>[] = [];
+    // Everything ends before anybody is told of it, and nothing is watched while the records are removed.
+    this.#outbox.during(() => {
+      for (const [key, lock] of this.#locks) if (chosen(key)) releases.push(lock.release());
+      for (const [key, queue] of this.#queues) if (chosen(key)) releases.push(queue.drain());
+    });
+    await Promise.all(releases);
   }
 
   async #acquire(

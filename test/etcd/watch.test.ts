@@ -23,7 +23,8 @@ describe('watch', () => {
 
   const watchers = () => server.metric('etcd_debugging_mvcc_watcher_total');
   const streams = () => server.metric('etcd_debugging_mvcc_watch_stream_total');
-  const watching = (count: number) => until(`${count} watches`, async () => (await watchers()) === count);
+  const watching = (count: number) =>
+    until(`${count} watches`, async () => (await watchers()) === count, 60_000);
 
   async function wait(scope: Scope, signal = never, from = backend): Promise<QueryResult> {
     const { at } = await from.query(scope, { signal });
@@ -33,7 +34,7 @@ describe('watch', () => {
   it(`serves ${MANY} waits over one stream, and a change wakes the one that waits for it`, async () => {
     await using proxy = await TcpProxy.open(server.address);
     // On a busy machine so many first reads at once take longer than one request may.
-    await using backend = etcd({ hosts: proxy.address, requestTimeout: 15_000 });
+    await using backend = etcd({ hosts: proxy.address, requestTimeout: 60_000 });
     const prefix = uniqueName();
     await put(backend, `${prefix}/0`);
     const before = await streams();
