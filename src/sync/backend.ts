@@ -17,8 +17,8 @@ export type Revision = bigint;
 export type Cursor = string;
 
 /**
- * What a query looks at. The last two bound what a queue costs: a wake or an attempt must not become more
- * expensive as the queue grows.
+ * What a query looks at. The last two bound what is told of a queue, however long it is. (etcd looks at all of it
+ * nevertheless; see docs/decisions/0021-an-entrant-counts.md.)
  */
 export type Scope =
   | { readonly key: string }

@@ -308,8 +308,9 @@ export class SyncManager implements AsyncDisposable {
     const releases: Promise<void>[] = [];
     // Everything ends before anybody is told of it, and nothing is watched while the records are removed.
     this.#outbox.during(() => {
-      for (const [key, lock] of this.#locks) if (chosen(key)) releases.push(lock.release());
+      // First, so that a standing lock hands nothing on to who waits behind it.
       for (const [key, queue] of this.#queues) if (chosen(key)) releases.push(queue.drain());
+      for (const [key, lock] of this.#locks) if (chosen(key)) releases.push(lock.release());
     });
     await Promise.all(releases);
   }

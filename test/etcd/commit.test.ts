@@ -100,6 +100,10 @@ describe('commit', () => {
       { when: [], then: Array.from({ length: 128 }, (_, n) => ({ remove: `k${n}` })), read: { key: 'a' } },
     ],
     [
+      '128 mutations and a count',
+      { when: [], then: Array.from({ length: 128 }, (_, n) => ({ remove: `k${n}` })), count: 'a' },
+    ],
+    [
       '129 conditions',
       { when: Array.from({ length: 129 }, () => ({ key: 'a', is: 'absent' as const })), then: [] },
     ],

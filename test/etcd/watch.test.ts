@@ -93,7 +93,8 @@ describe('watch', () => {
     const prefix = uniqueName();
     const names = Array.from({ length: 140 }, (_, n) => `${prefix}/${n}`);
     for (const name of names) await put(backend, name);
-    const scope = { prefix: `${prefix}/`, youngest: 150, before: 2n ** 60n };
+    const { records: all } = await backend.query({ prefix: `${prefix}/`, oldest: 140 }, { signal: never });
+    const scope = { prefix: `${prefix}/`, youngest: 150, before: (all.at(-1)?.created ?? 0n) + 1n };
     const { records, at } = await backend.query(scope, { signal: never });
     expect(records.map(({ key }) => key)).toEqual(names.toReversed());
     const waiting = backend.query(scope, { since: at, signal: never });

@@ -167,18 +167,24 @@ describe.each(['queue', 'race'] as const)('%s: callers of one process', (content
     expect(got(third).held).toBe(true);
   });
 
-  test('do not get it from a manager that stops', async () => {
-    const { clock, make } = setUp(contention);
-    const sync = make();
-    const held: unknown[] = [];
-    sync.events$.subscribe(({ type }) => type === 'lock-held' && held.push(type));
-    const calls = Array.from({ length: 20 }, () => watch(sync.acquire('k')));
-    await clock.advance(10);
-    const stopped = watch(sync.stop());
-    await clock.advance(100);
-    expect([stopped.done, held.length]).toEqual([true, 1]);
-    expect(calls.slice(1).every(({ code }) => code === 'stopped')).toBe(true);
-  });
+  test.each(['a scoped', 'a standing'])(
+    'do not get it from %s holder of a manager that stops',
+    async (kind) => {
+      const { clock, make } = setUp(contention);
+      const sync = make();
+      const held: unknown[] = [];
+      sync.events$.subscribe(({ type }) => type === 'lock-held' && held.push(type));
+      const first = watch(kind === 'a standing' ? sync.lock('k').lock() : sync.acquire('k'));
+      await clock.advance(10);
+      const calls = Array.from({ length: 20 }, () => watch(sync.acquire('k')));
+      await clock.advance(10);
+      expect(first.done).toBe(true);
+      const stopped = watch(sync.stop());
+      await clock.advance(100);
+      expect([stopped.done, held.length]).toEqual([true, 1]);
+      expect(calls.every(({ code }) => code === 'stopped')).toBe(true);
+    },
+  );
 });
 
 const write = ({ isOwner, token }: Grant) => ({

@@ -30,7 +30,7 @@ const EDGE = Buffer.from([0]);
 export function positionOf(scope: Scope, { revision, records, more }: Shown): Position {
   const keys = records.map((record) => record.key);
   // Whatever is created from now on is younger than what was asked for.
-  if ('youngest' in scope) return { revision, seen: keys, complete: !more };
+  if ('youngest' in scope && scope.before <= revision + 1n) return { revision, seen: keys, complete: !more };
   if ('oldest' in scope && keys.length === scope.oldest && keys.length <= MAX_SEEN)
     return { revision, seen: keys };
   return { revision };

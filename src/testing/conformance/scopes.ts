@@ -130,6 +130,20 @@ export const scopeRules: readonly Rule[] = [
     },
   },
   {
+    name: '`youngest` before a revision to come shows who comes until then',
+    async check(bench) {
+      const [client, other] = [await bench.client(), await bench.client()];
+      const prefix = bench.key('q/');
+      const first = await bench.put(other, `${prefix}a`);
+      const scope = { prefix, youngest: 2, before: first + 1_000_000n };
+      const { records, at } = await bench.query(client, scope);
+      assert.equal(records.length, 1);
+      const coming = bench.follow(client, scope, at, ([head]) => head?.key === `${prefix}b`);
+      await bench.put(other, `${prefix}b`);
+      assert.equal((await coming).records.length, 2);
+    },
+  },
+  {
     name: '`youngest` with oneself among them wakes for either, and tells what is left',
     async check(bench) {
       const [client, other] = [await bench.client(), await bench.client()];
