@@ -13,7 +13,7 @@ export const TTL: Record<StoreName, number> = { memory: 1_500, etcd: 2_000, cons
 export const LOCK_DELAY = 1_000;
 
 /** After how many milliseconds without anything to tell the demo gives up. */
-export const BOUND: Record<StoreName, number> = { memory: 30_000, etcd: 30_000, consul: 60_000 };
+export const BOUND: Record<StoreName, number> = { memory: 30_000, etcd: 60_000, consul: 60_000 };
 
 export interface Store extends AsyncDisposable {
   /** `host:port`, for child processes; the memory store has none. */
