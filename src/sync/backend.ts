@@ -63,12 +63,12 @@ export type Mutation =
   /** Removing what is not there is no error. */
   | { readonly remove: string };
 
-/** At most one mutation for one key. */
 interface Step {
   readonly when: readonly Condition[];
   readonly then: readonly Mutation[];
 }
 
+/** At most one mutation for one key. */
 export type Commit =
   | (Step & {
       /** Read in the same atomic step, after the mutations if they were applied. */

@@ -32,13 +32,10 @@ describe('commit', () => {
     const contender = { put: key, value: bytes('{}'), session: session.id };
 
     const acquire = () =>
-      backend.commit(
-        { when: [{ key, is: 'absent' }], then: [contender], read: { prefix: path, oldest: 1 } },
-        never,
-      );
-    expect(
-      await proposalsOf(async () => expect(await acquire()).toMatchObject({ ok: true, read: [{ key }] })),
-    ).toBe(1);
+      backend.commit({ when: [{ key, is: 'absent' }], then: [contender], count: path }, never);
+    expect(await proposalsOf(async () => expect(await acquire()).toMatchObject({ ok: true, count: 1 }))).toBe(
+      1,
+    );
 
     const renewals = async () => {
       for (let n = 0; n < 20; n++) expect(await backend.renewSession(session.id, never)).toBe('renewed');

@@ -205,7 +205,7 @@ test('how long renewals take is measured', async () => {
   expect(renewals?.attributes).toEqual(shop);
 });
 
-test('what cannot even be tried to be given back ends with the manager', async () => {
+test('what cannot be given back, or not even be tried to, has ended when the manager stops', async () => {
   const inner = memory({ store });
   const stuck = (signal: AbortSignal) =>
     new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));

@@ -122,11 +122,12 @@ function footprintOf({ when, then, read, count }: Commit): Footprint {
     if ('put' in mutation) bytes += mutation.value.byteLength;
   }
   let prefix = count;
-  if (read !== undefined) {
-    if ('key' in read) keys.push(read.key);
-    else prefix = read.prefix;
-    bytes += sizeOf('key' in read ? read.key : read.prefix);
-  } else if (count !== undefined) bytes += sizeOf(count);
+  if (read !== undefined && 'prefix' in read) prefix = read.prefix;
+  if (read !== undefined && 'key' in read) {
+    keys.push(read.key);
+    bytes += sizeOf(read.key);
+  }
+  if (prefix !== undefined) bytes += sizeOf(prefix);
   return { keys, prefix, bytes, operations: Math.max(when.length, then.length + 1) };
 }
 

@@ -4,7 +4,7 @@ import { badResponse, CallFailure, isLeaseMissing, isRefusal } from './errors.ts
 import { type BytesCall, Exchange } from './exchange.ts';
 import { Pending, type Settle } from './lifetime.ts';
 import { decodeTxn, type TxnOutcome, type TxnReply } from './reply.ts';
-import { encodeGroup, encodeTxn } from './request.ts';
+import { encodeGroup, encodeTxn, TXN } from './request.ts';
 import type { Transport } from './transport.ts';
 
 /** Milliseconds for which the signals of those who travel together are not listened to. */
@@ -162,5 +162,5 @@ class Group implements Settle<TxnReply> {
 }
 
 function transaction(request: Buffer, repeatable: boolean): BytesCall<TxnReply> {
-  return { path: '/etcdserverpb.KV/Txn', request, repeatable, decode: decodeTxn, expects: isLeaseMissing };
+  return { path: TXN, request, repeatable, decode: decodeTxn, expects: isLeaseMissing };
 }

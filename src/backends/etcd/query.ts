@@ -10,7 +10,7 @@ import { badResponse } from './errors.ts';
 import type { Wake, WatchHub } from './hub.ts';
 import { OVER } from './lifetime.ts';
 import { decodeRange, decodeTxn } from './reply.ts';
-import { encodeRange, encodeReads } from './request.ts';
+import { encodeRange, encodeReads, RANGE, TXN } from './request.ts';
 import {
   decodeCursor,
   encodeCursor,
@@ -24,9 +24,6 @@ import type { Transport } from './transport.ts';
 
 /** Milliseconds. The longest that a query blocks. */
 const MAX_WAIT = 60_000;
-
-const RANGE = '/etcdserverpb.KV/Range';
-const TXN = '/etcdserverpb.KV/Txn';
 
 export class Queries {
   readonly #transport: Transport;

@@ -26,6 +26,10 @@ const Range = {
 const Order = { ascend: 1, descend: 2 } as const;
 const BY_CREATION = 2;
 
+/** The methods that take them. */
+export const RANGE = '/etcdserverpb.KV/Range';
+export const TXN = '/etcdserverpb.KV/Txn';
+
 const writer = new Writer();
 
 export function encodeTxn({ when, then, read, count }: Commit): Buffer {
