@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 
 /** Milliseconds that two busy processors may add to what a test measures. */
@@ -17,10 +18,30 @@ const WITNESS = `
 `;
 new Worker(WITNESS, { eval: true, workerData: worst }).unref();
 
+// Where the system tells it: how long the event loop, ready to run, had to wait for a processor from one turn to the next.
+let starved = 0;
+let waited = waitedSoFar();
+setInterval(() => {
+  const now = waitedSoFar();
+  starved = Math.max(starved, now - waited);
+  waited = now;
+}, 10).unref();
+
+/** Milliseconds that the main thread was ready to run and did not, since it began. */
+function waitedSoFar(): number {
+  try {
+    const { pid } = process;
+    return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6;
+  } catch {
+    return 0;
+  }
+}
+
 /**
- * Milliseconds that the machine may have added to what a test measures: what busy processors do, and the longest
- * standstill of the whole machine since this process began. What the event loop of a test does by itself is not in it.
+ * Milliseconds that the machine may have added to what a test measures: what busy processors do, and the longest that the
+ * whole machine stood still, or kept this event loop waiting for a processor, since this process began. What the event loop
+ * of a test does by itself is not in it.
  */
 export function busy(): number {
-  return BUSY + Atomics.load(worst, 0);
+  return BUSY + Math.round(Math.max(Atomics.load(worst, 0), starved));
 }

@@ -48,7 +48,8 @@ class Believers {
   }
 }
 
-test.concurrent.each(stores)(
+// One after the other, and not beside the rest: ten callers and their rivals keep the event loop busy by themselves.
+test.each(stores)(
   'FAULTS 23: an acquire on %s was applied and its reply lost: one holder, and nobody waits for a ghost',
   async (store) => {
     await using site = await openSite(store);
