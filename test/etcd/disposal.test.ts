@@ -63,7 +63,7 @@ describe('disposal', () => {
   it('ends also while it connects to what does not answer', async () => {
     await using one = await TcpProxy.open(server.address);
     await using other = await TcpProxy.open(server.address);
-    for (const proxy of [one, other]) proxy.silence();
+    for (const proxy of [one, other]) proxy.set({ cut: 'both' });
     const [sockets, timers] = [socketCount(), timerCount()];
     const backend = etcd({ hosts: [one.address, other.address] });
     const outcome = put(backend, 'a').catch((error: unknown) => error);

@@ -62,7 +62,7 @@ describe('several hosts', () => {
     expect(String(error)).toMatch(
       /etcd at 127\.0\.0\.1:[12] was not reached \(connect ECONNREFUSED .*\): is it running/,
     );
-    expect(performance.now() - at).toBeLessThan(1_000);
+    expect(performance.now() - at).toBeLessThan(1_000 + busy());
   });
 
   it('that all were down are found again', async () => {

@@ -2,11 +2,14 @@
 
 import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
 import { SyncManager } from 'holdfast';
+import { busy } from '../busy.ts';
 import { connectTo, type Store } from './stores.ts';
 
 export interface GarbageReport {
   /** The most by which a renewal came later than its interval after the one before it, in milliseconds. */
   readonly late: number;
+  /** What of that the machine may have added, in milliseconds: collectors are not the only ones who keep it busy. */
+  readonly starved: number;
   readonly lost: number;
   /** Whether the first grant was held to the end. */
   readonly kept: boolean;
@@ -66,6 +69,7 @@ for (let at = 0; renewals.length <= RENEWALS; ) {
 const gaps = renewals.slice(1).map((sent, number) => sent - (renewals[number] ?? sent) - renewInterval);
 const report: GarbageReport = {
   late: Math.max(...gaps),
+  starved: busy(),
   lost,
   kept: grant.held,
   major,
