@@ -87,8 +87,13 @@ async function read(variant: Variant, grant: Grant): Promise<string | 'refused'>
     return response.ok ? await response.text() : 'refused';
   }
   const from = now();
-  const result = await sync.commit({ when: [grant.isOwner], read: { key: `${settings.stem}/value` } });
-  if (!result.ok) return 'refused';
+  const asked = sync.commit({ when: [grant.isOwner], read: { key: `${settings.stem}/value` } });
+  const result = await asked.catch((error: unknown) => {
+    // This process was stopped for as long as a request may take.
+    if (isSyncError(error, 'unavailable')) return undefined;
+    throw error;
+  });
+  if (!result?.ok) return 'refused';
   const [record] = result.read ?? [];
   const value = record === undefined ? undefined : new TextDecoder().decode(record.value);
   saw(variant, from, value === undefined ? ['read'] : ['read', value]);

@@ -109,6 +109,7 @@ class Exchanging extends EventEmitter {
   readonly #resolve: (answer: Answer) => void;
   readonly #reject: (error: unknown) => void;
   readonly #timer: NodeJS.Timeout;
+  #last: NodeJS.Immediate | undefined;
   readonly #chunks: Buffer[] = [];
   #size = 0;
   #source: IncomingMessage | undefined;
@@ -120,8 +121,11 @@ class Exchanging extends EventEmitter {
     this.#resolve = resolve;
     this.#reject = reject;
     const { signal, timeout } = request;
+    // After a stall of the event loop timers come first, and what has arrived meanwhile only then: it is given its turn.
     this.#timer = setTimeout(() => {
-      this.#cancel(new ExchangeError('timeout', `no answer within ${timeout} ms`));
+      this.#last = setImmediate(() => {
+        this.#cancel(new ExchangeError('timeout', `no answer within ${timeout} ms`));
+      });
     }, timeout);
     signal.addEventListener('abort', this);
   }
@@ -191,6 +195,7 @@ class Exchanging extends EventEmitter {
     if (this.#settled) return false;
     this.#settled = true;
     clearTimeout(this.#timer);
+    clearImmediate(this.#last);
     this.#request.signal.removeEventListener('abort', this);
     return true;
   }
