@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { waited } from './waited.ts';
 
 /** Milliseconds that two busy processors may add to what a test measures. */
 const BUSY = 150;
@@ -20,22 +20,12 @@ new Worker(WITNESS, { eval: true, workerData: worst }).unref();
 
 // Where the system tells it: how long the event loop, ready to run, had to wait for a processor from one turn to the next.
 let starved = 0;
-let waited = waitedSoFar();
+let before = waited();
 setInterval(() => {
-  const now = waitedSoFar();
-  starved = Math.max(starved, now - waited);
-  waited = now;
+  const now = waited();
+  starved = Math.max(starved, now - before);
+  before = now;
 }, 10).unref();
-
-/** Milliseconds that the main thread was ready to run and did not, since it began. */
-function waitedSoFar(): number {
-  try {
-    const { pid } = process;
-    return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6;
-  } catch {
-    return 0;
-  }
-}
 
 /**
  * Milliseconds that the machine may have added to what a test measures: what busy processors do, and the longest that the

@@ -1,7 +1,8 @@
 // Run as a process: holds locks, is stopped or stalls in the middle of it, and tells what it believes when it goes on.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { type Grant, SyncManager, systemClock } from 'holdfast';
+import { waited } from '../waited.ts';
 import type { Belief, Doubt, HolderSettings, Question } from './holder.ts';
 import { connectTo } from './stores.ts';
 import { suspendedClock } from './suspended-clock.ts';
@@ -25,15 +26,6 @@ const sync = new SyncManager({
 const answers: string[] = [];
 const states: string[] = [];
 sync.session$.subscribe(({ name }) => states.push(name));
-
-/** Milliseconds that this process was ready to run but had no processor, where the system tells. */
-function waited(): number {
-  try {
-    return Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[1]) / 1e6;
-  } catch {
-    return 0;
-  }
-}
 
 interface Turn {
   readonly at: number;
