@@ -70,7 +70,8 @@ describe('disposal', () => {
     await until('it connects', () => socketCount() > sockets);
     await backend[Symbol.asyncDispose]();
     expect(await outcome).toMatchObject({ code: 'stopped' });
-    for (const proxy of [one, other]) proxy.reset();
+    // What was held goes on to the server, ends of connections too.
+    for (const proxy of [one, other]) proxy.heal();
     await until('the sockets to close', () => socketCount() <= sockets);
     await until('the timers to end', () => timerCount() <= timers);
   });
