@@ -1,9 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Backend } from 'holdfast';
-import { consul } from 'holdfast/consul';
-import { etcd } from 'holdfast/etcd';
 import { TcpProxy } from 'holdfast/testing';
 import { expect, test } from 'vitest';
 import { busy } from '../busy.ts';
@@ -14,7 +11,7 @@ import type { GarbageReport } from './garbage-fixture.ts';
 import { Holder } from './holder.ts';
 import { median } from './median.ts';
 import { addressOf, PATIENT } from './site.ts';
-import { connectTo, type Store, stores } from './stores.ts';
+import { connectTo, stores } from './stores.ts';
 
 const TTL = 2_000;
 const LOCKS = 25;
@@ -58,24 +55,19 @@ test.concurrent.each(stores)(
   120_000,
 );
 
-const patience = { requestTimeout: 1_000 };
-const impatient: Record<Store, (address: string) => Backend> = {
-  etcd: (hosts) => etcd({ hosts, ...patience }),
-  Consul: (address) => consul({ addresses: [address], ...patience }),
-};
-
 // One after the other, since it is this process that stands still.
 test.each(stores)(
   'FAULTS 10: an answer of %s that came while the event loop was blocked counts, though its request ran out of time meanwhile',
   async (store) => {
-    await using backend = impatient[store](addressOf(store));
+    const requestTimeout = 1_000;
+    await using backend = connectTo(store, addressOf(store), { requestTimeout });
     const key = uniqueKey('answered');
     const ask = () => backend.commit({ when: [], then: [{ put: key, value: new Uint8Array(1) }] }, live);
     await ask();
     const asked = ask();
     // It leaves, and no answer is read yet.
     await new Promise((resolve) => setImmediate(resolve));
-    const until = performance.now() + 2 * patience.requestTimeout;
+    const until = performance.now() + 2 * requestTimeout;
     while (performance.now() < until);
     expect(await asked).toMatchObject({ ok: true });
     await backend.commit({ when: [], then: [{ remove: key }] }, live);

@@ -8,6 +8,12 @@ export const stores = ['etcd', 'Consul'] as const;
 export type Store = (typeof stores)[number];
 
 /** A fresh client. Usable in a process of its own too, where there is no test runner. */
-export function connectTo(store: Store, address: string): Backend {
-  return store === 'etcd' ? etcd({ hosts: address }) : consul({ addresses: [address], sessionTtlMin: 1_000 });
+export function connectTo(
+  store: Store,
+  address: string,
+  options: { readonly requestTimeout?: number } = {},
+): Backend {
+  return store === 'etcd'
+    ? etcd({ hosts: address, ...options })
+    : consul({ addresses: [address], sessionTtlMin: 1_000, ...options });
 }
