@@ -17,7 +17,7 @@ export type {
 } from './sync/backend.ts';
 export { systemClock } from './sync/clock.ts';
 export type { SyncCommit, SyncMutation } from './sync/commit.ts';
-export { isSyncError, SyncError, type SyncErrorCode } from './sync/errors.ts';
+export { isSyncError, type RequestOutcome, SyncError, type SyncErrorCode } from './sync/errors.ts';
 export type { SyncEvent } from './sync/events.ts';
 export type { Grant } from './sync/grant.ts';
 export type { SyncHealth } from './sync/health.ts';

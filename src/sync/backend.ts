@@ -8,7 +8,7 @@
 import type { SyncError } from './errors.ts';
 
 export { type Clock, systemClock, type Timer } from './clock.ts';
-export { isSyncError, SyncError, type SyncErrorCode } from './errors.ts';
+export { isSyncError, type RequestOutcome, SyncError, type SyncErrorCode } from './errors.ts';
 
 /** Store-wide and strictly increasing, also across the deletion and the expiry of a record. */
 export type Revision = bigint;

@@ -37,6 +37,12 @@ export type SyncErrorCode =
   | 'no-current-grant';
 
 /**
+ * Of a request to the store that failed. `refused`: nothing of it was done, and nothing will be. `unknown`: it may have
+ * been done, or may yet be.
+ */
+export type RequestOutcome = 'refused' | 'unknown';
+
+/**
  * The only error class of this library. An aborted call is the exception: it rejects with its signal's reason.
  *
  * The message is one readable sentence, with a hint where there is one. Neither it nor `cause` ever carries a
@@ -46,10 +52,14 @@ export type SyncErrorCode =
 export class SyncError extends Error {
   override readonly name = 'SyncError';
   readonly code: SyncErrorCode;
+  /** Said where it is known, and never concluded from the code: a connection may break as `insecure` after the request was sent. */
+  readonly outcome: RequestOutcome;
 
-  constructor(code: SyncErrorCode, message: string, options?: { cause?: unknown }) {
+  /** `outcome`: without it nothing is known. */
+  constructor(code: SyncErrorCode, message: string, options?: { cause?: unknown; outcome?: RequestOutcome }) {
     super(message, options);
     this.code = code;
+    this.outcome = options?.outcome ?? 'unknown';
   }
 }
 

@@ -172,7 +172,7 @@ export async function loadMutant(name: string): Promise<Subject> {
   const home = join(root, '.cache', 'mutants', `${process.pid}-${name.replaceAll(/\W+/g, '-')}`);
   rmSync(home, { recursive: true, force: true });
   mkdirSync(home, { recursive: true });
-  for (const part of ['sync', 'backends/memory', 'index.ts']) {
+  for (const part of ['async', 'sync', 'backends/kit', 'backends/memory', 'index.ts']) {
     cpSync(join(root, 'src', part), join(home, 'src', part), { recursive: true });
   }
   for (const { file, find, put } of patches) {

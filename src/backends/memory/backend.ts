@@ -1,3 +1,4 @@
+import { onAbort } from '../../async/signal-listeners.ts';
 import {
   type Backend,
   type BackendTraits,
@@ -10,7 +11,7 @@ import {
   type SessionOptions,
   SyncError,
 } from '../../sync/backend.ts';
-import { AbortListeners } from './abort-listeners.ts';
+
 import type { MemoryStore } from './store.ts';
 import { checkCommit, checkKey, checkScope, checkSession, checkWait } from './validate.ts';
 
@@ -28,7 +29,6 @@ export class MemoryBackend implements Backend {
   readonly traits: BackendTraits;
   readonly #store: MemoryStore;
   readonly #blocked = new Set<() => void>();
-  readonly #aborts = new AbortListeners();
   #disposed = false;
 
   constructor(store: MemoryStore) {
@@ -141,7 +141,7 @@ export class MemoryBackend implements Backend {
       const stop = () => end(() => reject(stopped()));
       const unwatch = this.#store.watch(scope, answer);
       const timer = this.#store.clock.after(wait, answer);
-      const unlisten = this.#aborts.add(signal, abort);
+      const unlisten = onAbort(signal, abort);
       this.#blocked.add(stop);
     });
   }
