@@ -121,6 +121,12 @@ export function heal(world: World): void {
   world.note(() => '-- everything is well again');
   world.well = true;
   world.comeUp();
+  // A plain record in a queue is for its operator to remove: it keeps everybody out, and everybody is told.
+  for (const { key, session } of world.store.records()) {
+    if (session === undefined && key.includes('/.lock/')) {
+      world.store.commit({ when: [], then: [{ remove: key }] });
+    }
+  }
   for (const process of world.alive) {
     process.clock.wake(() => world.check());
     world.setNetwork(process, {});

@@ -83,8 +83,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     },
     {
       file: QUEUE,
-      find: '    for (;;) {\n      const [ours, predecessor]',
-      put: '    const first = records[1]?.key;\n    for (;;) {\n      const [ours, predecessor]',
+      find: '    for (let last = ahead.predecessor; ; ) {',
+      put: '    const first = ahead.predecessor;\n    for (let last = ahead.predecessor; ; ) {',
     },
   ],
   'release without a condition': [
@@ -159,8 +159,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   'missed wake-up: the cursor is taken after the read': [
     {
       file: QUEUE,
-      find: '({ records, at } = await contest.backend.query(scope, { since: at, wait: contest.wait, signal }));',
-      put: '({ at } = await contest.backend.query(scope, { signal }));\n      ({ records, at } = await contest.backend.query(scope, { since: at, wait: contest.wait, signal }));',
+      find: 'const options = { since: at, wait: contest.wait, signal };',
+      put: '({ at } = await contest.backend.query(aheadOf(contest, contender), { signal }));\n      const options = { since: at, wait: contest.wait, signal };',
     },
   ],
 };

@@ -1,50 +1,61 @@
 import type { Commit, CommitResult, Revision } from '../../sync/backend.ts';
-import { Batch } from './batch.ts';
+import type { Footprint } from '../kit/batch.ts';
+import type { Batched } from '../kit/batcher.ts';
+import { Batcher } from '../kit/batcher.ts';
 import { badResponse, CallFailure, isLeaseMissing, isRefusal } from './errors.ts';
 import { type BytesCall, Exchange } from './exchange.ts';
 import { Pending, type Settle } from './lifetime.ts';
 import { decodeTxn, type TxnOutcome, type TxnReply } from './reply.ts';
 import { encodeGroup, encodeTxn, TXN } from './request.ts';
 import type { Transport } from './transport.ts';
+import { keyOf } from './validate.ts';
+
+/**
+ * The server allows 128 operations (`--max-txn-ops`): those of a request, and with them those of each nested in it. One of
+ * the request's own makes it look at who asks.
+ */
+const MOST_MEMBERS = 100;
+const MOST_OPERATIONS = 27;
+
+/** Bytes of keys and values: well below the server's default for `--max-request-bytes`, which is 1.5 MiB. */
+const GROUP_LIMITS = { cost: MOST_MEMBERS, bytes: 1024 * 1024 };
+
+/** Bytes that a key costs on top of itself. */
+const OVERHEAD = 64;
 
 /** Milliseconds for which the signals of those who travel together are not listened to. */
 const LISTEN_AFTER = 10;
 
 /**
  * Commits that are issued together go to the server together: as transactions nested in one, each with its own
- * conditions and outcome, for one consensus write. Whatever is issued in one turn of the event loop's microtasks is
- * together; a lone commit does not wait for others.
+ * conditions and outcome, for one consensus write.
  */
 export class Commits {
   readonly #transport: Transport;
   readonly #mayGroup: boolean;
-  #members: Member[] = [];
+  readonly #batcher: Batcher<Member>;
 
   constructor(transport: Transport, mayGroup: boolean) {
     this.#transport = transport;
     this.#mayGroup = mayGroup;
+    this.#batcher = new Batcher(transport.writes, GROUP_LIMITS, (members, done) => {
+      const [only] = members;
+      if (members.length === 1 && only !== undefined) only.send(done);
+      else new Group(transport, members, done).send();
+    });
   }
 
   /** Sent once: a repetition could not tell its own first run from somebody else's. */
   commit(wanted: Commit, signal: AbortSignal): Promise<CommitResult> {
     const member = new Member(this.#transport, wanted, signal);
-    if (!this.#mayGroup) member.send();
-    else if (this.#members.push(member) === 1) queueMicrotask(() => this.#flush());
+    if (this.#mayGroup) this.#batcher.add(member);
+    else member.sendInTurn();
     return member.promise;
-  }
-
-  #flush(): void {
-    const members = this.#members.filter((member) => !member.givenUp());
-    this.#members = [];
-    for (const { members: together } of Batch.split(members)) {
-      if (together.length > 1) new Group(this.#transport, together).send();
-      else together[0]?.send();
-    }
   }
 }
 
 /** One commit on its way, and who waits for it. */
-class Member extends Pending<CommitResult> {
+class Member extends Pending<CommitResult> implements Batched {
   readonly wanted: Commit;
   /** Encoded when it was asked for: the values are those of that moment. */
   readonly request: Buffer;
@@ -61,16 +72,45 @@ class Member extends Pending<CommitResult> {
     return this.wanted.then.length === 0;
   }
 
+  get footprint(): Footprint {
+    return footprintOf(this.wanted);
+  }
+
+  /** About a record that is known: a look at it, its removal, or a write under its protection. */
+  get urgent(): boolean {
+    return this.wanted.when.some((condition) => !('is' in condition));
+  }
+
+  wait(): void {
+    this.attach(this.#transport.lifetime);
+  }
+
   /** Asks the signal, to which nobody may be listening yet. */
   givenUp(): boolean {
     if (this.signal.aborted) this.reject(this.signal.reason);
     return this.over;
   }
 
-  /** By itself. */
-  send(): void {
+  /** By itself, when it is its turn. */
+  sendInTurn(): void {
+    const { writes } = this.#transport;
+    let started = false;
+    const takeBack = writes.enter(this.urgent, () => {
+      started = true;
+      this.send(() => writes.leave());
+    });
+    if (started || this.over) return;
+    this.undo = takeBack;
+    this.wait();
+  }
+
+  /** By itself. Calls `done` when the request is over. */
+  send(done: () => void): void {
     this.attach(this.#transport.lifetime);
-    if (this.over) return;
+    if (this.over) {
+      done();
+      return;
+    }
     const exchange = new Exchange(this.#transport, transaction(this.request, this.repeatable), {
       resolve: (reply) => this.answer(reply, reply.revision),
       reject: (error) => {
@@ -79,7 +119,12 @@ class Member extends Pending<CommitResult> {
         else this.reject(error);
       },
     });
-    this.undo = () => exchange.end();
+    this.undo = () => {
+      exchange.end();
+      done();
+    };
+    // It may have failed at once.
+    if (this.over) done();
   }
 
   answer({ succeeded, records, count }: TxnOutcome, revision: Revision): void {
@@ -107,14 +152,21 @@ class Group implements Settle<TxnReply> {
   #listening: NodeJS.Timeout | undefined;
   #waiting: number;
 
-  constructor(transport: Transport, members: readonly Member[]) {
+  readonly #done: () => void;
+
+  /** @param done called when the request is over. */
+  constructor(transport: Transport, members: readonly Member[], done: () => void) {
     this.#transport = transport;
     this.#members = members;
     this.#waiting = members.length;
+    this.#done = done;
   }
 
   send(): void {
-    if (!this.#transport.lifetime.add(this)) return;
+    if (!this.#transport.lifetime.add(this)) {
+      this.#done();
+      return;
+    }
     const left = () => this.#left();
     for (const member of this.#members) member.undo = left;
     const request = encodeGroup(this.#members.map(({ request }) => request));
@@ -149,7 +201,7 @@ class Group implements Settle<TxnReply> {
   #dismiss(member: Member): void {
     member.undo = undefined;
     this.#left();
-    member.send();
+    member.sendInTurn();
   }
 
   #left(): void {
@@ -158,9 +210,39 @@ class Group implements Settle<TxnReply> {
     clearTimeout(this.#listening);
     this.#transport.lifetime.delete(this);
     this.#exchange?.end();
+    this.#done();
   }
 }
 
 function transaction(request: Buffer, repeatable: boolean): BytesCall<TxnReply> {
   return { path: TXN, request, repeatable, decode: decodeTxn, expects: isLeaseMissing };
+}
+
+function footprintOf({ when, then, read, count }: Commit): Footprint {
+  const keys: string[] = [];
+  let bytes = 0;
+  for (const { key } of when) {
+    keys.push(key);
+    bytes += sizeOf(key);
+  }
+  for (const mutation of then) {
+    const key = keyOf(mutation);
+    // A lock's condition is about the record that it puts or removes.
+    if (key !== keys[0]) keys.push(key);
+    bytes += sizeOf(key);
+    if ('put' in mutation) bytes += mutation.value.byteLength;
+  }
+  let prefix = count;
+  if (read !== undefined && 'prefix' in read) prefix = read.prefix;
+  if (read !== undefined && 'key' in read) {
+    keys.push(read.key);
+    bytes += sizeOf(read.key);
+  }
+  if (prefix !== undefined) bytes += sizeOf(prefix);
+  const operations = Math.max(when.length, then.length + 1);
+  return { keys, prefix, bytes, cost: operations > MOST_OPERATIONS ? MOST_MEMBERS : 1 };
+}
+
+function sizeOf(key: string): number {
+  return 4 * key.length + OVERHEAD;
 }

@@ -78,6 +78,12 @@ export function isRefusal({ code, details }: Failure): boolean {
   return (details.startsWith('etcdserver: ') && !OVERLOADED.test(details)) || TOO_LARGE.test(details);
 }
 
+/** Of a request for several: one of them may be at fault, and each has to answer for itself. */
+export function isOfOne(failure: Failure): boolean {
+  if (ANSWER_TOO_LARGE.test(failure.details)) return true;
+  return isRefusal(failure) && !isTokenRefused(failure);
+}
+
 /** `address` says who was asked. The text is the server's or the client's own; neither repeats a credential. */
 export function syncErrorOf(failure: Failure, address: string): SyncError {
   const { code, sentence } = describe(failure, address);

@@ -30,7 +30,7 @@ export class Pending<T> implements Settle<T> {
 
   /** From now on its signal ends it, and the disposal of the backend. */
   attach(lifetime: Lifetime): void {
-    if (!lifetime.add(this)) return;
+    if (this.over || this.#lifetime !== undefined || !lifetime.add(this)) return;
     this.#lifetime = lifetime;
     this.listen();
   }
@@ -38,7 +38,7 @@ export class Pending<T> implements Settle<T> {
   /** From now on its signal ends it. */
   listen(): void {
     if (this.signal.aborted) this.reject(this.signal.reason);
-    if (this.over) return;
+    if (this.over || this.#listening) return;
     this.#listening = true;
     this.signal.addEventListener('abort', this);
   }

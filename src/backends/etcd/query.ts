@@ -6,11 +6,9 @@ import {
   type StoredRecord,
   SyncError,
 } from '../../sync/backend.ts';
-import { badResponse } from './errors.ts';
 import type { Wake, WatchHub } from './hub.ts';
 import { OVER } from './lifetime.ts';
-import { decodeRange, decodeTxn } from './reply.ts';
-import { encodeRange, encodeReads, RANGE, TXN } from './request.ts';
+import { Reads } from './reads.ts';
 import {
   decodeCursor,
   encodeCursor,
@@ -28,10 +26,12 @@ const MAX_WAIT = 60_000;
 export class Queries {
   readonly #transport: Transport;
   readonly #hub: WatchHub;
+  readonly #reads: Reads;
 
   constructor(transport: Transport, hub: WatchHub) {
     this.#transport = transport;
     this.#hub = hub;
+    this.#reads = new Reads(transport);
   }
 
   async query(scope: Scope, { since, wait, signal }: QueryOptions): Promise<QueryResult> {
@@ -64,10 +64,7 @@ export class Queries {
   }
 
   async #read(scope: Scope, signal: AbortSignal): Promise<QueryResult> {
-    const shown = await this.#transport.call(
-      { path: RANGE, request: encodeRange(scope), decode: decodeRange, repeatable: true },
-      signal,
-    );
+    const shown = await this.#reads.read(scope, signal);
     return { records: shown.records, at: encodeCursor(positionOf(scope, shown)) };
   }
 
@@ -126,13 +123,8 @@ export class Queries {
   /** Key by key: to look at the scope, the server looks at all there is under its prefix. */
   async #again(scope: Scope, { seen = [] }: Position, signal: AbortSignal): Promise<readonly StoredRecord[]> {
     if (seen.length > MAX_SEEN) return (await this.#read(scope, signal)).records;
-    const request = encodeReads(seen);
-    const { records } = await this.#transport.call(
-      { path: TXN, request, decode: decodeTxn, repeatable: true },
-      signal,
-    );
-    if (records === undefined) throw badResponse('the server', 'a transaction without what it read');
-    return records;
+    const found = await Promise.all(seen.map((key) => this.#reads.read({ key }, signal)));
+    return found.flatMap(({ records }) => records);
   }
 
   #changed(scope: Scope, position: Position, wait: number, signal: AbortSignal): Promise<Wake> {

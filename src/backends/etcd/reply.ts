@@ -50,6 +50,28 @@ export function decodeRange(message: Buffer): RangeReply {
   });
 }
 
+/** Of a transaction that only reads, what each of its operations has found. */
+export function decodeReads(message: Buffer): RangeReply[] {
+  return decode(message, (reader, end) => {
+    let revision: Revision | undefined;
+    const found: Omit<RangeReply, 'revision'>[] = [];
+    while (reader.within(end)) {
+      const tag = reader.tag();
+      if (tag === Txn.header) revision = readHeader(reader, reader.enter(end));
+      else if (tag === Txn.responses) {
+        const opEnd = reader.enter(end);
+        while (reader.within(opEnd)) {
+          const op = reader.tag();
+          if (op === Op.range) found.push(readRange(reader, reader.enter(opEnd)));
+          else reader.skip(op, opEnd);
+        }
+      } else reader.skip(tag, end);
+    }
+    const at = known(revision);
+    return found.map(({ records, more, count }) => ({ records, more, count, revision: at }));
+  });
+}
+
 function decode<T>(message: Buffer, read: (reader: Reader, end: number) => T): T {
   try {
     return read(new Reader(message), message.length);

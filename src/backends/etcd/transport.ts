@@ -1,3 +1,4 @@
+import { Window } from '../kit/window.ts';
 import { cancelSoon } from './cancel.ts';
 import { Borrower, type Connection, Dialler } from './client.ts';
 import { anonymous, borrowed, type Credentials, Login } from './credentials.ts';
@@ -7,11 +8,18 @@ import { Lifetime } from './lifetime.ts';
 import type { Dial, Resolved } from './options.ts';
 import { Route } from './route.ts';
 
+/** Requests under way at a time, each of up to a hundred commits or reads: enough to keep a server at 50 ms distance busy. */
+const MOST_WRITES = 16;
+const MOST_READS = 16;
+
 /** Carries requests to one server at a time, and on to the next when that one fails. */
 export class Transport implements Carrier {
   /** Milliseconds. */
   readonly requestTimeout: number;
   readonly lifetime = new Lifetime();
+  /** Of commits and of reads. What keeps a session alive does not wait behind them. */
+  readonly writes = new Window(MOST_WRITES);
+  readonly reads = new Window(MOST_READS);
   readonly credentials: Credentials;
   readonly route: Route;
 

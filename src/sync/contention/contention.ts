@@ -17,6 +17,13 @@ export interface Place {
   readonly contender?: { readonly created: Revision; readonly revision: Revision };
   /** In a queue: a look at the store has shown our contender untouched, and nobody ahead of it. */
   readonly first?: true;
+  /** In a queue: who is before us, as of a look at that position. */
+  readonly ahead?: {
+    readonly at: Cursor;
+    readonly predecessor: string;
+    /** The key of a foreign record that keeps everybody out, if there is one. */
+    readonly blocker: string | undefined;
+  };
   /** In a race: what was last seen at the key. */
   readonly seen?: { readonly revision: Revision | undefined; readonly at: Cursor };
 }

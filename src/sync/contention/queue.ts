@@ -1,4 +1,5 @@
-import type { StoredRecord } from '../backend.ts';
+import { type Scope, type StoredRecord, SyncError } from '../backend.ts';
+import { quoteKey } from '../keys.ts';
 import { type Attempt, type Contention, type Contest, MAX_ROUNDS, type Place } from './contention.ts';
 import { removeRecord } from './record.ts';
 
@@ -15,6 +16,7 @@ export const queue: Contention = {
   async attempt(contest, place, signal) {
     let contender = place?.contender;
     if (contender !== undefined && place?.first) return acquired(contest, contender);
+    if (place?.ahead?.blocker !== undefined) return blocked(contest, place, place.ahead.blocker);
     for (let round = 0; round < MAX_ROUNDS; round++) {
       if (contender === undefined) {
         const entered = await enter(contest, signal);
@@ -22,8 +24,8 @@ export const queue: Contention = {
         contender = entered;
         if (contender === undefined) continue;
       }
-      const verified = await verify(contest, contender, signal);
-      if (verified !== undefined) return verified;
+      const attempt = await look(contest, contender, signal);
+      if (attempt !== undefined) return attempt;
       contender = undefined;
     }
     return { outcome: 'delayed', retryAfter: 0 };
@@ -31,17 +33,21 @@ export const queue: Contention = {
 
   /** The look is about *every* earlier contender: the one we waited for may have left from the middle of the queue. */
   async wait(contest, place, signal) {
-    const { contender } = place;
-    if (contender === undefined) return place;
-    // Ours and the one before it, in one look: whoever sees ours alone is first.
-    const scope = { prefix: contest.path, youngest: 2, before: contender.created + 1n };
-    let { records, at } = await contest.backend.query(scope, { signal });
-    for (;;) {
-      const [ours, predecessor] = records;
-      if (ours?.created !== contender.created || ours.revision !== contender.revision) return {};
+    const { contender, ahead } = place;
+    if (contender === undefined || ahead === undefined) return place;
+    let { at } = ahead;
+    for (let last = ahead.predecessor; ; ) {
+      const options = { since: at, wait: contest.wait, signal };
+      const seen = await contest.backend.query(aheadOf(contest, contender), options);
+      at = seen.at;
+      const [ours, predecessor] = seen.records;
+      if (!isUntouched(ours, contender)) return {};
       if (predecessor === undefined) return { contender, first: true };
-      if (isOrphan(contest, predecessor)) await removeRecord(contest, predecessor, signal);
-      ({ records, at } = await contest.backend.query(scope, { since: at, wait: contest.wait, signal }));
+      // Told once, and told again when it has gone: neither for ever silent, nor again and again.
+      const blocker = await blockerOf(contest, predecessor, predecessor.key === last, signal);
+      last = predecessor.key;
+      if (blocker !== ahead.blocker)
+        return { contender, ...(blocker && { ahead: { at, predecessor: last, blocker } }) };
     }
   },
 
@@ -49,9 +55,9 @@ export const queue: Contention = {
     if (holding !== undefined && (await removeRecord(contest, { key: holding.record, ...holding }, signal)))
       return;
     for (;;) {
-      // The name carries our session, so whatever stands there is ours to remove, even if somebody overwrote it.
       const record = await own(contest, signal);
-      if (record === undefined || (await removeRecord(contest, record, signal))) return;
+      if (record === undefined || !isOurs(contest, record)) return;
+      if (await removeRecord(contest, record, signal)) return;
     }
   },
 };
@@ -73,37 +79,74 @@ async function enter(contest: Contest, signal: AbortSignal): Promise<Contender |
   if (result.ok) {
     const { revision } = result;
     const contender = { created: revision, revision };
-    if (result.count === 1) return acquired(contest, contender);
-    return { outcome: 'occupied', place: { contender } };
+    return result.count === 1 ? acquired(contest, contender) : contender;
   }
   if (result.why === 'session-gone') return { outcome: 'session-gone' };
   if (result.why === 'delayed') return { outcome: 'delayed', retryAfter: result.retryAfter };
 
   // Something stands there in our name: an earlier attempt that had no answer, or somebody's plain write over it.
   const record = await own(contest, signal);
-  if (record?.session === session) return { created: record.created, revision: record.revision };
-  if (record !== undefined) await removeRecord(contest, record, signal);
+  if (record === undefined) return undefined;
+  if (record.session === session) return { created: record.created, revision: record.revision };
+  if (!isOurs(contest, record)) throw foreign(contest, record.key);
+  await removeRecord(contest, record, signal);
   return undefined;
 }
 
-/** Still in line, and nobody ahead? `undefined`: our contender is gone. */
-async function verify(
+/** Still in line, and who is ahead? `undefined`: our contender is gone. */
+async function look(
   contest: Contest,
   contender: Contender,
   signal: AbortSignal,
 ): Promise<Attempt | undefined> {
-  const result = await contest.backend.commit(
-    {
-      when: [{ key: contest.path + contest.session, revision: contender.revision }],
-      then: [],
-      read: { prefix: contest.path, youngest: 1, before: contender.created },
-    },
-    signal,
+  const { records, at } = await contest.backend.query(aheadOf(contest, contender), { signal });
+  const [ours, predecessor] = records;
+  if (!isUntouched(ours, contender)) return undefined;
+  if (predecessor === undefined) return acquired(contest, contender);
+  const blocker = await blockerOf(contest, predecessor, false, signal);
+  const place = { contender, ahead: { at, predecessor: predecessor.key, blocker } };
+  return blocker === undefined ? { outcome: 'occupied', place } : blocked(contest, place, blocker);
+}
+
+function blocked(contest: Contest, place: Place, blocker: string): Attempt {
+  return { outcome: 'foreign', error: foreign(contest, blocker), place };
+}
+
+/** Ours and the one before it, in one look: whoever sees ours alone is first. */
+function aheadOf({ path }: Contest, { created }: Contender): Scope {
+  return { prefix: path, youngest: 2, before: created + 1n };
+}
+
+function isUntouched(ours: StoredRecord | undefined, { created, revision }: Contender): boolean {
+  return ours?.created === created && ours.revision === revision;
+}
+
+/**
+ * The key of what keeps everybody out and will never go by itself: a record without a session, which somebody's plain write
+ * has made, of nothing or of a contender. It is not ours to remove: it may be data, and its writer may be about to hold.
+ *
+ * @param quiet whether nothing has happened before us for long. Then it may be the head of the queue that stands for ever,
+ * while those in between wait as we do; to look for it each time would cost the server a look at the whole queue.
+ */
+async function blockerOf(
+  contest: Contest,
+  predecessor: StoredRecord,
+  quiet: boolean,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (predecessor.session === undefined) return predecessor.key;
+  if (!quiet) return undefined;
+  const { records } = await contest.backend.query({ prefix: contest.path, oldest: 1 }, { signal });
+  const [head] = records;
+  return head?.session === undefined ? head?.key : undefined;
+}
+
+function foreign({ key }: Contest, record: string): SyncError {
+  const what = `holds ${quoteKey(record)}, a record without a session, which keeps everybody out`;
+  return new SyncError(
+    'foreign-record',
+    `the queue of ${quoteKey(key)} ${what}; it was left untouched: remove it if nobody needs it`,
   );
-  if (!result.ok) return undefined;
-  return result.read?.length === 0
-    ? acquired(contest, contender)
-    : { outcome: 'occupied', place: { contender } };
 }
 
 function acquired(contest: Contest, contender: Contender): Attempt {
@@ -118,9 +161,9 @@ async function own(contest: Contest, signal: AbortSignal): Promise<StoredRecord 
 }
 
 /**
- * A contender that a plain write took away from its session: no expiry will ever remove it, and everyone would wait
- * behind it for good. Only what is named like a contender is touched.
+ * The name carries our session, so what stands there is our contender, also when a plain write took it from the session:
+ * nobody else would ever remove it. But what somebody else's session owns is theirs.
  */
-function isOrphan(contest: Contest, record: StoredRecord): boolean {
-  return record.session === undefined && /^[0-9a-f]+$/.test(record.key.slice(contest.path.length));
+function isOurs({ session }: Contest, record: StoredRecord): boolean {
+  return record.session === undefined || record.session === session;
 }

@@ -1,0 +1,37 @@
+/** Below this many, what was taken from the front is not worth moving the rest for. */
+const LEAST_MOVED = 64;
+
+/** A queue of which taking from the front costs the same however long it is. */
+export class Fifo<T> {
+  #items: T[] = [];
+  #front = 0;
+
+  get size(): number {
+    return this.#items.length - this.#front;
+  }
+
+  /** The one that is next. */
+  get first(): T | undefined {
+    return this.#items[this.#front];
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  shift(): T | undefined {
+    if (this.size === 0) return undefined;
+    const item = this.#items[this.#front];
+    this.#front += 1;
+    if (this.#front >= LEAST_MOVED && this.#front * 2 >= this.#items.length) {
+      this.#items = this.#items.slice(this.#front);
+      this.#front = 0;
+    }
+    return item;
+  }
+
+  clear(): void {
+    this.#items = [];
+    this.#front = 0;
+  }
+}

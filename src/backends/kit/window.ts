@@ -1,0 +1,52 @@
+import { Fifo } from '../../async/fifo.ts';
+
+/** Who waits to be sent. Nobody waits any more once `start` is gone. */
+interface Waiting {
+  start: (() => void) | undefined;
+}
+
+/**
+ * How many requests are under way at a time. A server that is asked for everything at once answers everything late: then
+ * every deadline passes, and what had only to wait for its turn is taken for lost. So the others wait here, and the time of a
+ * request begins when it is sent.
+ *
+ * What a hold depends on (`urgent`: looks, releases, guarded writes) goes ahead of what would only like to hold.
+ */
+export class Window {
+  #free: number;
+  readonly #urgent = new Fifo<Waiting>();
+  readonly #ordinary = new Fifo<Waiting>();
+
+  constructor(size: number) {
+    this.#free = size;
+  }
+
+  /** Starts now if there is room, or later. Whoever was started calls `leave` once. Returns what takes it back before that. */
+  enter(urgent: boolean, start: () => void): () => void {
+    if (this.#free > 0) {
+      this.#free -= 1;
+      start();
+      return nothing;
+    }
+    const waiting: Waiting = { start };
+    (urgent ? this.#urgent : this.#ordinary).push(waiting);
+    return () => {
+      waiting.start = undefined;
+    };
+  }
+
+  /** Room for the next one. */
+  leave(): void {
+    for (const queue of [this.#urgent, this.#ordinary]) {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const { start } = next;
+        if (start === undefined) continue;
+        start();
+        return;
+      }
+    }
+    this.#free += 1;
+  }
+}
+
+function nothing(): void {}
