@@ -137,6 +137,11 @@ export interface BackendTraits {
    * `advisory`: they live in memory only.
    */
   readonly fencing: 'durable' | 'advisory';
+  /**
+   * Milliseconds within which a `watch` that stands reads its record anew by itself, and wakes with the error if it cannot.
+   * Without it a watch tells only what it is told, and the engine looks from time to time.
+   */
+  readonly rereads?: number;
 }
 
 /**
@@ -172,4 +177,9 @@ export interface Backend extends AsyncDisposable {
    * missing, the engine blocks a query instead.
    */
   watch?(key: string, since: Cursor, wake: (error?: SyncError) => void): () => void;
+  /**
+   * Optional, with `watch`. The position of who knows that a record has this revision, without a read: what it wrote itself
+   * a moment ago. A watch from there wakes if the record is not the same any more.
+   */
+  positionOf?(key: string, revision: Revision): Cursor;
 }

@@ -10,6 +10,7 @@ import type { Delay } from './delay.ts';
 import type { Outbox } from './events.ts';
 import { HeldWatch, type HeldWatchListener } from './held-watch.ts';
 import { type LockEvent, type LockState, type LossReason, type Notice, step } from './lock-machine.ts';
+import type { Looks } from './looks.ts';
 import type { Session, SessionEnd } from './session.ts';
 import type { SessionKeeper, SessionListener } from './session-keeper.ts';
 import type { Removals } from './stopping.ts';
@@ -38,6 +39,7 @@ export interface Engine {
   readonly controllers: Controllers;
   /** Of `UNWATCHED`. */
   readonly unwatched: Delay;
+  readonly looks: Looks;
   readonly removals: Removals;
   /** Takes over a promise that never rejects; stopping waits for it. */
   background(task: Promise<unknown>): void;
@@ -253,8 +255,9 @@ export class Contender implements SessionListener, HeldWatchListener {
     const { clock, outbox } = this.#engine;
     const resume = (): void => this.#post({ type: 'resume', of: state });
     // After everybody has been told: a loss is always seen before the next attempt.
-    if (state.reason !== 'permission-denied') outbox.post(resume);
-    // The server has just said no: what comes next waits its turn.
+    const isUnknown = state.reason === 'permission-denied' || state.reason === 'record-unreadable';
+    if (!isUnknown) outbox.post(resume);
+    // The server has just said no, or nothing: what comes next waits its turn.
     else this.#watching = clock.after(afterRefusal(clock.random()), resume);
   }
 

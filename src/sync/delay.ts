@@ -12,13 +12,16 @@ interface Waiting {
 export class Delay {
   readonly #clock: Clock;
   readonly #ms: number;
+  readonly #slack: number;
   /** In the order in which they are due. */
   readonly #waiting = new Set<Waiting>();
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, ms: number) {
+  /** @param slack milliseconds by which a task may run earlier, together with those that are due. */
+  constructor(clock: Clock, ms: number, slack = 0) {
     this.#clock = clock;
     this.#ms = ms;
+    this.#slack = slack;
   }
 
   after(task: () => void): Timer {
@@ -40,7 +43,7 @@ export class Delay {
     const due: Waiting[] = [];
     let next: Waiting | undefined;
     for (const waiting of this.#waiting) {
-      if (waiting.due > now) {
+      if (waiting.due > now + this.#slack) {
         next = waiting;
         break;
       }

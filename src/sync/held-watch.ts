@@ -1,18 +1,27 @@
 import { OVER } from './abort.ts';
-import { type Backend, type Clock, type Cursor, isSyncError, type StoredRecord } from './backend.ts';
+import {
+  type Backend,
+  type Clock,
+  type Cursor,
+  isSyncError,
+  type StoredRecord,
+  type Timer,
+} from './backend.ts';
 import { retryDelay } from './backoff.ts';
 import type { Holding, RecordLoss } from './contention/contention.ts';
+import type { Looks } from './looks.ts';
 import type { Session } from './session.ts';
 
 /**
- * The record of a held lock is looked at again after this part of the time for which its session is believed in, whether
+ * The record of a held lock is looked at again within this part of the time for which its session is believed in, whether
  * or not anything was heard of it: time enough to be refused, and to be told before that time is over.
  */
-const LOOK_SHARE = 0.8;
+const LOOK_SHARE = 0.9;
 
 export interface HeldWatchHost {
   readonly backend: Backend;
   readonly clock: Clock;
+  readonly looks: Looks;
   /** Takes over a promise that never rejects; stopping waits for it. */
   background(task: Promise<unknown>): void;
 }
@@ -27,18 +36,25 @@ export interface HeldWatchListener {
  * Watches the record we hold by. There is one for each lock that is held for long, so it is made of callbacks: a
  * promise, a signal and a suspended function for each would be half of all the memory that a lock takes.
  *
- * A look that fails says nothing about the record: the session's deadline decides. But one that is denied, for as long as
- * the last good one would be believed, is a loss: etcd renews the lease of a user who has no right to anything any more.
+ * A watch tells of a change at once, and a look from time to time makes up for a watch that has fallen silent. Looks of all
+ * locks go together, so that a backend can put a hundred of them into one request.
+ *
+ * A look that fails says nothing about the record. But when nothing could be learned of it for as long as its session is
+ * believed in after a renewal, it is lost: etcd goes on renewing the lease of a user who has no right to anything any more, and a
+ * server may answer to renewals and to nothing else.
  */
 export class HeldWatch {
   readonly #host: HeldWatchHost;
   readonly #session: Session;
   readonly #holding: Holding;
   readonly #listener: HeldWatchListener;
-  /** Ends the read or the watch that is under way. */
+  /** Ends the request or the watch that is under way. */
   #undo: (() => void) | undefined;
-  #timer: { cancel(): void } | undefined;
+  #unlook: (() => void) | undefined;
+  #timer: Timer | undefined;
+  /** When it was last known that all is well. Monotonic milliseconds. */
   #lookedAt: number;
+  #watchedSince = 0;
   #failures = 0;
   /** The last watch was refused or failed: then a good read alone is no sign that all is well. */
   #deaf = false;
@@ -49,56 +65,98 @@ export class HeldWatch {
     this.#holding = holding;
     this.#listener = listener;
     this.#lookedAt = host.clock.now();
-    this.#look();
+    const { backend } = host;
+    const since = backend.positionOf?.(holding.record, holding.revision);
+    if (since === undefined) this.#read();
+    else this.#watch(since);
   }
 
   /** Nobody is told anything any more. */
   cancel(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#unlook?.();
+    this.#unlook = undefined;
     this.#undo?.();
     this.#undo = undefined;
   }
 
-  #look(): void {
-    this.cancel();
-    const { backend, background } = this.#host;
-    const reading = new AbortController();
-    const { signal } = reading;
-    this.#undo = () => reading.abort(OVER);
-    const told = backend.query({ key: this.#holding.record }, { signal }).then(
-      ({ records, at }) => {
-        if (!signal.aborted) this.#seen(records[0], at);
-      },
-      (error: unknown) => {
-        if (!signal.aborted) this.#failed(error);
-      },
-    );
-    background(told);
+  get #lookInterval(): number {
+    return this.#session.patience * LOOK_SHARE;
   }
 
-  #seen(record: StoredRecord | undefined, at: Cursor): void {
-    const loss = lossIn(record, this.#holding);
-    if (loss !== undefined) {
-      this.cancel();
-      this.#listener.recordLost(loss);
-      return;
-    }
-    const { clock } = this.#host;
-    if (!this.#deaf) {
-      this.#lookedAt = clock.now();
+  /** What stands there, after something may have happened. */
+  #read(): void {
+    this.cancel();
+    this.#undo = this.#ask(
+      (signal) => this.#host.backend.query({ key: this.#holding.record }, { signal }),
+      ({ records, at }) => {
+        const loss = lossIn(records[0], this.#holding);
+        if (loss !== undefined) {
+          this.#lose(loss);
+          return;
+        }
+        if (!this.#deaf) this.#good();
+        this.#watch(at);
+      },
+    );
+  }
+
+  #watch(since: Cursor): void {
+    const { backend, clock } = this.#host;
+    const wait = this.#lookInterval;
+    this.#watchedSince = clock.now();
+    this.#undo = watch(this.#host, this.#holding.record, since, wait, (error) => {
+      if (error !== undefined) {
+        this.#deafened(error);
+        return;
+      }
+      this.#deaf = false;
+      this.#read();
+    });
+    const { rereads } = backend.traits;
+    if (backend.watch === undefined || (rereads !== undefined && rereads <= wait)) return;
+    this.#lookLater();
+  }
+
+  #lookLater(): void {
+    this.#unlook = this.#host.looks.after(this.#lookInterval, () => this.#look());
+  }
+
+  /** Whether it is untouched, while the watch stands. */
+  #look(): void {
+    const { record: key, revision } = this.#holding;
+    this.#unlook = this.#ask(
+      (signal) => this.#host.backend.commit({ when: [{ key, revision }], then: [] }, signal),
+      ({ ok }) => {
+        if (!ok) {
+          this.#read();
+          return;
+        }
+        // The watch has stood for all that time.
+        this.#deaf = false;
+        this.#good();
+        this.#lookLater();
+      },
+    );
+  }
+
+  #good(): void {
+    this.#lookedAt = this.#host.clock.now();
+    this.#failures = 0;
+  }
+
+  #deafened(error: unknown): void {
+    const { clock, backend } = this.#host;
+    const { rereads } = backend.traits;
+    const now = clock.now();
+    // It had read the record by itself, as long as it stood.
+    if (rereads !== undefined && now - this.#watchedSince > rereads) {
+      this.#lookedAt = Math.max(this.#lookedAt, now - rereads);
       this.#failures = 0;
     }
-    const wait = this.#session.patience * LOOK_SHARE;
-    this.#undo = watch(this.#host, this.#holding.record, at, wait, (error) => {
-      this.#deaf = error !== undefined;
-      if (error === undefined) this.#look();
-      else this.#failed(error);
-    });
-    this.#timer = clock.after(wait, () => {
-      this.#deaf = false;
-      this.#look();
-    });
+    this.#deaf = true;
+    this.#failed(error);
   }
 
   #failed(error: unknown): void {
@@ -107,12 +165,32 @@ export class HeldWatch {
     const { clock } = this.#host;
     const pause = retryDelay(error, this.#failures, clock.random());
     this.#failures += 1;
-    const denied = isSyncError(error, 'permission-denied');
-    const left = denied ? this.#lookedAt + this.#session.patience - clock.now() : Number.POSITIVE_INFINITY;
+    const left = this.#lookedAt + this.#session.patience - clock.now();
     this.#timer = clock.after(Math.min(left, pause), () => {
-      if (left > pause) this.#look();
-      else this.#listener.recordLost('permission-denied');
+      if (left > pause) this.#read();
+      else this.#lose(isSyncError(error, 'permission-denied') ? 'permission-denied' : 'record-unreadable');
     });
+  }
+
+  #lose(reason: RecordLoss): void {
+    this.cancel();
+    this.#listener.recordLost(reason);
+  }
+
+  /** Returns what ends it; nothing is told after that. */
+  #ask<T>(request: (signal: AbortSignal) => Promise<T>, answered: (answer: T) => void): () => void {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const told = request(signal).then(
+      (answer) => {
+        if (!signal.aborted) answered(answer);
+      },
+      (error: unknown) => {
+        if (!signal.aborted) this.#failed(error);
+      },
+    );
+    this.#host.background(told);
+    return () => controller.abort(OVER);
   }
 }
 

@@ -178,7 +178,7 @@ function whileLost(state: In<'lost'>, event: LockEvent, wanted: boolean): Step {
   if (ends(event, session)) return stay({ name: 'lost', session: undefined, reason });
   if (event.type !== 'resume' && event.type !== 'release') return stay(state);
   // Something still stands in our name, in everybody's way: remove it first. What we held by must not be taken for new.
-  const stands = reason === 'record-overwritten' || reason === 'permission-denied';
+  const stands = reason !== 'record-gone';
   if (session !== undefined && (stands || !wanted)) return release(session, undefined);
   return afterRelease(wanted, session);
 }

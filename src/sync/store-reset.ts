@@ -79,5 +79,6 @@ export function forwardOnly(backend: Backend): Backend {
   };
   // What it wakes for is read.
   if (backend.watch !== undefined) verbs.watch = backend.watch.bind(backend);
+  if (backend.positionOf !== undefined) verbs.positionOf = backend.positionOf.bind(backend);
   return verbs;
 }

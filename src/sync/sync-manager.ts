@@ -16,6 +16,7 @@ import { Leadership } from './leader.ts';
 import { LocalQueue } from './local-queue.ts';
 import { Lock, type LockHost } from './lock.ts';
 import { logTo } from './logger.ts';
+import { Looks } from './looks.ts';
 import { defaultMetadata, encodeMetadata, type Metadata } from './metadata.ts';
 import {
   type CallOptions,
@@ -126,6 +127,7 @@ export class SyncManager implements AsyncDisposable {
       outbox: this.#outbox,
       controllers: new Controllers(),
       unwatched: new Delay(clock, UNWATCHED),
+      looks: new Looks(clock),
       removals: new Removals(),
       background,
     };
@@ -274,6 +276,7 @@ export class SyncManager implements AsyncDisposable {
     await within(this.#clock, bound * (1 - CLOSING_SHARE), this.#releaseAll(bound * LEADER_SHARE));
     for (const queue of this.#queues.values()) queue.stop();
     this.#engine.unwatched.stop();
+    this.#engine.looks.stop();
     await within(this.#clock, bound * CLOSING_SHARE, this.#keeper.stop());
     try {
       await this.#engine.backend[Symbol.asyncDispose]();

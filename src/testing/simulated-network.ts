@@ -54,6 +54,7 @@ export class SimulatedNetwork {
     const never = new AbortController().signal;
     const { traits } = server;
     const watch = server.watch?.bind(server);
+    const positionOf = server.positionOf?.bind(server);
     return {
       traits,
       lockPath: (key) => server.lockPath(key),
@@ -63,6 +64,7 @@ export class SimulatedNetwork {
       commit: (commit, signal) => this.#call(signal, () => server.commit(commit, never)),
       query: (scope, options) => this.#query(options, (passed) => server.query(scope, passed)),
       ...(watch && { watch: (key, since, wake) => this.#watch((told) => watch(key, since, told), wake) }),
+      ...(positionOf && { positionOf }),
       [Symbol.asyncDispose]: async () => {
         this.#closed = true;
         for (const end of [...this.#hanging]) end(new SyncError('stopped', 'disposed'));

@@ -306,7 +306,10 @@ export class World {
       return result;
     };
     return withVerbs(server, {
-      ...(this.#watches && { watch: (key, since, wake) => this.#watch(server, key, since, wake) }),
+      ...(this.#watches && {
+        watch: (key, since, wake) => this.#watch(server, key, since, wake),
+        positionOf: (key, revision) => `${this.#incarnation}:${server.positionOf?.(key, revision)}`,
+      }),
       openSession: (options, signal) => up(() => server.openSession(options, signal)),
       renewSession: (id, signal) => up(() => server.renewSession(id, signal)),
       closeSession: (id, signal) => up(() => server.closeSession(id, signal)),

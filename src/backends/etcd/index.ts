@@ -4,6 +4,7 @@ import { WatchHub } from './hub.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { type EtcdOptions, type Resolved, resolveOptions } from './options.ts';
 import { Queries } from './query.ts';
+import { encodeCursor } from './scope.ts';
 import { Sessions } from './sessions.ts';
 import { Transport } from './transport.ts';
 import { checkCommit, checkKey, checkScope, checkTtl, checkWait } from './validate.ts';
@@ -64,6 +65,7 @@ export function etcd(options: EtcdOptions = {}): Backend {
       checkScope({ key });
       return queries.watch(key, since, wake);
     },
+    positionOf: (_key, revision) => encodeCursor({ revision }),
     async [Symbol.asyncDispose]() {
       hub.close();
       keepAlive.close();

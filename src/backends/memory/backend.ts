@@ -7,6 +7,7 @@ import {
   type Cursor,
   type QueryOptions,
   type QueryResult,
+  type Revision,
   type Scope,
   type SessionOptions,
   SyncError,
@@ -104,6 +105,10 @@ export class MemoryBackend implements Backend {
     else if (this.#store.changedSince(since, scope)) end();
     else unwatch = this.#store.watch(scope, () => end());
     return cancel;
+  }
+
+  positionOf(_key: string, revision: Revision): Cursor {
+    return this.#store.positionAt(revision);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,6 +5,7 @@ import type {
   Cursor,
   Mutation,
   QueryResult,
+  Revision,
   Scope,
   SessionOptions,
   StoredRecord,
@@ -76,7 +77,11 @@ export class MemoryStore {
 
   read(scope: Scope): QueryResult {
     this.#expire();
-    return { records: this.#read(scope), at: `${this.#epoch}.${this.#ledger.revision}` };
+    return { records: this.#read(scope), at: this.positionAt(this.#ledger.revision) };
+  }
+
+  positionAt(revision: Revision): Cursor {
+    return `${this.#epoch}.${revision}`;
   }
 
   /** Whether the view of this scope is, or may be, another one than at that cursor. */

@@ -37,8 +37,11 @@ export type Attempt =
   /** The key holds something that is no lock of ours. */
   | { readonly outcome: 'foreign'; readonly error: SyncError; readonly place: Place };
 
-/** `permission-denied`: we may not look at our record any more, so nothing is known of it. */
-export type RecordLoss = 'record-gone' | 'record-overwritten' | 'permission-denied';
+/**
+ * `permission-denied`: we may not look at our record any more, so nothing is known of it. `record-unreadable`: nothing could be
+ * learned of it, for another reason, though the session goes on being renewed.
+ */
+export type RecordLoss = 'record-gone' | 'record-overwritten' | 'permission-denied' | 'record-unreadable';
 
 /** One lock of one session, as a strategy sees it. */
 export interface Contest {
