@@ -6,6 +6,7 @@ import {
   type Cursor,
   type QueryOptions,
   type QueryResult,
+  type Revision,
   type Scope,
   type SessionOptions,
   SyncError,
@@ -17,10 +18,11 @@ import { Lifetime } from './lifetime.ts';
 import type { Settings } from './options.ts';
 import { Reader } from './reader.ts';
 import { recordOf } from './record.ts';
-import { checkScope, cursorOf, type Listing, select, targetOf } from './scope.ts';
+import { checkScope, cursorAfter, cursorOf, type Listing, select, targetOf } from './scope.ts';
 import { LONGEST_LOCK_DELAY, LONGEST_TTL, Sessions } from './sessions.ts';
 import { MAX_VALUE_BYTES } from './transaction.ts';
 import { connectionsOf, Transport } from './transport.ts';
+import { REREADS } from './watch.ts';
 
 /** Milliseconds that a query blocks when it is not told. */
 const DEFAULT_WAIT = 60_000;
@@ -49,6 +51,7 @@ export class ConsulBackend implements Backend {
       maxLockDelay: LONGEST_LOCK_DELAY,
       maxValueBytes: MAX_VALUE_BYTES,
       fencing: 'durable',
+      rereads: REREADS,
     };
   }
 
@@ -96,6 +99,10 @@ export class ConsulBackend implements Backend {
     const scope = { key };
     checkScope(scope);
     return this.#hub.watch(scope, since, wake);
+  }
+
+  positionOf(_key: string, revision: Revision): Cursor {
+    return cursorAfter(revision);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

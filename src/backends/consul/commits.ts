@@ -6,17 +6,17 @@ import {
   type StoredRecord,
   SyncError,
 } from '../../sync/backend.ts';
-import type { Sharing } from './batch.ts';
 import type { Answer } from './client.ts';
-import { Group } from './group.ts';
+import { type GroupHost, Groups } from './group.ts';
 import { type Lifetime, stopped } from './lifetime.ts';
+import type { Sharing } from './member.ts';
 import type { Settings } from './options.ts';
 import type { Reader } from './reader.ts';
 import { type Entry, parseExact, recordOf } from './record.ts';
 import { indexesIn, resultsIn } from './results.ts';
 import { select, targetOf } from './scope.ts';
 import { type Request, Transaction } from './transaction.ts';
-import type { Transport } from './transport.ts';
+import type { Call, Transport } from './transport.ts';
 import { judge, type Refusal, refusalsIn } from './verdict.ts';
 
 type Applied = Extract<CommitResult, { ok: true }>;
@@ -36,7 +36,7 @@ export class Commits {
   readonly #reader: Reader;
   readonly #settings: Settings;
   readonly #lifetime: Lifetime;
-  readonly #group: Group;
+  readonly #groups: Groups;
   readonly #path: string;
   /** The largest index seen in an answer. */
   #latest: Revision = 0n;
@@ -48,14 +48,15 @@ export class Commits {
     this.#settings = settings;
     const { datacenter } = settings;
     this.#path = `/txn?consistent${datacenter === undefined ? '' : `&dc=${encodeURIComponent(datacenter)}`}`;
-    this.#group = new Group({
-      send: (body, signal) => this.#send(body, signal),
+    const host: GroupHost = {
+      send: (body, signal) => transport.callNow(this.#request(body, signal)),
       indexes: (answer) => this.#indexes(answer),
       applied: (transaction, indexes, from) => this.#applied(transaction, transaction.plain, indexes, from),
       refusals: (answer) => this.#refusals(answer),
       alone: (transaction, signal, refusals) =>
         this.#lifetime.run(signal, (inner) => this.#run(transaction, inner, refusals)),
-    });
+    };
+    this.#groups = new Groups(host, transport.commands);
   }
 
   /** Checks the commit at once, before any I/O, and takes its values as they are now. */
@@ -74,12 +75,12 @@ export class Commits {
   #start(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
     const transaction = new Transaction(commit, this.#settings.lockFlags);
     if (transaction.isOfNobody) return Promise.resolve({ ok: false, why: 'session-gone' });
-    if (isSharing(transaction) && !transaction.isHopeless) return this.#group.join(transaction, signal);
+    if (isSharing(transaction) && !transaction.isHopeless) return this.#groups.join(transaction, signal);
     return this.#lifetime.run(signal, (inner) => this.#run(transaction, inner));
   }
 
   stop(): void {
-    this.#group.stop(stopped());
+    this.#groups.stop(stopped());
   }
 
   /** @param refusals what the first round came to, where that was sent before. */
@@ -136,7 +137,11 @@ export class Commits {
   }
 
   #send(body: string, signal: AbortSignal): Promise<Answer> {
-    return this.#transport.call({ lane: 'commands', method: 'PUT', path: this.#path, body, signal });
+    return this.#transport.call(this.#request(body, signal));
+  }
+
+  #request(body: string, signal: AbortSignal): Call {
+    return { lane: 'commands', method: 'PUT', path: this.#path, body, signal };
   }
 
   #refusals(answer: Answer): Refusal[] {

@@ -1,7 +1,9 @@
-import { type CommitResult, isSyncError, type SyncError } from '../../sync/backend.ts';
-import { Batch, Member, type Sharing } from './batch.ts';
+import { type CommitResult, isSyncError, SyncError } from '../../sync/backend.ts';
+import { Batcher } from '../kit/batcher.ts';
+import type { Window } from '../kit/window.ts';
 import type { Answer } from './client.ts';
-import type { Transaction } from './transaction.ts';
+import { Member, type Sharing } from './member.ts';
+import { LARGEST_REQUEST, MOST_OPERATIONS, type Transaction } from './transaction.ts';
 import type { Refusal } from './verdict.ts';
 
 export interface GroupHost {
@@ -20,66 +22,62 @@ export interface GroupHost {
   ): Promise<CommitResult>;
 }
 
+/** One for all: an error costs a stack trace, and this one tells nobody. */
+const OVER = new SyncError('stopped', 'nobody waits any more');
+
+/** Of a request; the brackets and commas around the operations are in it. */
+const LIMITS = { cost: MOST_OPERATIONS, bytes: LARGEST_REQUEST - MOST_OPERATIONS };
+
 /**
  * Commits that are issued together go to the server together, as one transaction and one entry of the raft log. Consul
  * applies all of it or nothing: then it names the operations at fault, which is the answer to their commits, and the others go
- * together again. Whatever is issued in one turn of the event loop's microtasks is together; a lone commit does not wait.
+ * together again.
  */
-export class Group {
+export class Groups {
   readonly #host: GroupHost;
-  readonly #underWay = new Set<Batch>();
-  #batches: Batch[] = [];
+  readonly #batcher: Batcher<Member>;
+  /** All that have had no answer yet. */
+  readonly #waiting = new Set<Member>();
 
-  constructor(host: GroupHost) {
+  constructor(host: GroupHost, window: Window) {
     this.#host = host;
+    this.#batcher = new Batcher(window, LIMITS, (members, done) => {
+      void this.#send(members).then(done);
+    });
   }
 
   /** The signal must not be aborted yet. */
   join(transaction: Sharing, signal: AbortSignal): Promise<CommitResult> {
     return new Promise((resolve, reject) => {
-      // Only the youngest are looked at: many commits for one key must not become a square of looks.
-      let batch: Batch | undefined;
-      const { length } = this.#batches;
-      for (let i = Math.max(0, length - 4); i < length && batch === undefined; i++) {
-        if (this.#batches[i]?.takes(transaction)) batch = this.#batches[i];
-      }
-      if (batch === undefined) {
-        batch = new Batch();
-        if (this.#batches.push(batch) === 1) queueMicrotask(() => this.#flush());
-      }
-      batch.add(new Member(transaction, signal, batch, resolve, reject));
+      this.#batcher.add(new Member(transaction, signal, this.#waiting, resolve, reject));
     });
   }
 
   /** Nobody gets an answer any more. */
   stop(reason: SyncError): void {
-    for (const batch of [...this.#batches, ...this.#underWay]) {
-      for (const member of [...batch.waiting]) member.giveUp(reason);
-    }
-  }
-
-  #flush(): void {
-    const batches = this.#batches;
-    this.#batches = [];
-    for (const batch of batches) {
-      if (batch.waiting.size > 0) void this.#send(batch);
-    }
+    for (const member of [...this.#waiting]) member.fail(reason);
   }
 
   /** Never rejects. Ends at the latest when nobody waits for any of it, as after the disposal of the backend. */
-  async #send(batch: Batch): Promise<void> {
-    this.#underWay.add(batch);
-    let members = [...batch.waiting];
+  async #send(together: readonly Member[]): Promise<void> {
+    const controller = new AbortController();
+    let left = together.length;
+    const leave = (): void => {
+      left -= 1;
+      if (left === 0) controller.abort(OVER);
+    };
+    for (const member of together) member.onLeave = leave;
+    let members = together;
     try {
       while (members.length > 0) {
         const body = `[${members.map(({ transaction }) => transaction.plain.operations).join(',')}]`;
-        const answer = await this.#host.send(body, batch.signal);
+        const answer = await this.#host.send(body, controller.signal);
         if (answer.status === 200) return this.#settle(members, this.#host.indexes(answer));
         const losers = at(members, this.#host.refusals(answer));
         // Refused for a reason of its own.
         if (losers.size === 0) break;
         for (const [loser, refusals] of losers) this.#alone(loser, refusals);
-        members = members.filter((member) => batch.waiting.has(member));
+        members = members.filter((member) => !member.givenUp());
       }
     } catch (error) {
       // One that went by itself has had its answer.
@@ -87,8 +85,6 @@ export class Group {
         for (const member of members) member.fail(error);
         return;
       }
-    } finally {
-      this.#underWay.delete(batch);
     }
     for (const member of members) this.#alone(member);
   }

@@ -33,7 +33,10 @@ export function targetOf(scope: Scope): Target {
 
 /** Narrows a listing down to a scope. Consul has no order but that of the keys, so the rest is done here. */
 export function select(scope: Scope, entries: readonly Entry[]): readonly Entry[] {
-  if ('key' in scope) return entries.filter(({ key }) => key === scope.key);
+  if ('key' in scope) {
+    const entry = entryIn(entries, scope.key);
+    return entry === undefined ? [] : [entry];
+  }
   const inside = entries.filter(({ key }) => key.startsWith(scope.prefix));
   if ('oldest' in scope) return byCreation(inside).slice(0, scope.oldest);
   if ('youngest' in scope) {
@@ -45,12 +48,27 @@ export function select(scope: Scope, entries: readonly Entry[]): readonly Entry[
   return inside;
 }
 
+/** Of lists with more than this, an index is made: each of thousands who share a query looks for its own key. */
+const MOST_SEARCHED = 8;
+
+const indexed = new WeakMap<readonly Entry[], ReadonlyMap<string, Entry>>();
+
+function entryIn(entries: readonly Entry[], key: string): Entry | undefined {
+  if (entries.length <= MOST_SEARCHED) return entries.find((entry) => entry.key === key);
+  let index = indexed.get(entries);
+  if (index === undefined) {
+    index = new Map(entries.map((entry) => [entry.key, entry]));
+    indexed.set(entries, index);
+  }
+  return index.get(key);
+}
+
 /**
  * The cursor is the index of the read and a digest of what was seen. The digest finds the change in a listing of
  * another extent, whose index is another. The index tells that something may have come and gone.
  */
 export function cursorOf(scope: Scope, { index, entries }: Listing): Cursor {
-  return `${index}:${digestOf(select(scope, entries))}`;
+  return `${index}:${digestOf(scope, select(scope, entries))}`;
 }
 
 export interface Seen {
@@ -64,13 +82,21 @@ export function seenBy(cursor: Cursor): Seen | undefined {
   return index === undefined || digest === undefined ? undefined : { index: BigInt(index), digest };
 }
 
-/** For an absent key and an empty prefix it is always the same. */
-export function digestOf(entries: readonly Entry[]): string {
-  if (entries.length === 0) return '-';
+/** Where whoever has put a record stands: the index is that of the record, and nothing that is older is news. */
+export function cursorAfter(revision: bigint): Cursor {
+  return `${revision}:${revision}`;
+}
+
+/**
+ * For an absent key and an empty prefix it is always the same. Whatever happens to an entry gives it another index, and what
+ * there can be only one of needs no more than that.
+ */
+export function digestOf(scope: Scope, entries: readonly Entry[]): string {
+  const [first] = entries;
+  if (first === undefined) return '-';
+  if ('key' in scope) return `${first.modified}`;
   const hash = createHash('sha256');
-  for (const { key, created, modified, session } of entries) {
-    hash.update(JSON.stringify([key, `${created}`, `${modified}`, session ?? '']));
-  }
+  for (const { key, modified } of entries) hash.update(JSON.stringify([key, `${modified}`]));
   return hash.digest('base64url').slice(0, 22);
 }
 

@@ -55,7 +55,7 @@ export class Sessions {
       NodeChecks: checks,
     });
     const call = {
-      lane: 'commands',
+      lane: 'sessions',
       method: 'PUT',
       path: `/session/create${this.#query}`,
       body,
@@ -74,7 +74,7 @@ export class Sessions {
   async renew(id: string, signal: AbortSignal): Promise<'renewed' | 'gone'> {
     if (!isSessionId(id)) return 'gone';
     const path = `/session/renew/${id}${this.#query}`;
-    const answer = await this.#transport.call({ lane: 'renewals', method: 'PUT', path, signal });
+    const answer = await this.#transport.call({ lane: 'sessions', method: 'PUT', path, signal });
     if (answer.status === 200) {
       // The answer repeats the session. An empty page with status 200 is no proof that it lives.
       if (idIn(answer.body) === id) return 'renewed';
@@ -91,7 +91,7 @@ export class Sessions {
   async close(id: string, signal: AbortSignal): Promise<void> {
     if (!isSessionId(id)) return;
     const path = `/session/destroy/${id}${this.#query}`;
-    const answer = await this.#transport.call({ lane: 'commands', method: 'PUT', path, signal });
+    const answer = await this.#transport.call({ lane: 'sessions', method: 'PUT', path, signal });
     if (answer.status !== 200) throw this.#transport.refuse(answer);
     if (answer.body.toString('utf8').trim() === 'true') return;
     throw new SyncError(

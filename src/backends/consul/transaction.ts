@@ -42,7 +42,6 @@ export interface Request {
   readonly count: number;
   /** How long they are at most. */
   readonly bytes: number;
-  readonly writes: boolean;
   /** Which operations are guesses, by their index. */
   readonly guesses: ReadonlySet<number>;
   /** Where among the results those of the mutations begin, and those of the read. */
@@ -79,7 +78,9 @@ export class Transaction {
         `a commit must not exceed ${LARGEST_REQUEST} bytes with keys and values`,
       );
     }
-    this.plain = surely.writes && this.unknown.length === 0 && commit.read === undefined ? surely : undefined;
+    const isPlain =
+      this.unknown.length === 0 && commit.read === undefined && (commit.then.length > 0 || isLook(commit));
+    this.plain = isPlain ? surely : undefined;
   }
 
   /** Whether it puts records under what cannot be a session. */
@@ -113,7 +114,6 @@ export class Transaction {
       count: list.length,
       bytes:
         operations.length < SMALL ? operations.length * MOST_BYTES_A_UNIT : Buffer.byteLength(operations),
-      writes: this.#mutations.length > 0,
       guesses: guessesIn(list),
       writtenFrom,
       readFrom,
@@ -185,6 +185,11 @@ function checkCommit({ when, then, read }: Commit): void {
     }
   }
   if (read !== undefined) checkScope(read);
+}
+
+/** Whether nothing is asked but if records are as they were known to be: of thousands of locks held, each is asked so. */
+function isLook({ when, then }: Commit): boolean {
+  return then.length === 0 && when.length > 0 && when.every((condition) => 'revision' in condition);
 }
 
 function resultsOf(operations: readonly Operation[]): number {

@@ -4,6 +4,7 @@ import { Agent as TlsAgent } from 'node:https';
 import type { Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { SyncError } from '../../sync/backend.ts';
+import { Window } from '../kit/window.ts';
 import {
   type Answer,
   agentSettingsOf,
@@ -16,8 +17,8 @@ import {
 import { exchangeError, statusError, wasNeverSent, withoutToken } from './errors.ts';
 import type { Endpoint, Settings } from './options.ts';
 
-/** Connections are set apart, so that renewals and commits never stand behind queries that block for minutes. */
-export type Lane = 'renewals' | 'commands' | 'watches';
+/** Connections are set apart, so that sessions stand behind nothing, and commits never behind queries that block. */
+export type Lane = 'sessions' | 'commands' | 'watches';
 
 export interface Call {
   readonly lane: Lane;
@@ -33,24 +34,27 @@ export interface Call {
 
 /** Bytes. An answer beyond this is cut off. */
 const MAX_ANSWER = 16 * 1024 * 1024;
-const RENEWALS = 2;
+const SESSIONS = 2;
 const MOST_WATCHES = 48;
 
 export function connectionsOf(maxConnections: number): Record<Lane, number> {
   const commands = Math.max(2, Math.floor((maxConnections * 3) / 16));
-  const watches = Math.min(MOST_WATCHES, maxConnections - RENEWALS - commands);
-  return { renewals: RENEWALS, commands, watches };
+  const watches = Math.min(MOST_WATCHES, maxConnections - SESSIONS - commands);
+  return { sessions: SESSIONS, commands, watches };
 }
 
 /** Requests to one of the addresses, by connections of our own. */
 export class Transport {
   readonly #settings: Settings;
+  /** As many as there are connections: more would wait for one, and be taken for unanswered. */
+  readonly commands: Window;
   #current = 0;
   #line: Line;
   #retired: Line[] = [];
 
   constructor(settings: Settings) {
     this.#settings = settings;
+    this.commands = new Window(connectionsOf(settings.maxConnections).commands);
     this.#line = this.#open();
   }
 
@@ -58,8 +62,22 @@ export class Transport {
     return this.#line.address;
   }
 
-  /** Any answer below 300, and 404 and 409, which are for the caller to read. Everything else rejects. */
+  /**
+   * Any answer below 300, and 404 and 409, which are for the caller to read. Everything else rejects. A command waits for its
+   * turn first, and its time begins then.
+   */
   async call(call: Call): Promise<Answer> {
+    if (call.lane !== 'commands') return this.callNow(call);
+    await this.commands.turn(call.signal);
+    try {
+      return await this.callNow(call);
+    } finally {
+      this.commands.leave();
+    }
+  }
+
+  /** For whoever has entered the window. */
+  async callNow(call: Call): Promise<Answer> {
     const { requestTimeout, token, endpoints } = this.#settings;
     const { timeout = requestTimeout } = call;
     const deadline = performance.now() + timeout;
@@ -142,8 +160,8 @@ class Line {
       const options = { ...settings, keepAlive: true, maxSockets };
       return secure ? new TlsAgent(options) : new PlainAgent(options);
     };
-    const { renewals, commands, watches } = sizes;
-    this.agents = { renewals: agent(renewals), commands: agent(commands), watches: agent(watches) };
+    const { sessions, commands, watches } = sizes;
+    this.agents = { sessions: agent(sessions), commands: agent(commands), watches: agent(watches) };
   }
 
   get busy(): boolean {

@@ -31,7 +31,7 @@ export class Waiter {
 
   /** Whether what is there is not what its owner has seen. */
   differs(listing: Listing): boolean {
-    return this.#seen?.digest !== digestOf(select(this.scope, listing.entries));
+    return this.#seen?.digest !== digestOf(this.scope, select(this.scope, listing.entries));
   }
 
   /** Whether its owner has seen something newer, that is not in this listing. */

@@ -10,9 +10,14 @@ import type { Waiter } from './waiter.ts';
 
 /**
  * Milliseconds that the server is asked to block. What a waiter is promised is bounded by its own timer; this bounds
- * how long a query goes on that nobody needs any more, since it is never cut off.
+ * how long a query goes on that nobody needs any more, since it is never cut off. And each query that ends is a look at all
+ * that it is about, which holders rely on: so it is less than the shortest session is believed in.
  */
-const SERVER_WAIT = 10_000;
+const SERVER_WAIT = 7_000;
+
+/** Milliseconds within which all that is watched was read again: the server adds up to a sixteenth to its wait. */
+export const REREADS = 8_000;
+
 /** Bytes. A prefix with more than this below it is not listed again and again for the few keys that matter. */
 const LARGEST_LISTING = 4 * 1024 * 1024;
 /** Milliseconds between reads where listing is not possible. */

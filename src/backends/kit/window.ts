@@ -1,4 +1,5 @@
 import { Fifo } from '../../async/fifo.ts';
+import { onAbort } from '../../async/signal-listeners.ts';
 
 /** Who waits to be sent. Nobody waits any more once `start` is gone. */
 interface Waiting {
@@ -33,6 +34,28 @@ export class Window {
     return () => {
       waiting.start = undefined;
     };
+  }
+
+  /** The same for who waits by a promise, which rejects with the signal's reason. */
+  turn(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      let unlisten = nothing;
+      let started = false;
+      const takeBack = this.enter(false, () => {
+        started = true;
+        unlisten();
+        resolve();
+      });
+      if (started) return;
+      unlisten = onAbort(signal, () => {
+        takeBack();
+        reject(signal.reason);
+      });
+    });
   }
 
   /** Room for the next one. */
