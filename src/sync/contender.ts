@@ -1,3 +1,4 @@
+import type { Window } from '../async/window.ts';
 import { OVER, sleep } from './abort.ts';
 import { OngoingAttempt } from './attempt.ts';
 import { type Backend, type Clock, isSyncError, type SyncError } from './backend.ts';
@@ -37,6 +38,8 @@ export interface Engine {
   readonly keeper: SessionKeeper;
   readonly outbox: Outbox;
   readonly controllers: Controllers;
+  /** Attempts and removals under way. A caller more than that waits for its turn, and costs no more than a place in line. */
+  readonly turns: Window;
   /** Of `UNWATCHED`. */
   readonly unwatched: Delay;
   readonly looks: Looks;
@@ -276,6 +279,23 @@ export class Contender implements SessionListener, HeldWatchListener {
     // Begun only once it is known to be under way: the metadata it asks for may give up this very claim.
     await this.#settle();
     if (this.#state !== state) return;
+    // Whoever is in line already keeps others waiting, and goes first. Who gives up before anything was sent is unsure of nothing.
+    await this.#inTurn(state.place !== undefined, async () => {
+      if (this.#state === state) await this.#attemptTo(state, session);
+    });
+  }
+
+  async #inTurn(urgent: boolean, work: () => Promise<void>): Promise<void> {
+    const { turns } = this.#engine;
+    if (!turns.tryEnter()) await new Promise<void>((resolve) => turns.enter(urgent, resolve));
+    try {
+      await work();
+    } finally {
+      turns.leave();
+    }
+  }
+
+  async #attemptTo(state: Extract<LockState, { name: 'seeking' }>, session: Session): Promise<void> {
     const { controllers } = this.#engine;
     // Not the work's own signal: an attempt is not cut off by a release, which would make its outcome unknown.
     const controller = controllers.take();
@@ -308,7 +328,9 @@ export class Contender implements SessionListener, HeldWatchListener {
     for (let failures = 0; this.#state === state; failures++) {
       try {
         const contest = this.#contest(state.session);
-        await removals.run(signal, () => this.#contention.remove(contest, state.holding, signal));
+        await removals.run(signal, () =>
+          this.#inTurn(true, () => this.#contention.remove(contest, state.holding, signal)),
+        );
         this.#finish({ type: 'removed', of: state });
         return;
       } catch (error) {

@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs';
+import { Window } from '../async/window.ts';
 import { throwIfAborted } from './abort.ts';
 import { type Clock, type CommitResult, SyncError } from './backend.ts';
 import { Background } from './background.ts';
@@ -56,6 +57,12 @@ const CLOSING_SHARE = 0.2;
 
 /** And the part that the work of the leader may take to end. */
 const LEADER_SHARE = 0.3;
+
+/**
+ * How many attempts and removals are under way at a time. Enough for full requests to any server; and few enough for what an
+ * attempt needs to be garbage before the next ones come: 50 000 at once took twice as long as in turns.
+ */
+const MOST_TURNS = 1_024;
 
 /** Backends belong to one manager. */
 const taken = new WeakSet<object>();
@@ -126,6 +133,7 @@ export class SyncManager implements AsyncDisposable {
       keeper: this.#keeper,
       outbox: this.#outbox,
       controllers: new Controllers(),
+      turns: new Window(MOST_TURNS),
       unwatched: new Delay(clock, UNWATCHED),
       looks: new Looks(clock),
       removals: new Removals(),

@@ -1,6 +1,6 @@
+import type { Window } from '../../async/window.ts';
 import { type CommitResult, isSyncError, SyncError } from '../../sync/backend.ts';
 import { Batcher } from '../kit/batcher.ts';
-import type { Window } from '../kit/window.ts';
 import type { Answer } from './client.ts';
 import { Member, type Sharing } from './member.ts';
 import { LARGEST_REQUEST, MOST_OPERATIONS, type Transaction } from './transaction.ts';

@@ -3,8 +3,8 @@ import { Agent as PlainAgent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import type { Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
+import { Window } from '../../async/window.ts';
 import { SyncError } from '../../sync/backend.ts';
-import { Window } from '../kit/window.ts';
 import {
   type Answer,
   agentSettingsOf,

@@ -1,3 +1,4 @@
+import { Fifo } from '../../async/fifo.ts';
 import type { Revision, SyncError } from '../../sync/backend.ts';
 import { isAccessRefused } from './errors.ts';
 import { stopped } from './lifetime.ts';
@@ -33,7 +34,7 @@ interface Line {
   /** By watch id. */
   readonly watches: Map<string, Watch>;
   /** Ids whose creation the server has not answered yet, in the order of the requests. */
-  readonly unanswered: string[];
+  readonly unanswered: Fifo<string>;
   /** Ids that the server has to be told of: nobody waits for them any more. */
   readonly unwanted: string[];
   /** What the server thought of this stream so far. */
@@ -105,7 +106,7 @@ export class WatchHub {
       message: (response) => this.#receive(line, response),
       ended: (end) => this.#ended(line, end),
     });
-    const line: Line = { stream, watches, unanswered: [], unwanted: [], standing: 'untried' };
+    const line: Line = { stream, watches, unanswered: new Fifo(), unwanted: [], standing: 'untried' };
     this.#line = line;
     return line;
   }

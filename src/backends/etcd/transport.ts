@@ -1,4 +1,4 @@
-import { Window } from '../kit/window.ts';
+import { Window } from '../../async/window.ts';
 import { cancelSoon } from './cancel.ts';
 import { Borrower, type Connection, Dialler } from './client.ts';
 import { anonymous, borrowed, type Credentials, Login } from './credentials.ts';

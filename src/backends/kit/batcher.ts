@@ -1,5 +1,5 @@
+import type { Window } from '../../async/window.ts';
 import { Batch, type BatchLimits, type Footprint } from './batch.ts';
-import type { Window } from './window.ts';
 
 /** Of many batches that wait, only the youngest take in more: a thousand commits for one key must not become a million looks. */
 const MOST_OPEN = 4;

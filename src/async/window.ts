@@ -1,5 +1,5 @@
-import { Fifo } from '../../async/fifo.ts';
-import { onAbort } from '../../async/signal-listeners.ts';
+import { Fifo } from './fifo.ts';
+import { onAbort } from './signal-listeners.ts';
 
 /** Who waits to be sent. Nobody waits any more once `start` is gone. */
 interface Waiting {
@@ -24,8 +24,7 @@ export class Window {
 
   /** Starts now if there is room, or later. Whoever was started calls `leave` once. Returns what takes it back before that. */
   enter(urgent: boolean, start: () => void): () => void {
-    if (this.#free > 0) {
-      this.#free -= 1;
+    if (this.tryEnter()) {
       start();
       return nothing;
     }
@@ -34,6 +33,13 @@ export class Window {
     return () => {
       waiting.start = undefined;
     };
+  }
+
+  /** Without waiting. `false`: there is no room. */
+  tryEnter(): boolean {
+    if (this.#free === 0) return false;
+    this.#free -= 1;
+    return true;
   }
 
   /** The same for who waits by a promise, which rejects with the signal's reason. */
