@@ -1,5 +1,5 @@
 import { type CommitResult, SyncError } from '../../sync/backend.ts';
-import { keyOf } from './operation.ts';
+import { keyOf } from '../kit/validate.ts';
 import { LARGEST_REQUEST, MOST_OPERATIONS, type Request, type Transaction } from './transaction.ts';
 
 /** A commit that may stand beside others. */

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Cursor, type Scope, SyncError } from '../../sync/backend.ts';
-import { checkKey, checkPrefix } from './keys.ts';
+import type { Cursor, Scope } from '../../sync/backend.ts';
 import type { Entry } from './record.ts';
 
 /** What one request can ask for: a key, or everything below a prefix. */
@@ -15,28 +14,16 @@ export interface Listing {
   readonly entries: readonly Entry[];
 }
 
-export function checkScope(scope: Scope): void {
-  if ('key' in scope) checkKey(scope.key);
-  else checkPrefix(scope.prefix);
-  if ('oldest' in scope) checkCount('oldest', scope.oldest);
-  if ('youngest' in scope) checkCount('youngest', scope.youngest);
-}
-
-function checkCount(name: string, count: number): void {
-  if (Number.isSafeInteger(count) && count > 0) return;
-  throw new SyncError('invalid-option', `"${name}" must be a whole number above 0, not ${String(count)}`);
-}
-
 export function targetOf(scope: Scope): Target {
-  return 'key' in scope ? { text: scope.key, tree: false } : { text: scope.prefix, tree: true };
+  return scope.key !== undefined ? { text: scope.key, tree: false } : { text: scope.prefix, tree: true };
 }
 
 /** Narrows a listing down to a scope. Consul has no order but that of the keys, so the rest is done here. */
 export function select(scope: Scope, entries: readonly Entry[]): readonly Entry[] {
-  if ('key' in scope) return entries.filter(({ key }) => key === scope.key);
+  if (scope.key !== undefined) return entries.filter(({ key }) => key === scope.key);
   const inside = entries.filter(({ key }) => key.startsWith(scope.prefix));
-  if ('oldest' in scope) return byCreation(inside).slice(0, scope.oldest);
-  if ('youngest' in scope) {
+  if (scope.oldest !== undefined) return byCreation(inside).slice(0, scope.oldest);
+  if (scope.youngest !== undefined) {
     const { youngest, before } = scope;
     return byCreation(inside.filter(({ created }) => created < before))
       .toReversed()

@@ -1,5 +1,5 @@
 import type { Commit } from '../../sync/backend.ts';
-import { keyOf } from './validate.ts';
+import { keyOf } from '../kit/validate.ts';
 
 /** A commit that may travel with others. */
 export interface Member {
@@ -119,11 +119,11 @@ function footprintOf({ when, then, read, count }: Commit): Footprint {
     // A lock's condition is about the record that it puts or removes.
     if (key !== keys[0]) keys.push(key);
     bytes += sizeOf(key);
-    if ('put' in mutation) bytes += mutation.value.byteLength;
+    if (mutation.put !== undefined) bytes += mutation.value.byteLength;
   }
   let prefix = count;
-  if (read !== undefined && 'prefix' in read) prefix = read.prefix;
-  if (read !== undefined && 'key' in read) {
+  if (read !== undefined && read.prefix !== undefined) prefix = read.prefix;
+  if (read !== undefined && read.key !== undefined) {
     keys.push(read.key);
     bytes += sizeOf(read.key);
   }

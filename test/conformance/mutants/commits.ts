@@ -39,14 +39,14 @@ export const commitMutants: readonly Mutant[] = [
     ],
     server: wrapped(() => (backend) => ({
       async commit(commit, signal) {
-        const removals = commit.then.filter((mutation) => 'remove' in mutation);
+        const removals = commit.then.filter((mutation) => mutation.remove !== undefined);
         if (removals.length === 0 || removals.length === commit.then.length) {
           return backend.commit(commit, signal);
         }
         const removed = await backend.commit({ ...commit, then: removals }, signal);
         if (!removed.ok) return removed;
         await sleep(5);
-        const puts = commit.then.filter((mutation) => 'put' in mutation);
+        const puts = commit.then.filter((mutation) => mutation.put !== undefined);
         return backend.commit({ when: [], then: puts }, signal);
       },
     })),
@@ -108,7 +108,7 @@ export const commitMutants: readonly Mutant[] = [
     server: wrapped(() => (backend) => ({
       async commit(commit, signal) {
         for (const mutation of commit.then) {
-          if ('put' in mutation) continue;
+          if (mutation.put !== undefined) continue;
           const { records } = await backend.query({ key: mutation.remove }, { signal });
           if (records.length === 0) return { ok: false, why: 'conflict' };
         }
@@ -124,7 +124,7 @@ export const commitMutants: readonly Mutant[] = [
         const { when, then, read } = commit;
         if (read === undefined) return backend.commit(commit, signal);
         return backend.commit(
-          { when, then, read: 'prefix' in read ? { prefix: read.prefix } : read },
+          { when, then, read: read.prefix !== undefined ? { prefix: read.prefix } : read },
           signal,
         );
       },
