@@ -3,6 +3,9 @@ import { type Backend, SyncError } from './backend.ts';
 /** Bytes of UTF-8. Short enough for every store's request and URL limits. */
 export const MAX_KEY_BYTES = 1_024;
 
+/** Locks are kept below this segment where they queue, and under it by some clients where they race. */
+export const LOCK_SEGMENT = '.lock';
+
 /** Empty, `.` or `..`. */
 const BAD_SEGMENT = /(?<=^|\/)(\.{0,2})(?=\/|$)/;
 
@@ -42,7 +45,8 @@ export function quoteKey(key: unknown): string {
 
 export function checkKey(key: unknown): asserts key is string {
   const problem = keyProblem(key);
-  if (problem !== undefined) throw new SyncError('invalid-key', `key ${quoteKey(key)} ${problem}`);
+  if (problem === undefined) return;
+  throw new SyncError('invalid-key', `key ${quoteKey(key)} ${problem}`, { outcome: 'refused' });
 }
 
 /** Checks a lock's key and says where the backend keeps that lock. */

@@ -297,9 +297,7 @@ export class World {
     const commit: Backend['commit'] = async (wanted, signal): Promise<CommitResult> => {
       // The memory store acts before it answers: nothing comes between this and the next line.
       const answer = server.commit(wanted, signal);
-      const put = wanted.then.find(
-        (mutation) => mutation.put !== undefined && mutation.put.endsWith('/data'),
-      );
+      const put = wanted.then.find((mutation) => mutation.put?.endsWith('/data'));
       const result = await answer;
       if (result.ok && put?.put !== undefined) {
         const token = tokenOf(Buffer.from(put.value).toString());
