@@ -41,10 +41,16 @@ export interface SyncCommit {
   readonly read?: Scope;
 }
 
+const MEMBERS: ReadonlySet<string> = new Set<keyof SyncCommit>(['when', 'then', 'read']);
+
 const encoder = new TextEncoder();
 
 /** Checks all of it before any I/O, and encodes text as UTF-8. */
 export function checkCommit(commit: SyncCommit, backend: Backend, claims: Claims): Commit {
+  if (typeof commit !== 'object' || commit === null) throw invalid('a commit must be an object');
+  for (const name in commit) {
+    if (!MEMBERS.has(name)) throw invalid(`a commit has \`when\`, \`then\` and \`read\`, but no \`${name}\``);
+  }
   const { when = [], then = [], read } = commit;
   if (!Array.isArray(when)) throw invalid("a commit's `when` must be an array");
   if (!Array.isArray(then)) throw invalid("a commit's `then` must be an array");

@@ -9,6 +9,9 @@ import { type Fault, got, setUp, watch } from './faulty.ts';
 
 /** What no compiler lets pass, but a caller without one may write; and what the message has to name. */
 const ambiguous: readonly (readonly [unknown, RegExp])[] = [
+  [undefined, /a commit must be an object/],
+  [{ when: [], than: [{ put: 'a', value: 'x' }] }, /no `than`/],
+  [{ then: [{ put: 'a', value: 'x' }], count: 'a' }, /no `count`/],
   [{ then: [{ put: 'a', remove: 'b', value: 'x' }] }, /`put` and `remove`/],
   [{ then: [{ remove: 'b', value: 'x' }] }, /`value` beside `remove`/],
   [{ then: [{ put: 'a', value: 'x', session: 's' }] }, /`session`/],

@@ -112,7 +112,9 @@ describe.each(['queue', 'race'] as const)(
       await clock.advance(0.8 * TTL);
       expect(second.signal.reason).toMatchObject({ code: 'lost' });
       expect(store.records(second.isOwner.key)).toHaveLength(1);
-      const [early, last] = [first, second].map(({ isOwner }) => watch(sync.commit(write({ ...isOwner }))));
+      const [early, last] = [first, second].map(({ isOwner }) =>
+        watch(sync.commit(write(structuredClone(isOwner)))),
+      );
       await clock.advance(10);
       expect([early?.value, last?.value?.ok]).toEqual([{ ok: false, why: 'conflict' }, true]);
     });

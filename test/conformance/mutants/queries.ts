@@ -63,6 +63,19 @@ export const queryMutants: readonly Mutant[] = [
     }),
   },
   {
+    name: 'an overwrite is no change',
+    caughtBy: ['a blocked query wakes for an overwrite'],
+    server: wrapped(() => (backend) => ({
+      async query(scope, options) {
+        const { records, at } = await backend.query(scope, options);
+        const overwritten = records.some(({ created, revision }) => created !== revision);
+        if (options.since !== undefined && overwritten)
+          return backend.query(scope, { ...options, since: at });
+        return { records, at };
+      },
+    })),
+  },
+  {
     name: 'an abort is ignored',
     caughtBy: [
       "a call whose signal is aborted already rejects with the signal's reason",
