@@ -1,4 +1,5 @@
-import { LOCK_SEGMENT } from './keys.ts';
+/** A segment below which locks are kept where they queue, and under which some clients keep them where they race. */
+const LOCK_SEGMENT = /(^|\/)\.lock(\/|$)/;
 
 /**
  * What a commit must leave alone. A write there would take a lock away from its holder, or stand in everybody's way for good.
@@ -15,7 +16,7 @@ export class Claims {
   }
 
   add(key: string, path: string): void {
-    if (path !== key && !hasLockSegment(path)) this.#paths.set(path, key);
+    if (path !== key && !LOCK_SEGMENT.test(path)) this.#paths.set(path, key);
   }
 
   forget(path: string): void {
@@ -24,8 +25,8 @@ export class Claims {
 
   /** Why a commit must not change this key, or nothing. */
   problem(key: string): string | undefined {
-    if (hasLockSegment(key)) {
-      return `has the segment "${LOCK_SEGMENT}", under which locks are kept: give your data another name`;
+    if (LOCK_SEGMENT.test(key)) {
+      return 'has the segment ".lock", under which locks are kept: give your data another name';
     }
     if (this.#claimed.has(key)) {
       return 'is a lock that this process holds or waits for, and may be its very record: give your data another name, such as one below it';
@@ -42,8 +43,4 @@ export class Claims {
     }
     return undefined;
   }
-}
-
-function hasLockSegment(key: string): boolean {
-  return key.includes(LOCK_SEGMENT) && key.split('/').includes(LOCK_SEGMENT);
 }

@@ -3,9 +3,6 @@ import { type Backend, SyncError } from './backend.ts';
 /** Bytes of UTF-8. Short enough for every store's request and URL limits. */
 export const MAX_KEY_BYTES = 1_024;
 
-/** Locks are kept below this segment where they queue, and under it by some clients where they race. */
-export const LOCK_SEGMENT = '.lock';
-
 /** Empty, `.` or `..`. */
 const BAD_SEGMENT = /(?<=^|\/)(\.{0,2})(?=\/|$)/;
 

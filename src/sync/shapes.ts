@@ -9,8 +9,7 @@ type Members = Readonly<Record<string, unknown>>;
 export function conditionProblem(condition: unknown): string | undefined {
   if (!isObject(condition)) return 'must be an object';
   const { is, revision, session } = condition;
-  const problem = notOne({ is, revision, session });
-  if (problem !== undefined) return problem;
+  if (given(is) + given(revision) + given(session) !== 1) return notOne({ is, revision, session });
   if (is !== undefined && is !== 'absent' && is !== 'unowned') {
     return `has an \`is\` of ${shown(is)}: it must be "absent" or "unowned"`;
   }
@@ -27,9 +26,8 @@ export function conditionProblem(condition: unknown): string | undefined {
 export function mutationProblem(mutation: unknown): string | undefined {
   if (!isObject(mutation)) return 'must be an object';
   const { put, remove, value, session } = mutation;
-  const problem = notOne({ put, remove });
-  if (problem !== undefined) return problem;
-  if (remove === undefined) return undefined;
+  if (given(put) + given(remove) !== 1) return notOne({ put, remove });
+  if (remove === undefined || given(value) + given(session) === 0) return undefined;
   return beside('remove', { value, session });
 }
 
@@ -37,8 +35,7 @@ export function mutationProblem(mutation: unknown): string | undefined {
 export function scopeProblem(scope: unknown): string | undefined {
   if (!isObject(scope)) return 'must be an object';
   const { key, prefix, oldest, youngest, before } = scope;
-  const problem = notOne({ key, prefix });
-  if (problem !== undefined) return problem;
+  if (given(key) + given(prefix) !== 1) return notOne({ key, prefix });
   if (key !== undefined) return beside('key', { oldest, youngest, before });
   if (oldest !== undefined) return beside('oldest', { youngest, before }) ?? countProblem('oldest', oldest);
   if (youngest === undefined) return before === undefined ? undefined : 'has `before` without `youngest`';
@@ -52,12 +49,14 @@ function countProblem(name: string, count: unknown): string | undefined {
   return `has an \`${name}\` of ${shown(count)}: it must be a whole number above 0`;
 }
 
-function notOne(members: Members): string | undefined {
-  let count = 0;
-  for (const name in members) if (members[name] !== undefined) count += 1;
-  if (count === 1) return undefined;
-  const names = listed(Object.keys(members), 'and');
-  return `must have one of ${names}, and has ${count === 0 ? 'none' : listed(namesOf(members), 'and')}`;
+function given(member: unknown): 0 | 1 {
+  return member === undefined ? 0 : 1;
+}
+
+function notOne(members: Members): string {
+  const names = Object.keys(members);
+  const found = names.filter((name) => members[name] !== undefined);
+  return `must have one of ${listed(names)}, and has ${found.length === 0 ? 'none' : listed(found)}`;
 }
 
 function beside(name: string, others: Members): string | undefined {
@@ -67,14 +66,10 @@ function beside(name: string, others: Members): string | undefined {
   return undefined;
 }
 
-function namesOf(members: Members): string[] {
-  return Object.keys(members).filter((name) => members[name] !== undefined);
-}
-
-function listed(names: readonly string[], word: string): string {
+function listed(names: readonly string[]): string {
   const quoted = names.map((name) => `\`${name}\``);
   const last = quoted.pop();
-  return quoted.length === 0 ? String(last) : `${quoted.join(', ')} ${word} ${last}`;
+  return quoted.length === 0 ? String(last) : `${quoted.join(', ')} and ${last}`;
 }
 
 function shown(value: unknown): string {
