@@ -19,7 +19,7 @@ export { systemClock } from './sync/clock.ts';
 export type { SyncCommit, SyncMutation } from './sync/commit.ts';
 export { isSyncError, type RequestOutcome, SyncError, type SyncErrorCode } from './sync/errors.ts';
 export type { SyncEvent } from './sync/events.ts';
-export type { Grant } from './sync/grant.ts';
+export type { Grant, Proof } from './sync/grant.ts';
 export type { SyncHealth } from './sync/health.ts';
 export type { Holder } from './sync/holder.ts';
 export type { Leadership, StepDownOptions } from './sync/leader.ts';

@@ -9,6 +9,7 @@ import type { SyncError } from './errors.ts';
 
 export { type Clock, systemClock, type Timer } from './clock.ts';
 export { isSyncError, type RequestOutcome, SyncError, type SyncErrorCode } from './errors.ts';
+export { conditionProblem, mutationProblem, scopeProblem } from './shapes.ts';
 
 /** Store-wide and strictly increasing, also across the deletion and the expiry of a record. */
 export type Revision = bigint;
@@ -16,17 +17,24 @@ export type Revision = bigint;
 /** An opaque position in a store's history. It comes from a query and goes into the next one of the same scope. */
 export type Cursor = string;
 
+/** Members that belong to other variants of a union: nothing can be read in two ways. One that is `undefined` is missing. */
+type Without<Names extends string> = { readonly [Name in Names]?: never };
+
 /**
  * What a query looks at. The last two bound what is told of a queue, however long it is. (etcd looks at all of it
  * nevertheless; see docs/decisions/0021-an-entrant-counts.md.)
  */
 export type Scope =
-  | { readonly key: string }
-  | { readonly prefix: string }
+  | (Without<'prefix' | 'oldest' | 'youngest' | 'before'> & { readonly key: string })
+  | (Without<'key' | 'oldest' | 'youngest' | 'before'> & { readonly prefix: string })
   /** The `oldest` records of the prefix, by creation, oldest first. */
-  | { readonly prefix: string; readonly oldest: number }
+  | (Without<'key' | 'youngest' | 'before'> & { readonly prefix: string; readonly oldest: number })
   /** The `youngest` records of the prefix among those created before this revision, youngest first. */
-  | { readonly prefix: string; readonly youngest: number; readonly before: Revision };
+  | (Without<'key' | 'oldest'> & {
+      readonly prefix: string;
+      readonly youngest: number;
+      readonly before: Revision;
+    });
 
 export interface StoredRecord {
   readonly key: string;
@@ -49,26 +57,26 @@ export interface StoredRecord {
 
 /** A compact proof about one key, evaluated by the server in the same atomic step as the mutations. */
 export type Condition =
-  | { readonly key: string; readonly is: 'absent' }
+  | (Without<'revision' | 'session'> & { readonly key: string; readonly is: 'absent' })
   /** Absent, or present without an owner. */
-  | { readonly key: string; readonly is: 'unowned' }
+  | (Without<'revision' | 'session'> & { readonly key: string; readonly is: 'unowned' })
   /** Untouched since this revision. */
-  | { readonly key: string; readonly revision: Revision }
+  | (Without<'is' | 'session'> & { readonly key: string; readonly revision: Revision })
   /** Still owned by this session. */
-  | { readonly key: string; readonly session: string };
+  | (Without<'is' | 'revision'> & { readonly key: string; readonly session: string });
 
 export type Mutation =
   /** With `session` the record is owned, and is what a lock is made of. Without, it is plain data. */
-  | { readonly put: string; readonly value: Uint8Array; readonly session?: string }
+  | (Without<'remove'> & { readonly put: string; readonly value: Uint8Array; readonly session?: string })
   /** Removing what is not there is no error. */
-  | { readonly remove: string };
+  | (Without<'put' | 'value' | 'session'> & { readonly remove: string });
 
 interface Step {
   readonly when: readonly Condition[];
   readonly then: readonly Mutation[];
 }
 
-/** At most one mutation for one key. */
+/** At most one mutation for one key, and no more in all than `traits.maxOperations`. */
 export type Commit =
   | (Step & {
       /** Read in the same atomic step, after the mutations if they were applied. */
@@ -132,6 +140,8 @@ export interface BackendTraits {
   readonly maxLockDelay: number;
   /** The largest value of one record, in bytes. */
   readonly maxValueBytes: number;
+  /** How many conditions, mutations and reads (or counts) a commit may have, together. */
+  readonly maxOperations: number;
   /**
    * `durable`: revisions never restart while the store keeps its data.
    * `advisory`: they live in memory only.
@@ -150,7 +160,8 @@ export interface BackendTraits {
  * - `query` with `since` is level-triggered. It may wake for nothing, must wake for a change, never waits without
  *   bound, and always answers with the current state, so that nobody depends on seeing every event. A compaction, an
  *   index that went backwards, a reconnect are just wakes.
- * - A *rejected* `commit` means *unknown*, not *failed*.
+ * - A *rejected* `commit` means *unknown*, not *failed*, unless its error says `refused`.
+ * - What can be read in two ways or is too much is refused before any I/O.
  * - A session's TTL is what the server granted, not what was asked for.
  * - Every call ends: by its signal (it then rejects with the signal's reason), or by a deadline of the backend's own. No
  *   listener of it is left on the signal then, which may go on to serve another call.

@@ -22,6 +22,8 @@ export interface ContenderListener {
   value(): Uint8Array;
   moved(state: LockState): void;
   granted(session: Session, holding: Holding): void;
+  /** The record of this holding is known to be gone. */
+  removed(holding: Holding): void;
   /** The session of the held lock was in doubt, and has been verified. */
   reconfirmed(): void;
   lost(reason: LossReason): void;
@@ -331,6 +333,7 @@ export class Contender implements SessionListener, HeldWatchListener {
         await removals.run(signal, () =>
           this.#inTurn(true, () => this.#contention.remove(contest, state.holding, signal)),
         );
+        if (state.holding !== undefined) this.#listener.removed(state.holding);
         this.#finish({ type: 'removed', of: state });
         return;
       } catch (error) {

@@ -1,5 +1,5 @@
 import { expectManyListeners } from './abort.ts';
-import { type Condition, SyncError } from './backend.ts';
+import { type Revision, SyncError } from './backend.ts';
 import { isRefusal } from './backoff.ts';
 import type { Holding } from './contention/contention.ts';
 import { quoteKey } from './keys.ts';
@@ -21,15 +21,15 @@ export function fencingToken(holding: Holding, handOff: number): bigint {
   return (holding.token << HAND_OFF_BITS) + BigInt(handOff);
 }
 
-/** Which grant a proof of ownership belongs to. Goes along when the condition is copied. */
-const ownedBy: unique symbol = Symbol('grant');
-
-/** The grant whose `isOwner` this condition is, if it is one. */
-export function ownerOf(condition: Condition): Grant | undefined {
-  return (condition as Partial<Proof>)[ownedBy];
+/** A condition on a lock's record that says, beyond what the store can tell, which grant it belongs to. Plain data. */
+export interface Proof {
+  /** The lock's record at the store. */
+  readonly key: string;
+  /** At which the record was made. */
+  readonly revision: Revision;
+  /** How often it had been handed on between callers of one process: 0 for the one who acquired it from the store. */
+  readonly handOff: number;
 }
-
-type Proof = Condition & { readonly [ownedBy]: Grant };
 
 export type GrantEnd = LossReason | 'released';
 
@@ -42,10 +42,11 @@ export class Grant implements AsyncDisposable {
   /** Larger than that of every earlier grant for this key. Give it to the systems you write to. */
   readonly token: bigint;
   /**
-   * Proves in the same step as your writes that this grant is still the one: see `sync.commit`, of the same manager.
-   * Another process should be given the token.
+   * Proves in the same step as your writes that this grant is still the one: see `sync.commit`, of the same manager. A copy or
+   * a clone is as good, if it is whole: without `handOff` it is the proof of the one who acquired from the store, and gives
+   * `conflict` for everybody to whom the lock was handed on. Another process should be given the token.
    */
-  readonly isOwner: Condition;
+  readonly isOwner: Proof;
   readonly #session: Session;
   readonly #release: (grant: Grant) => Promise<void>;
   #writes: Set<Promise<unknown>> | undefined;
@@ -63,8 +64,7 @@ export class Grant implements AsyncDisposable {
   ) {
     this.key = key;
     this.token = fencingToken(holding, handOff);
-    const proof: Proof = { key: holding.record, revision: holding.revision, [ownedBy]: this };
-    this.isOwner = proof;
+    this.isOwner = { key: holding.record, revision: holding.revision, handOff };
     this.#session = session;
     this.#release = release;
   }

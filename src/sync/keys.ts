@@ -42,7 +42,8 @@ export function quoteKey(key: unknown): string {
 
 export function checkKey(key: unknown): asserts key is string {
   const problem = keyProblem(key);
-  if (problem !== undefined) throw new SyncError('invalid-key', `key ${quoteKey(key)} ${problem}`);
+  if (problem === undefined) return;
+  throw new SyncError('invalid-key', `key ${quoteKey(key)} ${problem}`, { outcome: 'refused' });
 }
 
 /** Checks a lock's key and says where the backend keeps that lock. */

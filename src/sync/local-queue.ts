@@ -5,6 +5,7 @@ import type { SyncError } from './errors.ts';
 import type { Outbox } from './events.ts';
 import { Grant } from './grant.ts';
 import type { LockState, LossReason } from './lock-machine.ts';
+import type { Proofs } from './proofs.ts';
 import type { Session } from './session.ts';
 
 /** One local caller in line for a key: a standing claim, or one scoped acquire. */
@@ -56,6 +57,7 @@ export class LocalQueue implements ContenderListener {
   readonly key: string;
   readonly #contender: Contender;
   readonly #outbox: Outbox;
+  readonly #proofs: Proofs;
   readonly #clock: Clock;
   readonly #races: boolean;
   readonly #limits: HandOffLimits;
@@ -68,6 +70,8 @@ export class LocalQueue implements ContenderListener {
   /** What is known of the contender's place, for who takes it over. */
   #lastNotice: ((head: Ticket) => void) | undefined;
   #current: Grant | undefined;
+  /** The last grant of the holding that stands, or that is not known to be gone; and the TTL of its session. */
+  #latest: { readonly grant: Grant; readonly ttl: number } | undefined;
   /** The grant that was given back and may be handed on. */
   #handedBack: Grant | undefined;
   #yielding: Timer | undefined;
@@ -76,6 +80,7 @@ export class LocalQueue implements ContenderListener {
 
   constructor(
     engine: Engine,
+    proofs: Proofs,
     key: string,
     path: string,
     limits: HandOffLimits,
@@ -85,6 +90,7 @@ export class LocalQueue implements ContenderListener {
     this.key = key;
     this.#contender = new Contender(engine, key, path, this);
     this.#outbox = engine.outbox;
+    this.#proofs = proofs;
     this.#clock = engine.clock;
     this.#races = engine.backend.traits.contention === 'race';
     this.#limits = limits;
@@ -226,6 +232,8 @@ export class LocalQueue implements ContenderListener {
       this.#giveBack(grant, head),
     );
     this.#current = grant;
+    this.#latest = { grant, ttl: session.ttl };
+    this.#proofs.granted(grant);
     this.#events.granted(grant);
     head.granted(grant);
   }
@@ -236,6 +244,7 @@ export class LocalQueue implements ContenderListener {
 
   lost(reason: LossReason): void {
     const grant = this.#endCurrent(reason);
+    this.#endHolding();
     // Writes under a grant that is lost are refused by the store; nothing has to wait for them.
     this.#writes = undefined;
     this.#handedBack = undefined;
@@ -268,13 +277,24 @@ export class LocalQueue implements ContenderListener {
     this.#tickets[0]?.trouble(error);
   }
 
+  removed(holding: Holding): void {
+    this.#proofs.removed(holding);
+  }
+
   released(): void {
+    // Refused, it goes on being removed.
+    if (this.#contender.state.name !== 'releasing') this.#endHolding();
     this.#nothingLeft();
     if (this.#tickets.length === 0) this.#onIdle();
   }
 
   #nothingLeft(): void {
     for (const resolve of this.#awaitingRelease.splice(0)) resolve();
+  }
+
+  #endHolding(): void {
+    if (this.#latest !== undefined) this.#proofs.ended(this.#latest.grant, this.#latest.ttl);
+    this.#latest = undefined;
   }
 
   #endCurrent(why: LossReason): Grant | undefined {

@@ -4,6 +4,7 @@ import { throwIfAborted } from './abort.ts';
 import { type Clock, type CommitResult, SyncError } from './backend.ts';
 import { Background } from './background.ts';
 import { Chronicle } from './chronicle.ts';
+import { Claims } from './claims.ts';
 import { checkCommit, guardedCommit, type SyncCommit } from './commit.ts';
 import { type Engine, UNWATCHED } from './contender.ts';
 import { Controllers } from './controllers.ts';
@@ -26,6 +27,7 @@ import {
   checkOptions,
   type SyncManagerOptions,
 } from './options.ts';
+import { Proofs } from './proofs.ts';
 import { acquireScoped, type OpenCall, type ScopedHost } from './scoped.ts';
 import { SessionKeeper, type SessionState } from './session-keeper.ts';
 import { Removals, within } from './stopping.ts';
@@ -90,6 +92,8 @@ export class SyncManager implements AsyncDisposable {
   readonly #background: Background;
   readonly #locks = new Map<string, Lock>();
   readonly #queues = new Map<string, LocalQueue>();
+  readonly #claims = new Claims(this.#queues);
+  readonly #proofs: Proofs;
   readonly #openCalls = new Set<OpenCall>();
   readonly #lockHost: LockHost;
   readonly #scopedHost: ScopedHost;
@@ -127,6 +131,7 @@ export class SyncManager implements AsyncDisposable {
     this.#keeper.listen(chronicle);
     const observed = { name, backend: backend.traits.name, events$, health: () => this.health() };
     this.#teller = new Teller(telemetry, observed, report);
+    this.#proofs = new Proofs(clock);
     this.#engine = {
       backend,
       clock,
@@ -233,13 +238,19 @@ export class SyncManager implements AsyncDisposable {
    * Writes plain data, all or nothing. With `grant.isOwner` among the conditions it is a fenced write: it fails with
    * `conflict` once the grant is over, whatever this process believes. A rejection with `unavailable` leaves the outcome
    * unknown. A grant's release waits for its own writes.
+   *
+   * Refused before any I/O: with `invalid-option` what can be read in two ways and what is more than
+   * `backend.traits.maxOperations`; with `invalid-key` a change of what is or may be a lock (a key with a segment `.lock`, or
+   * one that this process holds or waits for). On a store where contenders race, the record of a lock that *another* process
+   * holds is written over: its holder is told `record-overwritten`.
    */
   async commit(commit: SyncCommit, options?: { readonly signal?: AbortSignal }): Promise<CommitResult> {
     // The work of a leader may still write what it has to when it is told to end.
     if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
-    const checked = checkCommit(commit, this.#engine.backend);
+    const { backend } = this.#engine;
+    const checked = checkCommit(commit, backend, this.#claims);
     const signal = checkCallOptions(options).signal ?? new AbortController().signal;
-    return await guardedCommit(checked, this.#engine.backend, signal);
+    return await guardedCommit(checked, backend, this.#proofs, signal);
   }
 
   /** How the manager is at this moment, for readiness probes. Asks nobody, and never throws. */
@@ -348,11 +359,22 @@ export class SyncManager implements AsyncDisposable {
     if (queue === undefined) {
       const path = lockPathOf(this.#engine.backend, key);
       const { handOff } = this.#options;
-      const created: LocalQueue = new LocalQueue(this.#engine, key, path, handOff, this.#chronicle, () => {
-        if (created.empty && this.#queues.get(key) === created) this.#queues.delete(key);
-      });
+      const created: LocalQueue = new LocalQueue(
+        this.#engine,
+        this.#proofs,
+        key,
+        path,
+        handOff,
+        this.#chronicle,
+        () => {
+          if (!created.empty || this.#queues.get(key) !== created) return;
+          this.#queues.delete(key);
+          this.#claims.forget(path);
+        },
+      );
       queue = created;
       this.#queues.set(key, queue);
+      this.#claims.add(key, path);
     }
     return queue;
   }

@@ -4,6 +4,7 @@ import { conditionRules } from './conformance/conditions.ts';
 import { endingRules } from './conformance/ending.ts';
 import { keyRules } from './conformance/keys.ts';
 import { lockDelayRules, noLockDelayRules } from './conformance/lock-delay.ts';
+import { refusalRules } from './conformance/refusals.ts';
 import { revisionRules } from './conformance/revisions.ts';
 import { scopeRules } from './conformance/scopes.ts';
 import { sessionRules } from './conformance/sessions.ts';
@@ -33,6 +34,7 @@ export function conformance(subject: ConformanceSubject): ConformanceCase[] {
     ...watchRules,
     ...keyRules,
     ...valueRules,
+    ...refusalRules,
     ...endingRules,
     ...(subject.lockDelay === undefined ? noLockDelayRules : lockDelayRules),
   ];

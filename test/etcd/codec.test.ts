@@ -40,9 +40,9 @@ function objectOf({ when, then, read, count }: Commit): object {
   return {
     compare: when.map((condition) => {
       const equal = { key: Buffer.from(condition.key), result: 'Equal' };
-      if ('revision' in condition)
+      if (condition.revision !== undefined)
         return { ...equal, target: 'Mod', mod_revision: String(condition.revision) };
-      if ('session' in condition)
+      if (condition.session !== undefined)
         return { ...equal, target: 'Lease', lease: String(leaseOf(condition.session)) };
       return condition.is === 'absent'
         ? { ...equal, target: 'Create', create_revision: '0' }
@@ -50,7 +50,8 @@ function objectOf({ when, then, read, count }: Commit): object {
     }),
     success: [
       ...then.map((mutation) => {
-        if ('remove' in mutation) return { request_delete_range: { key: Buffer.from(mutation.remove) } };
+        if (mutation.remove !== undefined)
+          return { request_delete_range: { key: Buffer.from(mutation.remove) } };
         const { put, value, session } = mutation;
         const lease = session === undefined ? '0' : String(leaseOf(session));
         return { request_put: { key: Buffer.from(put), value: Buffer.from(value), lease } };
@@ -63,14 +64,14 @@ function objectOf({ when, then, read, count }: Commit): object {
 }
 
 function rangeObjectOf(scope: Scope): object {
-  if ('key' in scope) return { key: Buffer.from(scope.key) };
+  if (scope.key !== undefined) return { key: Buffer.from(scope.key) };
   const key = Buffer.from(scope.prefix === '' ? '\0' : scope.prefix);
   const range_end = Buffer.from(key);
   if (scope.prefix !== '') range_end.writeUInt8(range_end.readUInt8(key.length - 1) + 1, key.length - 1);
   const range = { key, range_end };
-  if ('oldest' in scope)
+  if (scope.oldest !== undefined)
     return { ...range, limit: String(scope.oldest), sort_order: 'Ascend', sort_target: 'Create' };
-  if (!('youngest' in scope)) return range;
+  if (scope.youngest === undefined) return range;
   return {
     ...range,
     limit: String(scope.youngest),

@@ -41,12 +41,14 @@ it('traits say what the store does', () => {
     ttl: { min: 10, max: 86_400_000 },
     maxLockDelay: 60_000,
     maxValueBytes: 524_288,
+    maxOperations: 62,
     fencing: 'advisory',
   });
   expect(virtual({ maxValueBytes: 7 }).backend.traits).toMatchObject({
     contention: 'queue',
     maxLockDelay: 0,
     maxValueBytes: 7,
+    maxOperations: 128,
   });
 });
 

@@ -17,6 +17,7 @@ const MACHINE = 'sync/lock-machine.ts';
 const CONTENDER = 'sync/contender.ts';
 const HELD = 'sync/held-watch.ts';
 const LOCAL = 'sync/local-queue.ts';
+const PROOFS = 'sync/proofs.ts';
 const QUEUE = 'sync/contention/queue.ts';
 const RACE = 'sync/contention/race.ts';
 const RECORD = 'sync/contention/record.ts';
@@ -149,8 +150,16 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   'a write under a proof that was handed on': [
     {
       file: 'sync/commit.ts',
-      find: "if (owners.some(({ ended }) => ended === 'released')) {",
-      put: 'if (false as boolean) {',
+      find: 'if (over) {',
+      put: 'if (over && (false as boolean)) {',
+    },
+  ],
+  'a proof that does not say whose it is passes for the one who holds now': [
+    { file: PROOFS, find: 'handOff = 0 }', put: 'handOff }' },
+    {
+      file: PROOFS,
+      find: 'return latest.isOwner.handOff === handOff &&',
+      put: 'return (handOff ?? latest.isOwner.handOff) === latest.isOwner.handOff &&',
     },
   ],
   'a record that went is not noticed': [

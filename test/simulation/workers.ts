@@ -1,4 +1,4 @@
-import type { CommitResult, Grant } from 'holdfast';
+import type { CommitResult, Condition, Grant } from 'holdfast';
 import { sleep } from '../../src/sync/abort.ts';
 import { givenBack } from '../scenarios/world.ts';
 import { type Process, type World, written } from './world.ts';
@@ -46,7 +46,8 @@ async function work(
     // Some write in passing; some hold on to a proof, and try it when it is too late.
     if (world.chance(0.2)) write(world, process, grant).catch(() => undefined);
     if (world.chance(0.1)) {
-      clock.after(world.between(0, 300), () => void write(world, process, grant).catch(() => undefined));
+      const late = world.between(0, world.chance(0.3) ? 3_000 : 300);
+      clock.after(late, () => void write(world, process, grant).catch(() => undefined));
     }
   };
   while (!stopping.signal.aborted) {
@@ -153,7 +154,7 @@ async function write(world: World, { number, sync, network }: Process, grant: Gr
   // Asked twice and heard of the second time only, a refusal says nothing about the first.
   const { repeat } = network.conditions;
   const writing = history.writing(`p${number}`, token, value);
-  const result = await sync.commit({ when: [grant.isOwner], then: [{ put: data, value }] });
+  const result = await sync.commit({ when: [proofOf(world, grant)], then: [{ put: data, value }] });
   if (result.ok) writing.accepted();
   else if (repeat === 0) writing.refused();
   if (world.chance(0.5)) return;
@@ -161,6 +162,14 @@ async function write(world: World, { number, sync, network }: Process, grant: Gr
   const { read } = (await sync.commit({ read: { key: data } })) as Extract<CommitResult, { ok: true }>;
   const text = read?.[0]?.value;
   reading.got(text === undefined ? undefined : Buffer.from(text).toString());
+}
+
+/** As it was given, or as it comes out of somewhere else: what counts is what it says. */
+function proofOf(world: World, { isOwner }: Grant): Condition {
+  if (world.chance(0.8)) return isOwner;
+  const { key, revision, handOff } = isOwner;
+  // Of who acquired it from the store, that is all there is to say.
+  return handOff === 0 ? { key, revision } : structuredClone(isOwner);
 }
 
 function isExpected(error: unknown, { mayOperate }: World): boolean {

@@ -297,9 +297,9 @@ export class World {
     const commit: Backend['commit'] = async (wanted, signal): Promise<CommitResult> => {
       // The memory store acts before it answers: nothing comes between this and the next line.
       const answer = server.commit(wanted, signal);
-      const put = wanted.then.find((mutation) => 'put' in mutation && mutation.put.endsWith('/data'));
+      const put = wanted.then.find((mutation) => mutation.put?.endsWith('/data'));
       const result = await answer;
-      if (result.ok && put !== undefined && 'put' in put) {
+      if (result.ok && put?.put !== undefined) {
         const token = tokenOf(Buffer.from(put.value).toString());
         this.history(put.put.slice(0, -'/data'.length)).accepted(this.clock.now(), { process, token });
       }

@@ -6,6 +6,7 @@ import {
   type LossReason,
   leadershipLock,
   lockWithKey,
+  type Proof,
   SyncError,
   SyncManager,
 } from 'holdfast';
@@ -18,6 +19,9 @@ import { openTelemetry } from 'holdfast/opentelemetry';
 declare function same<T>(value: T): <U extends T>(other: U & (T extends U ? U : never)) => void;
 
 const backend: Backend = memory();
+const bytes = new Uint8Array();
+const owned = { put: 'a', value: 'text', session: 's' };
+const both = { put: 'a', remove: 'b', value: 'text' };
 new SyncManager({ name: 'svc', backend, session: { ttl: 5_000 } });
 new SyncManager({ name: 'svc', backend, metadata: () => ({ zone: 'a', tags: ['x', 1, null] }) });
 etcd({ hosts: ['a:2379', 'b:2379'], username: 'u', password: 'p' });
@@ -63,6 +67,36 @@ export async function uses(sync: SyncManager): Promise<void> {
   else same<bigint>(written.revision);
   // @ts-expect-error plain data has no session
   await sync.commit({ then: [{ put: 'a', value: 'text', session: 's' }] });
+  // @ts-expect-error nor one that comes along unnoticed
+  await sync.commit({ then: [owned] });
+  // @ts-expect-error a mutation is one of two: A9
+  await sync.commit({ then: [{ put: 'a', remove: 'b', value: 'text' }] });
+  // @ts-expect-error as is one that was made elsewhere
+  await sync.commit({ then: [both] });
+  // @ts-expect-error what is removed has no value
+  await sync.commit({ then: [{ remove: 'a', value: 'text' }] });
+  // @ts-expect-error a condition says one thing
+  await sync.commit({ when: [{ key: 'a', is: 'absent', revision: 1n }] });
+  // @ts-expect-error nor two of one kind
+  await sync.commit({ when: [{ key: 'a', revision: 1n, session: 's' }] });
+  // @ts-expect-error a scope is a key or a prefix
+  await sync.commit({ read: { key: 'a', prefix: 'b' } });
+  // @ts-expect-error of a key there is only one
+  await sync.commit({ read: { key: 'a', oldest: 1 } });
+  // @ts-expect-error a queue is looked at from one end
+  await sync.commit({ read: { prefix: 'a', oldest: 1, youngest: 1, before: 1n } });
+  // @ts-expect-error backends are not asked two things either
+  await backend.commit({ when: [], then: [{ put: 'a', remove: 'b', value: bytes }] }, grant.signal);
+  // @ts-expect-error in any of the three
+  await backend.commit({ when: [{ key: 'a', is: 'unowned', session: 's' }], then: [] }, grant.signal);
+  // @ts-expect-error in queries too
+  await backend.query({ key: 'a', youngest: 1, before: 1n }, { signal: grant.signal });
+  // A proof is data, and so are its copies.
+  const proof: Proof = structuredClone(grant.isOwner);
+  const { key, revision, handOff } = proof;
+  same<number>(handOff)(0 as number);
+  await sync.commit({ when: [proof, { ...proof }, { key, revision, handOff }, { key, revision }] });
+  await backend.commit({ when: [proof], then: [] }, grant.signal);
   // @ts-expect-error a token is no condition
   await sync.commit({ when: [grant.token] });
   // @ts-expect-error grants are made by the engine

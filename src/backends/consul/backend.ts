@@ -1,31 +1,39 @@
-import {
-  type Backend,
-  type BackendTraits,
-  type Commit,
-  type CommitResult,
-  type Cursor,
-  type QueryOptions,
-  type QueryResult,
-  type Revision,
-  type Scope,
-  type SessionOptions,
+import type {
+  Backend,
+  BackendTraits,
+  Commit,
+  CommitResult,
+  Cursor,
+  QueryOptions,
+  QueryResult,
+  Revision,
+  Scope,
+  SessionOptions,
   SyncError,
 } from '../../sync/backend.ts';
+import { checkCommit, checkKey, checkScope, checkSession, checkWait, type Limits } from '../kit/validate.ts';
 import { Commits } from './commits.ts';
 import { Hub } from './hub.ts';
-import { checkKey } from './keys.ts';
+import { keyProblem, prefixProblem } from './keys.ts';
 import { Lifetime } from './lifetime.ts';
 import type { Settings } from './options.ts';
 import { Reader } from './reader.ts';
 import { recordOf } from './record.ts';
-import { checkScope, cursorAfter, cursorOf, type Listing, select, targetOf } from './scope.ts';
+import { cursorAfter, cursorOf, type Listing, select, targetOf } from './scope.ts';
 import { LONGEST_LOCK_DELAY, LONGEST_TTL, Sessions } from './sessions.ts';
-import { MAX_VALUE_BYTES } from './transaction.ts';
+import { MAX_OPERATIONS, MAX_VALUE_BYTES } from './transaction.ts';
 import { connectionsOf, Transport } from './transport.ts';
 import { REREADS } from './watch.ts';
 
 /** Milliseconds that a query blocks when it is not told. */
 const DEFAULT_WAIT = 60_000;
+
+const limits: Limits = {
+  maxValueBytes: MAX_VALUE_BYTES,
+  maxOperations: MAX_OPERATIONS,
+  keyProblem,
+  prefixProblem,
+};
 
 export class ConsulBackend implements Backend {
   readonly traits: BackendTraits;
@@ -49,19 +57,23 @@ export class ConsulBackend implements Backend {
       contention: 'race',
       ttl: { min: settings.sessionTtlMin, max: LONGEST_TTL },
       maxLockDelay: LONGEST_LOCK_DELAY,
-      maxValueBytes: MAX_VALUE_BYTES,
+      maxValueBytes: limits.maxValueBytes,
+      maxOperations: limits.maxOperations,
       fencing: 'durable',
       rereads: REREADS,
     };
   }
 
   lockPath(key: string): string {
-    checkKey(key);
+    checkKey(key, limits);
     return key;
   }
 
   async openSession(options: SessionOptions, signal: AbortSignal): Promise<{ id: string; ttl: number }> {
-    return this.#lifetime.run(signal, (inner) => this.#sessions.open(options, inner));
+    return this.#lifetime.run(signal, (inner) => {
+      checkSession(options, this.traits);
+      return this.#sessions.open(options, inner);
+    });
   }
 
   async renewSession(id: string, signal: AbortSignal): Promise<'renewed' | 'gone'> {
@@ -75,6 +87,7 @@ export class ConsulBackend implements Backend {
   commit(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
     try {
       this.#lifetime.check(signal);
+      checkCommit(commit, limits);
       return this.#commits.run(commit, signal);
     } catch (error) {
       return Promise.reject(error);
@@ -83,9 +96,8 @@ export class ConsulBackend implements Backend {
 
   async query(scope: Scope, { since, wait = DEFAULT_WAIT, signal }: QueryOptions): Promise<QueryResult> {
     return this.#lifetime.run(signal, async (inner) => {
-      checkScope(scope);
-      if (!(wait >= 0))
-        throw new SyncError('invalid-option', `"wait" must be 0 or more milliseconds, not ${wait}`);
+      checkScope(scope, limits);
+      checkWait(wait);
       const listing =
         since === undefined || wait === 0 ? undefined : await this.#hub.wait(scope, since, wait, inner);
       return this.#answer(
@@ -96,9 +108,8 @@ export class ConsulBackend implements Backend {
   }
 
   watch(key: string, since: Cursor, wake: (error?: SyncError) => void): () => void {
-    const scope = { key };
-    checkScope(scope);
-    return this.#hub.watch(scope, since, wake);
+    checkKey(key, limits);
+    return this.#hub.watch({ key }, since, wake);
   }
 
   positionOf(_key: string, revision: Revision): Cursor {

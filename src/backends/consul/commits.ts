@@ -131,7 +131,7 @@ export class Commits {
     });
     const known = new Map(await Promise.all(reads));
     const owned = commit.when.some(
-      (condition) => 'is' in condition && condition.is === 'unowned' && known.get(condition.key)?.session,
+      (condition) => condition.is === 'unowned' && known.get(condition.key)?.session,
     );
     return owned ? undefined : known;
   }
@@ -185,7 +185,8 @@ export class Commits {
       if (i >= from + writtenFrom && i < from + readFrom && index > written) written = index;
     }
     for (const condition of when) {
-      if ('revision' in condition && condition.revision > this.#latest) this.#latest = condition.revision;
+      if (condition.revision !== undefined && condition.revision > this.#latest)
+        this.#latest = condition.revision;
     }
     // A removal leaves no record to tell an index of: then it is one that the store had reached before.
     return { ok: true, revision: readFrom > writtenFrom ? written : this.#latest };

@@ -1,21 +1,25 @@
-import { SyncError } from '../../sync/backend.ts';
-
 /** In bytes of UTF-8. Percent-encoded three times as long in a URL, which Go's and most proxies' limits still take. */
 const LONGEST_KEY = 4_096;
 
 /**
- * Refuses what a URL path does not carry as it is. Consul's router cleans empty, `.` and `..` segments away by a
- * redirect, which for a crafted name leads to another API; it answers 400 to control characters; and Go replaces a lone
- * surrogate.
+ * What a URL path does not carry as it is. Consul's router cleans empty, `.` and `..` segments away by a redirect, which
+ * for a crafted name leads to another API; it answers 400 to control characters; and Go replaces a lone surrogate.
  */
-export function checkKey(key: string): void {
-  const problem = typeof key === 'string' ? problemOf(key) : 'must be a string';
-  if (problem !== undefined) throw new SyncError('invalid-key', `Consul key ${quote(key)} ${problem}`);
+export function keyProblem(key: string): string | undefined {
+  if (key === '') return 'must not be empty';
+  // With the `u` flag a surrogate matches only when it stands alone.
+  if (/\p{Surrogate}/u.test(key)) return 'has a lone surrogate, which UTF-8 cannot express';
+  if (/\p{Cc}/u.test(key)) return 'has a control character';
+  if (Buffer.byteLength(key) > LONGEST_KEY) return `is longer than ${LONGEST_KEY} bytes`;
+  if (key.startsWith('/')) return 'must not begin with a slash';
+  if (key.includes('//')) return 'has an empty segment';
+  if (/(^|\/)\.{1,2}(\/|$)/.test(key)) return 'has a segment "." or ".."';
+  return undefined;
 }
 
 /** The same for a prefix, whose last segment may be cut off anywhere. */
-export function checkPrefix(prefix: string): void {
-  checkKey(typeof prefix === 'string' && prefix !== '' ? `${prefix}x` : prefix);
+export function prefixProblem(prefix: string): string | undefined {
+  return keyProblem(prefix === '' ? prefix : `${prefix}x`);
 }
 
 /**
@@ -35,21 +39,4 @@ export function asciiPartOf(text: string): string {
 
 export function encodePath(key: string): string {
   return key.split('/').map(encodeURIComponent).join('/');
-}
-
-export function quote(key: unknown): string {
-  const text = JSON.stringify(key) ?? String(key);
-  return text.length > 120 ? `${text.slice(0, 117)}..."` : text;
-}
-
-function problemOf(key: string): string | undefined {
-  if (key === '') return 'must not be empty';
-  // With the `u` flag a surrogate matches only when it stands alone.
-  if (/\p{Surrogate}/u.test(key)) return 'has a lone surrogate, which UTF-8 cannot express';
-  if (/\p{Cc}/u.test(key)) return 'has a control character';
-  if (Buffer.byteLength(key) > LONGEST_KEY) return `is longer than ${LONGEST_KEY} bytes`;
-  if (key.startsWith('/')) return 'must not begin with a slash';
-  if (key.includes('//')) return 'has an empty segment';
-  if (/(^|\/)\.{1,2}(\/|$)/.test(key)) return 'has a segment "." or ".."';
-  return undefined;
 }

@@ -1,7 +1,7 @@
 import type { CommitResult } from '../../sync/backend.ts';
 import type { Footprint } from '../kit/batch.ts';
 import type { Batched } from '../kit/batcher.ts';
-import { keyOf } from './operation.ts';
+import { keyOf } from '../kit/validate.ts';
 import type { Request, Transaction } from './transaction.ts';
 
 /** A commit that may stand beside others. */
@@ -46,7 +46,7 @@ export class Member implements Batched {
 
   /** About a record that is known: a look at it, its removal, or a write under its protection. */
   get urgent(): boolean {
-    return this.transaction.commit.when.some((condition) => !('is' in condition));
+    return this.transaction.commit.when.some((condition) => condition.is === undefined);
   }
 
   wait(): void {}

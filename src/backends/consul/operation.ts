@@ -12,14 +12,10 @@ export interface Operation {
   readonly guess: boolean;
 }
 
-export function keyOf(mutation: Mutation): string {
-  return 'put' in mutation ? mutation.put : mutation.remove;
-}
-
 export function conditionOf(condition: Condition, known: Known): Operation {
   const { key } = condition;
-  if ('revision' in condition) return untouched(key, condition.revision);
-  if ('session' in condition) {
+  if (condition.revision !== undefined) return untouched(key, condition.revision);
+  if (condition.session !== undefined) {
     return operation(`"check-session","Key":${json(key)},"Session":${json(condition.session)}`, 1);
   }
   if (condition.is === 'absent') return absent(key);
@@ -29,7 +25,7 @@ export function conditionOf(condition: Condition, known: Known): Operation {
 
 /** Takes the value as it is now. */
 export function mutationOf(mutation: Mutation, lockFlags: bigint): Operation {
-  if ('remove' in mutation) return operation(`"delete","Key":${json(mutation.remove)}`, 0);
+  if (mutation.remove !== undefined) return operation(`"delete","Key":${json(mutation.remove)}`, 0);
   const { put: key, value, session } = mutation;
   const base64 = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
   return session === undefined

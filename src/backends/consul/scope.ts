@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Cursor, type Scope, SyncError } from '../../sync/backend.ts';
-import { checkKey, checkPrefix } from './keys.ts';
+import type { Cursor, Scope } from '../../sync/backend.ts';
 import type { Entry } from './record.ts';
 
 /** What one request can ask for: a key, or everything below a prefix. */
@@ -15,31 +14,19 @@ export interface Listing {
   readonly entries: readonly Entry[];
 }
 
-export function checkScope(scope: Scope): void {
-  if ('key' in scope) checkKey(scope.key);
-  else checkPrefix(scope.prefix);
-  if ('oldest' in scope) checkCount('oldest', scope.oldest);
-  if ('youngest' in scope) checkCount('youngest', scope.youngest);
-}
-
-function checkCount(name: string, count: number): void {
-  if (Number.isSafeInteger(count) && count > 0) return;
-  throw new SyncError('invalid-option', `"${name}" must be a whole number above 0, not ${String(count)}`);
-}
-
 export function targetOf(scope: Scope): Target {
-  return 'key' in scope ? { text: scope.key, tree: false } : { text: scope.prefix, tree: true };
+  return scope.key !== undefined ? { text: scope.key, tree: false } : { text: scope.prefix, tree: true };
 }
 
 /** Narrows a listing down to a scope. Consul has no order but that of the keys, so the rest is done here. */
 export function select(scope: Scope, entries: readonly Entry[]): readonly Entry[] {
-  if ('key' in scope) {
+  if (scope.key !== undefined) {
     const entry = entryIn(entries, scope.key);
     return entry === undefined ? [] : [entry];
   }
   const inside = entries.filter(({ key }) => key.startsWith(scope.prefix));
-  if ('oldest' in scope) return byCreation(inside).slice(0, scope.oldest);
-  if ('youngest' in scope) {
+  if (scope.oldest !== undefined) return byCreation(inside).slice(0, scope.oldest);
+  if (scope.youngest !== undefined) {
     const { youngest, before } = scope;
     return byCreation(inside.filter(({ created }) => created < before))
       .toReversed()
@@ -94,7 +81,7 @@ export function cursorAfter(revision: bigint): Cursor {
 export function digestOf(scope: Scope, entries: readonly Entry[]): string {
   const [first] = entries;
   if (first === undefined) return '-';
-  if ('key' in scope) return `${first.modified}`;
+  if (scope.key !== undefined) return `${first.modified}`;
   const hash = createHash('sha256');
   for (const { key, modified } of entries) hash.update(JSON.stringify([key, `${modified}`]));
   return hash.digest('base64url').slice(0, 22);

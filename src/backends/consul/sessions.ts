@@ -31,20 +31,7 @@ export class Sessions {
     { name, ttl, lockDelay }: SessionOptions,
     signal: AbortSignal,
   ): Promise<{ id: string; ttl: number }> {
-    const { sessionTtlMin, checks } = this.#settings;
-    if (!(ttl >= sessionTtlMin && ttl <= LONGEST_TTL)) {
-      throw new SyncError(
-        'invalid-option',
-        `a Consul session's "ttl" must be ${sessionTtlMin} to ${LONGEST_TTL} ms, not ${ttl}`,
-      );
-    }
-    if (!(lockDelay >= 0 && lockDelay <= LONGEST_LOCK_DELAY)) {
-      const range = `0 to ${LONGEST_LOCK_DELAY} ms`;
-      throw new SyncError(
-        'invalid-option',
-        `a Consul session's "lockDelay" must be ${range}, not ${lockDelay}`,
-      );
-    }
+    const { checks } = this.#settings;
     const granted = Math.ceil(ttl);
     const body = JSON.stringify({
       Name: name,

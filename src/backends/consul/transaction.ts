@@ -1,20 +1,13 @@
-import { type Commit, SyncError } from '../../sync/backend.ts';
-import { checkKey, quote } from './keys.ts';
-import {
-  absent,
-  conditionOf,
-  got,
-  type Known,
-  keyOf,
-  listed,
-  mutationOf,
-  type Operation,
-} from './operation.ts';
-import { checkScope } from './scope.ts';
+import type { Commit } from '../../sync/backend.ts';
+import { keyOf, refused } from '../kit/validate.ts';
+import { absent, conditionOf, got, type Known, listed, mutationOf, type Operation } from './operation.ts';
 import { isSessionId } from './sessions.ts';
 
 /** Operations in one transaction; more are answered with 413. */
 export const MOST_OPERATIONS = 64;
+
+/** What a commit may have of them: room is left for what a read of a key may need beside itself. */
+export const MAX_OPERATIONS = MOST_OPERATIONS - 2;
 
 /** Bytes of a request, the servers' default for `txn_max_req_len`. */
 export const LARGEST_REQUEST = 524_288;
@@ -50,7 +43,7 @@ export interface Request {
 }
 
 /**
- * A commit made ready for `/v1/txn`: checked, and with its values as they were when it was handed over. All operations of
+ * A commit made ready for `/v1/txn`, with its values as they were when it was handed over. All operations of
  * a transaction are one entry of the raft log, and none when they all only read.
  */
 export class Transaction {
@@ -61,9 +54,8 @@ export class Transaction {
   /** What there is to send, if nothing has to be known beforehand and nothing is read: it may stand beside others. */
   readonly plain: Request | undefined;
 
-  /** Throws a `SyncError` for what must be refused before any I/O. */
+  /** Of a commit that was checked. Throws a `SyncError` `value-too-large` when it does not fit into a request. */
   constructor(commit: Commit, lockFlags: bigint) {
-    checkCommit(commit);
     this.commit = commit;
     this.#mutations = commit.then.map((mutation) => mutationOf(mutation, lockFlags));
     this.unknown = this.#unknown();
@@ -73,7 +65,7 @@ export class Transaction {
     const surely = this.request(known);
     const more = this.unknown.reduce((sum, key) => sum + Buffer.byteLength(JSON.stringify(key)) + 100, 0);
     if (surely.bytes + more > LARGEST_REQUEST) {
-      throw new SyncError(
+      throw refused(
         'value-too-large',
         `a commit must not exceed ${LARGEST_REQUEST} bytes with keys and values`,
       );
@@ -86,13 +78,16 @@ export class Transaction {
   /** Whether it puts records under what cannot be a session. */
   get isOfNobody(): boolean {
     return this.commit.then.some(
-      (mutation) => 'put' in mutation && mutation.session !== undefined && !isSessionId(mutation.session),
+      (mutation) =>
+        mutation.put !== undefined && mutation.session !== undefined && !isSessionId(mutation.session),
     );
   }
 
   /** A condition that no record can meet. An empty id would match a record without owner. */
   get isHopeless(): boolean {
-    return this.commit.when.some((condition) => 'session' in condition && !isSessionId(condition.session));
+    return this.commit.when.some(
+      (condition) => condition.session !== undefined && !isSessionId(condition.session),
+    );
   }
 
   request(known: Known): Request {
@@ -102,12 +97,6 @@ export class Transaction {
     const readFrom = resultsOf(list);
     const read = this.#read(known);
     if (read !== undefined) list.push(read);
-    if (list.length > MOST_OPERATIONS) {
-      throw new SyncError(
-        'rejected',
-        `a commit must not need more than ${MOST_OPERATIONS} operations, this has ${list.length} operations`,
-      );
-    }
     const operations = list.map(({ json }) => json).join(',');
     return {
       operations,
@@ -122,16 +111,17 @@ export class Transaction {
 
   #unknown(): readonly string[] {
     const { when, read } = this.commit;
-    const unowned = when.filter((condition) => 'is' in condition && condition.is === 'unowned');
+    const unowned = when.filter((condition) => condition.is === 'unowned');
     const keys = unowned.map(({ key }) => key);
-    if (read !== undefined && 'key' in read && this.#fate(read.key) === undefined) keys.push(read.key);
+    if (read !== undefined && read.key !== undefined && this.#fate(read.key) === undefined)
+      keys.push(read.key);
     return keys.length === 0 ? NONE : [...new Set(keys)];
   }
 
   #conditions(known: Known): Operation[] {
     const { when, read } = this.commit;
     const operations = when.map((condition) => conditionOf(condition, known));
-    if (read === undefined || 'prefix' in read) return operations;
+    if (read === undefined || read.prefix !== undefined) return operations;
     const isConditional = when.some(({ key }) => key === read.key);
     // `get` fails the whole transaction when there is nothing: then that is what has to stay so.
     if (known.has(read.key) && known.get(read.key) === undefined && !isConditional) {
@@ -143,7 +133,7 @@ export class Transaction {
   #read(known: Known): Operation | undefined {
     const { read } = this.commit;
     if (read === undefined) return undefined;
-    if ('prefix' in read) return listed(read.prefix);
+    if (read.prefix !== undefined) return listed(read.prefix);
     const fate = this.#fate(read.key);
     const there = fate ?? known.get(read.key) !== undefined;
     return there ? got(read.key, fate === undefined) : undefined;
@@ -152,44 +142,16 @@ export class Transaction {
   /** Whether there is a record once the commit is applied, if the commit itself says it. */
   #fate(key: string): boolean | undefined {
     const mutation = this.commit.then.find((each) => keyOf(each) === key);
-    if (mutation !== undefined) return 'put' in mutation;
+    if (mutation !== undefined) return mutation.put !== undefined;
     const conditions = this.commit.when.filter((each) => each.key === key);
-    if (conditions.some((each) => 'is' in each && each.is === 'absent')) return false;
-    return conditions.some((each) => !('is' in each)) ? true : undefined;
+    if (conditions.some((each) => each.is === 'absent')) return false;
+    return conditions.some((each) => each.is === undefined) ? true : undefined;
   }
-}
-
-function checkCommit({ when, then, read }: Commit): void {
-  const keys = then.length > 1 ? new Set<string>() : undefined;
-  let checked: string | undefined;
-  for (const { key } of when) {
-    if (key !== checked) checkKey(key);
-    checked = key;
-  }
-  for (const mutation of then) {
-    const key = keyOf(mutation);
-    if (key !== checked) checkKey(key);
-    if (keys?.has(key)) {
-      throw new SyncError(
-        'invalid-option',
-        `a commit must not have two mutations for one key, here ${quote(key)}`,
-      );
-    }
-    keys?.add(key);
-    if ('put' in mutation && mutation.value.byteLength > MAX_VALUE_BYTES) {
-      const size = `${mutation.value.byteLength} bytes`;
-      throw new SyncError(
-        'value-too-large',
-        `the value for ${quote(key)} has ${size}; at most ${MAX_VALUE_BYTES} fit`,
-      );
-    }
-  }
-  if (read !== undefined) checkScope(read);
 }
 
 /** Whether nothing is asked but if records are as they were known to be: of thousands of locks held, each is asked so. */
 function isLook({ when, then }: Commit): boolean {
-  return then.length === 0 && when.length > 0 && when.every((condition) => 'revision' in condition);
+  return then.length === 0 && when.length > 0 && when.every((condition) => condition.revision !== undefined);
 }
 
 function resultsOf(operations: readonly Operation[]): number {

@@ -2,13 +2,13 @@ import type { Commit, CommitResult, Revision } from '../../sync/backend.ts';
 import type { Footprint } from '../kit/batch.ts';
 import type { Batched } from '../kit/batcher.ts';
 import { Batcher } from '../kit/batcher.ts';
+import { keyOf } from '../kit/validate.ts';
 import { badResponse, CallFailure, isLeaseMissing, isRefusal } from './errors.ts';
 import { type BytesCall, Exchange } from './exchange.ts';
 import { Pending, type Settle } from './lifetime.ts';
 import { decodeTxn, type TxnOutcome, type TxnReply } from './reply.ts';
 import { encodeGroup, encodeTxn, TXN } from './request.ts';
 import type { Transport } from './transport.ts';
-import { keyOf } from './validate.ts';
 
 /**
  * The server allows 128 operations (`--max-txn-ops`): those of a request, and with them those of each nested in it. One of
@@ -78,7 +78,7 @@ class Member extends Pending<CommitResult> implements Batched {
 
   /** About a record that is known: a look at it, its removal, or a write under its protection. */
   get urgent(): boolean {
-    return this.wanted.when.some((condition) => !('is' in condition));
+    return this.wanted.when.some((condition) => condition.is === undefined);
   }
 
   wait(): void {
@@ -230,11 +230,11 @@ function footprintOf({ when, then, read, count }: Commit): Footprint {
     // A lock's condition is about the record that it puts or removes.
     if (key !== keys[0]) keys.push(key);
     bytes += sizeOf(key);
-    if ('put' in mutation) bytes += mutation.value.byteLength;
+    if (mutation.put !== undefined) bytes += mutation.value.byteLength;
   }
   let prefix = count;
-  if (read !== undefined && 'prefix' in read) prefix = read.prefix;
-  if (read !== undefined && 'key' in read) {
+  if (read?.prefix !== undefined) prefix = read.prefix;
+  if (read?.key !== undefined) {
     keys.push(read.key);
     bytes += sizeOf(read.key);
   }

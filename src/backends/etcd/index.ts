@@ -1,4 +1,14 @@
-import { type Backend, type BackendTraits, SyncError } from '../../sync/backend.ts';
+import type { Backend, BackendTraits } from '../../sync/backend.ts';
+import {
+  checkCommit,
+  checkKey,
+  checkScope,
+  checkTtl,
+  checkWait,
+  type Limits,
+  quote,
+  refused,
+} from '../kit/validate.ts';
 import { Commits } from './commits.ts';
 import { WatchHub } from './hub.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -7,7 +17,7 @@ import { Queries } from './query.ts';
 import { encodeCursor } from './scope.ts';
 import { Sessions } from './sessions.ts';
 import { Transport } from './transport.ts';
-import { checkCommit, checkKey, checkScope, checkTtl, checkWait } from './validate.ts';
+import { keyProblem, prefixProblem } from './validate.ts';
 
 export type { EtcdOptions, EtcdTls } from './options.ts';
 
@@ -20,8 +30,13 @@ const traits: BackendTraits = {
   maxLockDelay: 0,
   // The server's limit is 1.5 MiB for a whole request.
   maxValueBytes: 1024 * 1024,
+  // The server's default for `--max-txn-ops`.
+  maxOperations: 128,
   fencing: 'durable',
 };
+
+const { maxValueBytes, maxOperations } = traits;
+const limits: Limits = { maxValueBytes, maxOperations, keyProblem, prefixProblem };
 
 const LOCK_SEGMENT = '.lock';
 
@@ -49,20 +64,20 @@ export function etcd(options: EtcdOptions = {}): Backend {
     renewSession: (id, signal) => sessions.renew(id, signal),
     closeSession: (id, signal) => sessions.close(id, signal),
     async query(scope, query) {
-      checkScope(scope);
+      checkScope(scope, limits);
       checkWait(query.wait);
       return queries.query(scope, query);
     },
     commit(wanted, signal) {
       try {
-        checkCommit(wanted, traits.maxValueBytes);
+        checkCommit(wanted, limits);
         return commits.commit(wanted, signal);
       } catch (error) {
         return Promise.reject(error);
       }
     },
     watch(key, since, wake) {
-      checkScope({ key });
+      checkKey(key, limits);
       return queries.watch(key, since, wake);
     },
     positionOf: (_key, revision) => encodeCursor({ revision }),
@@ -83,17 +98,15 @@ function mayGroup({ via }: Resolved): boolean {
 }
 
 function lockPath(key: string, lockName: ((key: string) => string) | undefined): string {
-  checkKey(key);
+  checkKey(key, limits);
   if (lockName !== undefined) {
     const name = lockName(key);
-    checkKey(name);
+    checkKey(name, limits);
     return `${name}/`;
   }
   if (key.split('/').includes(LOCK_SEGMENT)) {
-    throw new SyncError(
-      'invalid-key',
-      `The key ${JSON.stringify(key)} must not have a segment "${LOCK_SEGMENT}": locks are kept under that name.`,
-    );
+    const problem = `must not have a segment "${LOCK_SEGMENT}": locks are kept under that name`;
+    throw refused('invalid-key', `the key ${quote(key)} ${problem}`);
   }
   return `${key}/${LOCK_SEGMENT}/`;
 }

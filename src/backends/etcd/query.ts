@@ -39,7 +39,7 @@ export class Queries {
     if (position === undefined) return this.#read(scope, signal);
     const bound = Math.min(wait ?? MAX_WAIT, MAX_WAIT);
     const outcome =
-      'youngest' in scope && position.seen !== undefined
+      scope.youngest !== undefined && position.seen !== undefined
         ? await this.#followed(scope, position, bound, signal)
         : await this.#changed(scope, position, bound, signal);
     if ('records' in outcome) return outcome;

@@ -49,7 +49,7 @@ class Read extends Pending<RangeReply> {
 
   /** Reads do not mind one another. */
   get footprint(): Footprint {
-    const text = 'key' in this.scope ? this.scope.key : this.scope.prefix;
+    const text = this.scope.key !== undefined ? this.scope.key : this.scope.prefix;
     return { keys: [], cost: 1, bytes: 8 * text.length };
   }
 

@@ -96,15 +96,15 @@ function writeCounting(prefix: string): void {
 }
 
 function writeScope(scope: Scope): void {
-  if ('key' in scope) {
+  if (scope.key !== undefined) {
     writeText(Range.key, scope.key);
     return;
   }
-  if ('oldest' in scope) {
+  if (scope.oldest !== undefined) {
     writeNumber(Range.target, BY_CREATION);
     writeNumber(Range.order, Order.ascend);
     writeNumber(Range.limit, scope.oldest);
-  } else if ('youngest' in scope) {
+  } else if (scope.youngest !== undefined) {
     // 0 would mean "no bound", where "none" is meant. A negative bound excludes everything.
     writeInt64(Range.maxCreate, scope.before > 1n ? scope.before - 1n : -1n);
     writeNumber(Range.target, BY_CREATION);
@@ -126,7 +126,7 @@ function writePrefix(prefix: string): void {
 
 function writeMutation(mutation: Mutation): void {
   const from = writer.written;
-  if ('remove' in mutation) {
+  if (mutation.remove !== undefined) {
     writeText(DeleteRange.key, mutation.remove);
     writer.head(Op.deleteRange, from);
   } else {
@@ -143,8 +143,9 @@ function writeMutation(mutation: Mutation): void {
 
 function writeCondition(condition: Condition): void {
   const from = writer.written;
-  if ('revision' in condition) writeCompare(condition.key, Compare.mod, condition.revision, Target.mod);
-  else if ('session' in condition) {
+  if (condition.revision !== undefined)
+    writeCompare(condition.key, Compare.mod, condition.revision, Target.mod);
+  else if (condition.session !== undefined) {
     writeCompare(condition.key, Compare.lease, leaseOf(condition.session), Target.lease);
   } else {
     switch (condition.is) {

@@ -30,8 +30,9 @@ const EDGE = Buffer.from([0]);
 export function positionOf(scope: Scope, { revision, records, more }: Shown): Position {
   const keys = records.map((record) => record.key);
   // Whatever is created from now on is younger than what was asked for.
-  if ('youngest' in scope && scope.before <= revision + 1n) return { revision, seen: keys, complete: !more };
-  if ('oldest' in scope && keys.length === scope.oldest && keys.length <= MAX_SEEN)
+  if (scope.youngest !== undefined && scope.before <= revision + 1n)
+    return { revision, seen: keys, complete: !more };
+  if (scope.oldest !== undefined && keys.length === scope.oldest && keys.length <= MAX_SEEN)
     return { revision, seen: keys };
   return { revision };
 }
@@ -39,7 +40,7 @@ export function positionOf(scope: Scope, { revision, records, more }: Shown): Po
 /** What has to be watched to learn that the answer has changed. */
 export function watchedOf(scope: Scope, { seen }: Position): readonly KeyRange[] {
   if (seen !== undefined) return seen.map((key) => ({ key: Buffer.from(key) }));
-  return ['key' in scope ? { key: Buffer.from(scope.key) } : prefixRange(scope.prefix)];
+  return [scope.key !== undefined ? { key: Buffer.from(scope.key) } : prefixRange(scope.prefix)];
 }
 
 export function encodeCursor({ revision, seen, complete }: Position): Cursor {

@@ -12,15 +12,27 @@ import {
   type SessionOptions,
   SyncError,
 } from '../../sync/backend.ts';
-
+import {
+  checkCommit,
+  checkKey,
+  checkScope,
+  checkSession,
+  checkWait,
+  type Limits,
+  quote,
+  refused,
+} from '../kit/validate.ts';
 import type { MemoryStore } from './store.ts';
-import { checkCommit, checkKey, checkScope, checkSession, checkWait } from './validate.ts';
+import { keyProblem } from './validate.ts';
 
 /** Milliseconds. */
 const LONGEST_WAIT = 60_000;
 const SHORTEST_TTL = 10;
 const LONGEST_TTL = 24 * 60 * 60 * 1000;
 const LONGEST_LOCK_DELAY = 60_000;
+
+/** Those of the servers that it behaves like. */
+const MOST_OPERATIONS = { queue: 128, race: 62 };
 
 /** The segment under which the contenders for a key queue. No key may contain it, so that no two queues meet. */
 const QUEUE = '.lock';
@@ -29,6 +41,7 @@ const QUEUE = '.lock';
 export class MemoryBackend implements Backend {
   readonly traits: BackendTraits;
   readonly #store: MemoryStore;
+  readonly #limits: Limits;
   readonly #blocked = new Set<() => void>();
   #disposed = false;
 
@@ -40,18 +53,19 @@ export class MemoryBackend implements Backend {
       ttl: { min: SHORTEST_TTL, max: LONGEST_TTL },
       maxLockDelay: store.contention === 'race' ? LONGEST_LOCK_DELAY : 0,
       maxValueBytes: store.maxValueBytes,
+      maxOperations: MOST_OPERATIONS[store.contention],
       fencing: 'advisory',
     };
+    const { maxValueBytes, maxOperations } = this.traits;
+    this.#limits = { maxValueBytes, maxOperations, keyProblem, prefixProblem: keyProblem };
   }
 
   lockPath(key: string): string {
-    checkKey(key);
+    checkKey(key, this.#limits);
     if (this.traits.contention === 'race') return key;
     if (key.split('/').includes(QUEUE)) {
-      throw new SyncError(
-        'invalid-key',
-        `A key must not contain the segment \`${QUEUE}\`, which holds the queue.`,
-      );
+      const problem = `must not have a segment "${QUEUE}": locks are kept under that name`;
+      throw refused('invalid-key', `the key ${quote(key)} ${problem}`);
     }
     return `${key}/${QUEUE}/`;
   }
@@ -70,12 +84,12 @@ export class MemoryBackend implements Backend {
   }
 
   async commit(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
-    checkCommit(commit, this.traits.maxValueBytes);
+    checkCommit(commit, this.#limits);
     return this.#call(signal, () => this.#store.commit(commit));
   }
 
   async query(scope: Scope, { since, wait = LONGEST_WAIT, signal }: QueryOptions): Promise<QueryResult> {
-    checkScope(scope);
+    checkScope(scope, this.#limits);
     checkWait(wait);
     return this.#call(signal, () =>
       since === undefined || wait === 0 || this.#store.changedSince(since, scope)
@@ -85,8 +99,8 @@ export class MemoryBackend implements Backend {
   }
 
   watch(key: string, since: Cursor, wake: (error?: SyncError) => void): () => void {
+    checkKey(key, this.#limits);
     const scope = { key };
-    checkScope(scope);
     let unwatch = (): void => {};
     const cancel = (): void => {
       unwatch();

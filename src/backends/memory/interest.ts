@@ -13,12 +13,12 @@ export type Place = { readonly keys: readonly string[] } | { readonly prefix: st
 
 /** Whether this change alters what the scope shows, given what it shows now. */
 export function alters(change: Change, scope: Scope, shown: readonly Row[]): boolean {
-  if ('key' in scope) return change.key === scope.key;
+  if (scope.key !== undefined) return change.key === scope.key;
   if (!change.key.startsWith(scope.prefix)) return false;
-  if ('youngest' in scope) {
+  if (scope.youngest !== undefined) {
     return change.created < scope.before && change.created >= (shown[scope.youngest - 1]?.created ?? 0n);
   }
-  if ('oldest' in scope) {
+  if (scope.oldest !== undefined) {
     const last = shown[scope.oldest - 1];
     return last === undefined || change.created <= last.created;
   }
@@ -30,9 +30,9 @@ export function alters(change: Change, scope: Scope, shown: readonly Row[]): boo
  * So the rest of a queue sleeps when its head goes: no herd.
  */
 export function placeOf(scope: Scope, shown: readonly Row[], revision: Revision): Place {
-  if ('key' in scope) return { keys: [scope.key] };
+  if (scope.key !== undefined) return { keys: [scope.key] };
   const full =
-    ('youngest' in scope && scope.before <= revision + 1n) ||
-    ('oldest' in scope && shown.length === scope.oldest);
+    (scope.youngest !== undefined && scope.before <= revision + 1n) ||
+    (scope.oldest !== undefined && shown.length === scope.oldest);
   return full ? { keys: shown.map((row) => row.key) } : { prefix: scope.prefix };
 }

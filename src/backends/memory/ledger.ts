@@ -35,7 +35,7 @@ export class Ledger {
   refusal(when: readonly Condition[], then: readonly Mutation[]): 'conflict' | 'session-gone' | undefined {
     if (!when.every((condition) => this.#holds(condition))) return 'conflict';
     for (const put of then) {
-      if (!('put' in put) || put.session === undefined) continue;
+      if (put.put === undefined || put.session === undefined) continue;
       if (this.#sessions.get(put.session) === undefined) return 'session-gone';
       const owner = this.#records.get(put.put)?.session;
       const taken = owner !== undefined && owner !== put.session;
@@ -46,8 +46,8 @@ export class Ledger {
 
   #holds(condition: Condition): boolean {
     const row = this.#records.get(condition.key);
-    if ('revision' in condition) return row?.revision === condition.revision;
-    if ('session' in condition) return row !== undefined && row.session === condition.session;
+    if (condition.revision !== undefined) return row?.revision === condition.revision;
+    if (condition.session !== undefined) return row !== undefined && row.session === condition.session;
     return condition.is === 'absent' ? row === undefined : row?.session === undefined;
   }
 
@@ -55,7 +55,7 @@ export class Ledger {
   apply(then: readonly Mutation[]): Change[] {
     const revision = this.#revision + 1n;
     const changes = then.flatMap((mutation) =>
-      'put' in mutation ? this.#put(mutation, revision) : this.#remove(mutation.remove, revision),
+      mutation.put !== undefined ? this.#put(mutation, revision) : this.#remove(mutation.remove, revision),
     );
     if (changes.length > 0) this.#revision = revision;
     return changes;
@@ -65,7 +65,7 @@ export class Ledger {
   written(then: readonly Mutation[]): Revision {
     let youngest: Revision | undefined;
     for (const put of then) {
-      const revision = 'put' in put ? this.#records.get(put.put)?.revision : undefined;
+      const revision = put.put !== undefined ? this.#records.get(put.put)?.revision : undefined;
       if (revision !== undefined && (youngest === undefined || revision > youngest)) youngest = revision;
     }
     return youngest ?? this.#revision;

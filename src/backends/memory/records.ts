@@ -37,14 +37,14 @@ export class RecordTable {
   }
 
   select(scope: Scope): Row[] {
-    if ('key' in scope) {
+    if (scope.key !== undefined) {
       const row = this.#rows.get(scope.key);
       return row === undefined ? [] : [row];
     }
-    if ('oldest' in scope) {
+    if (scope.oldest !== undefined) {
       return [...this.#under(scope.prefix)].sort(byCreation).slice(0, scope.oldest);
     }
-    if ('youngest' in scope) {
+    if (scope.youngest !== undefined) {
       const earlier = [...this.#under(scope.prefix)].filter(({ created }) => created < scope.before);
       return earlier.sort((a, b) => byCreation(b, a)).slice(0, scope.youngest);
     }

@@ -167,7 +167,7 @@ export class MemoryStore {
     const now = this.clock.now();
     let longest = 0;
     for (const put of then) {
-      if ('put' in put && put.session !== undefined)
+      if (put.put !== undefined && put.session !== undefined)
         longest = Math.max(longest, this.#delays.left(put.put, now));
     }
     return Math.min(longest, LONGEST_RETRY_AFTER);

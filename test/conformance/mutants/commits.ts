@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Backend, Commit, CommitResult } from '../../../src/sync/backend.ts';
+import {
+  type Backend,
+  type Commit,
+  type CommitResult,
+  type Mutation,
+  type Scope,
+  SyncError,
+} from '../../../src/sync/backend.ts';
 import { type Mutant, wrapped } from './mutant.ts';
 
 export const commitMutants: readonly Mutant[] = [
@@ -39,14 +46,14 @@ export const commitMutants: readonly Mutant[] = [
     ],
     server: wrapped(() => (backend) => ({
       async commit(commit, signal) {
-        const removals = commit.then.filter((mutation) => 'remove' in mutation);
+        const removals = commit.then.filter((mutation) => mutation.remove !== undefined);
         if (removals.length === 0 || removals.length === commit.then.length) {
           return backend.commit(commit, signal);
         }
         const removed = await backend.commit({ ...commit, then: removals }, signal);
         if (!removed.ok) return removed;
         await sleep(5);
-        const puts = commit.then.filter((mutation) => 'put' in mutation);
+        const puts = commit.then.filter((mutation) => mutation.put !== undefined);
         return backend.commit({ when: [], then: puts }, signal);
       },
     })),
@@ -108,10 +115,67 @@ export const commitMutants: readonly Mutant[] = [
     server: wrapped(() => (backend) => ({
       async commit(commit, signal) {
         for (const mutation of commit.then) {
-          if ('put' in mutation) continue;
+          if (mutation.put !== undefined) continue;
           const { records } = await backend.query({ key: mutation.remove }, { signal });
           if (records.length === 0) return { ok: false, why: 'conflict' };
         }
+        return backend.commit(commit, signal);
+      },
+    })),
+  },
+  {
+    name: 'of two things in one mutation the removal is done',
+    caughtBy: [
+      'what can be read in two ways, or in none, is refused as invalid-option, and nothing of it is done',
+    ],
+    server: wrapped(() => (backend) => ({
+      commit(commit, signal) {
+        const then = commit.then.map((each) => (each?.remove ? { remove: each.remove } : each));
+        return backend.commit({ ...commit, then }, signal);
+      },
+    })),
+  },
+  {
+    name: 'of two kinds of scope the key counts',
+    caughtBy: [
+      'what can be read in two ways, or in none, is refused as invalid-option, and nothing of it is done',
+    ],
+    server: wrapped(() => (backend) => ({
+      query: ({ key, ...scope }, options) =>
+        backend.query(key === undefined ? (scope as Scope) : { key }, options),
+    })),
+  },
+  {
+    name: 'a member counts although it is undefined',
+    caughtBy: ['a member that is undefined is no member'],
+    server: wrapped(() => (backend) => ({
+      commit(commit, signal) {
+        const then = commit.then.map((each) => (each && 'remove' in each ? { remove: each.remove } : each));
+        return backend.commit({ ...commit, then: then as readonly Mutation[] }, signal);
+      },
+    })),
+  },
+  {
+    name: 'a commit of too many operations is applied in parts',
+    caughtBy: [
+      'as many operations as the trait says are taken; one more is refused as invalid-option, and nothing of it is done',
+    ],
+    server: wrapped(() => (backend) => ({
+      commit: (commit, signal) =>
+        commit.then.length > backend.traits.maxOperations
+          ? piecemeal(backend, commit, signal)
+          : backend.commit(commit, signal),
+    })),
+  },
+  {
+    name: 'fewer operations fit than the trait says',
+    caughtBy: [
+      'as many operations as the trait says are taken; one more is refused as invalid-option, and nothing of it is done',
+    ],
+    server: wrapped(() => (backend) => ({
+      async commit(commit, signal) {
+        const { when, then } = commit;
+        if (when.length + then.length >= backend.traits.maxOperations) throw new SyncError('rejected', 'No.');
         return backend.commit(commit, signal);
       },
     })),
@@ -124,7 +188,7 @@ export const commitMutants: readonly Mutant[] = [
         const { when, then, read } = commit;
         if (read === undefined) return backend.commit(commit, signal);
         return backend.commit(
-          { when, then, read: 'prefix' in read ? { prefix: read.prefix } : read },
+          { when, then, read: read.prefix !== undefined ? { prefix: read.prefix } : read },
           signal,
         );
       },

@@ -41,7 +41,7 @@ export function stored(alter: (value: Uint8Array) => Uint8Array) {
         {
           ...commit,
           then: commit.then.map((mutation) =>
-            'put' in mutation ? { ...mutation, value: alter(mutation.value) } : mutation,
+            mutation.put !== undefined ? { ...mutation, value: alter(mutation.value) } : mutation,
           ),
         },
         signal,

@@ -63,6 +63,19 @@ export const queryMutants: readonly Mutant[] = [
     }),
   },
   {
+    name: 'an overwrite is no change',
+    caughtBy: ['a blocked query wakes for an overwrite'],
+    server: wrapped(() => (backend) => ({
+      async query(scope, options) {
+        const { records, at } = await backend.query(scope, options);
+        const overwritten = records.some(({ created, revision }) => created !== revision);
+        if (options.since !== undefined && overwritten)
+          return backend.query(scope, { ...options, since: at });
+        return { records, at };
+      },
+    })),
+  },
+  {
     name: 'an abort is ignored',
     caughtBy: [
       "a call whose signal is aborted already rejects with the signal's reason",
@@ -87,7 +100,7 @@ export const queryMutants: readonly Mutant[] = [
     caughtBy: ['`youngest` shows the direct predecessor, and as many more as were asked for, youngest first'],
     server: wrapped(() => (backend) => ({
       query: (scope, options) =>
-        backend.query('youngest' in scope ? { prefix: scope.prefix, oldest: 1 } : scope, options),
+        backend.query(scope.youngest !== undefined ? { prefix: scope.prefix, oldest: 1 } : scope, options),
     })),
   },
   {
@@ -95,7 +108,7 @@ export const queryMutants: readonly Mutant[] = [
     caughtBy: ['`oldest` shows the first by creation in that order, however they were overwritten'],
     server: wrapped(() => (backend) => ({
       async query(scope, options) {
-        if (!('oldest' in scope)) return backend.query(scope, options);
+        if (scope.oldest === undefined) return backend.query(scope, options);
         const { records, at } = await backend.query({ prefix: scope.prefix }, options);
         return { records: records.slice(0, scope.oldest), at };
       },
@@ -106,7 +119,10 @@ export const queryMutants: readonly Mutant[] = [
     caughtBy: ['a prefix that ends with a slash shows what is below it, not siblings with the same stem'],
     server: wrapped(() => (backend) => ({
       query: (scope, options) =>
-        backend.query('prefix' in scope ? { ...scope, prefix: scope.prefix.slice(0, -1) } : scope, options),
+        backend.query(
+          scope.prefix !== undefined ? { ...scope, prefix: scope.prefix.slice(0, -1) } : scope,
+          options,
+        ),
     })),
   },
   {
@@ -123,7 +139,7 @@ export const queryMutants: readonly Mutant[] = [
     server: wrapped(() => (backend) => ({
       query: (scope, options) =>
         backend.query(
-          'key' in scope ? { key: new URL(scope.key, 'http://host').pathname.slice(1) } : scope,
+          scope.key !== undefined ? { key: new URL(scope.key, 'http://host').pathname.slice(1) } : scope,
           options,
         ),
     })),
@@ -132,7 +148,8 @@ export const queryMutants: readonly Mutant[] = [
     name: 'a key is taken for a prefix',
     caughtBy: ['a key scope shows that key, not those that begin with it'],
     server: wrapped(() => (backend) => ({
-      query: (scope, options) => backend.query('key' in scope ? { prefix: scope.key } : scope, options),
+      query: (scope, options) =>
+        backend.query(scope.key !== undefined ? { prefix: scope.key } : scope, options),
     })),
   },
   {

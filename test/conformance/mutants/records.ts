@@ -21,7 +21,7 @@ export const recordMutants: readonly Mutant[] = [
           if (!result.ok) return result;
           let base = 0n;
           for (const mutation of commit.then) {
-            if ('remove' in mutation) restarted.set(mutation.remove, result.revision);
+            if (mutation.remove !== undefined) restarted.set(mutation.remove, result.revision);
             else base = restarted.get(mutation.put) ?? 0n;
           }
           return { ...result, revision: result.revision - base };
@@ -44,7 +44,8 @@ export const recordMutants: readonly Mutant[] = [
           return { records: records.map(share), at };
         },
         commit(commit, signal) {
-          for (const mutation of commit.then) if ('put' in mutation) values.set(mutation.put, mutation.value);
+          for (const mutation of commit.then)
+            if (mutation.put !== undefined) values.set(mutation.put, mutation.value);
           return backend.commit(commit, signal);
         },
       });

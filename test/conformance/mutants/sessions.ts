@@ -15,7 +15,7 @@ export const sessionMutants: readonly Mutant[] = [
         },
         commit(commit, signal) {
           const plain = commit.then.map((mutation) => {
-            if ('remove' in mutation) return mutation;
+            if (mutation.remove !== undefined) return mutation;
             if (mutation.session === undefined) owners.delete(mutation.put);
             else owners.set(mutation.put, mutation.session);
             return { put: mutation.put, value: mutation.value };
@@ -116,7 +116,10 @@ export const sessionMutants: readonly Mutant[] = [
     server: wrapped(
       () => (backend) => ({
         commit: (commit, signal) =>
-          backend.commit({ ...commit, then: commit.then.filter((mutation) => 'put' in mutation) }, signal),
+          backend.commit(
+            { ...commit, then: commit.then.filter((mutation) => mutation.put !== undefined) },
+            signal,
+          ),
       }),
       'race',
     ),
