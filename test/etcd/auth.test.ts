@@ -70,6 +70,32 @@ describe('auth', () => {
     expect(stdout).toBe('');
   });
 
+  it('A4: lets nobody in without a login, however many ask in the same moment', async () => {
+    await using backend = etcd({ hosts: server.address });
+    for (const together of [1, 2, 150]) {
+      const keys = Array.from({ length: together }, (_, n) => `anonymous/${together}/${n}`);
+      const results = await Promise.allSettled(keys.map((key) => put(backend, key)));
+      for (const result of results) {
+        expect(result).toMatchObject({ status: 'rejected', reason: { code: 'permission-denied' } });
+      }
+      const reads = await Promise.allSettled(keys.map((key) => backend.query({ key }, { signal: never })));
+      for (const read of reads) {
+        expect(read).toMatchObject({ status: 'rejected', reason: { code: 'permission-denied' } });
+      }
+    }
+    const { stdout } = await server.etcdctl([...root, 'get', '--prefix', 'anonymous/']);
+    expect(stdout).toBe('');
+  });
+
+  it('A4: tells each of many reads asked for together what it may see itself', async () => {
+    await using backend = etcd(as('locker'));
+    await put(backend, 'mine/read');
+    const keys = ['mine/read', 'theirs/read', 'mine/none'];
+    const reads = await Promise.allSettled(keys.map((key) => backend.query({ key }, { signal: never })));
+    expect(reads.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(reads[1]).toMatchObject({ reason: { code: 'permission-denied' } });
+  });
+
   it('works for every verb, and fetches a new token when the old one has expired', () =>
     everyVerb(as('locker'), tokenExpiry));
 

@@ -78,3 +78,43 @@ test('20 alternations with etcdctl lock: never two holders', async () => {
     await rm(folder, { recursive: true });
   }
 });
+
+test("A3: with a lock's name of one's own, data below that name are told of and left alone", async () => {
+  const named: World = { ...world, backend: () => etcd({ hosts: server.address, lockName: (key) => key }) };
+  await using managers = new Managers(named);
+  const key = uniqueKey('orders');
+  for (const id of ['1001', 'cafe']) await server.etcdctl(['put', `${key}/${id}`, 'an order']);
+  const sync = managers.make();
+  await expect(sync.acquire(key, { timeout: 10_000 })).rejects.toMatchObject({ code: 'foreign-record' });
+  await expect(sync.tryAcquire(key, { timeout: 10_000 })).rejects.toMatchObject({ code: 'foreign-record' });
+  const { stdout } = await server.etcdctl(['get', `${key}/`, '--prefix', '--keys-only']);
+  expect(stdout.trim().split(/\s+/)).toEqual([`${key}/1001`, `${key}/cafe`]);
+});
+
+test('A3: a plain put over the contender of a live etcdctl lock is not removed: never both hold', async () => {
+  await using managers = new Managers(world);
+  const key = uniqueKey('overwritten');
+  const child = server.spawnEtcdctl(['lock', `${key}/.lock`]);
+  const [said] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
+  const record = said.toString().trim();
+  const sync = managers.make();
+  const lock = sync.lock(key);
+  expect(await lock.tryLock()).toBeUndefined();
+  await server.etcdctl(['put', record, 'mine now']);
+  // Who waits is told, and does not hold.
+  await until(async () => {
+    const outcome = await lock.lock({ timeout: 100 }).then(
+      () => 'held',
+      (error: { code?: string }) => error.code,
+    );
+    expect(outcome).not.toBe('held');
+    return outcome === 'foreign-record';
+  });
+  const { stdout } = await server.etcdctl(['get', record, '--print-value-only']);
+  expect(stdout.trim()).toBe('mine now');
+  // Its operator removes it, when nobody needs it any more.
+  child.kill('SIGINT');
+  await once(child, 'exit');
+  await server.etcdctl(['del', record]);
+  await stateOf(lock, 'held');
+});

@@ -184,11 +184,11 @@ test.concurrent.each(stores)(
 );
 
 test.concurrent.each(stores)(
-  'FAULTS 16: a key of %s that was overwritten while others wait for it is no deadlock, whoever is left',
+  'FAULTS 16, A3: a key of %s that was overwritten while others wait for it is no silent deadlock, whoever is left',
   async (store) => {
     await using managers = managersFor(store);
     const key = uniqueKey('overwritten');
-    // A holder that never looks again: only the server is left to do something about its key.
+    // A holder that never looks again: nobody else is left to remove what was its own.
     await using proxy = await TcpProxy.open(operators[store].address);
     const dying = managers.make({ backend: connectTo(store, proxy.address) });
     const grant = await dying.acquire(key);
@@ -196,6 +196,18 @@ test.concurrent.each(stores)(
     for (const waiter of waiters) expect(await waiter.tryLock()).toBeUndefined();
     proxy.set({ cut: 'both' });
     await operators[store].overwrite(grant.isOwner.key);
+    if (store === 'etcd') {
+      // On etcd it is nobody's record any more, and stands until its operator removes it: all who wait are told.
+      const told = waiters.map((waiter) =>
+        until(async () => {
+          const outcome = await waiter.lock({ timeout: 200 }).catch(({ code }) => code);
+          expect(['timeout', 'foreign-record']).toContain(outcome);
+          return outcome === 'foreign-record';
+        }),
+      );
+      await Promise.all(told);
+      await operators[store].deleteKey(grant.isOwner.key);
+    }
     const begun = performance.now();
     await until(() => waiters.some((waiter) => waiter.held));
     const free = performance.now() - begun;
@@ -206,7 +218,7 @@ test.concurrent.each(stores)(
     const { records } = await operator.query({ prefix: operator.lockPath(key) }, { signal: live });
     expect(records).toHaveLength(1);
     console.info(
-      `FAULTS 16 ${store}: the next one held ${Math.round(free)} ms after a dead holder's key was overwritten`,
+      `FAULTS 16 ${store}: the next one held ${Math.round(free)} ms after a dead holder's key was overwritten or removed`,
     );
   },
 );

@@ -84,8 +84,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     },
     {
       file: QUEUE,
-      find: '    for (let last = ahead.predecessor; ; ) {',
-      put: '    const first = ahead.predecessor;\n    for (let last = ahead.predecessor; ; ) {',
+      find: '    let suspect: string | undefined;',
+      put: '    const first = ahead.predecessor;\n    let suspect: string | undefined;',
     },
   ],
   'release without a condition': [
@@ -168,8 +168,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   'missed wake-up: the cursor is taken after the read': [
     {
       file: QUEUE,
-      find: 'const options = { since: at, wait: contest.wait, signal };',
-      put: '({ at } = await contest.backend.query(aheadOf(contest, contender), { signal }));\n      const options = { since: at, wait: contest.wait, signal };',
+      find: 'const wait = suspect === undefined',
+      put: '({ at } = await contest.backend.query(aheadOf(contest, contender), { signal }));\n      const wait = suspect === undefined',
     },
   ],
 };

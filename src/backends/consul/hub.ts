@@ -12,6 +12,8 @@ import { Watch } from './watch.ts';
 const LINGER = 1_000;
 /** Milliseconds from one plan to the next, so that many newcomers do not each rearrange the queries of all. */
 const PLAN_INTERVAL = 50;
+/** Planning for tens of thousands takes a while, and may not take all the time there is. */
+const MOST_PLANNING = 1 / 20;
 
 interface Interest {
   readonly target: Target;
@@ -33,6 +35,7 @@ export class Hub {
   #watches = new Map<string, Watch>();
   #planned: NodeJS.Timeout | undefined;
   #plannedAt = Number.NEGATIVE_INFINITY;
+  #planInterval = PLAN_INTERVAL;
   #waiting = 0;
 
   /** @param connections how many the reader has for this. */
@@ -126,7 +129,7 @@ export class Hub {
 
   #schedule(): void {
     if (this.#planned !== undefined) return;
-    const pause = Math.max(0, this.#plannedAt + PLAN_INTERVAL - performance.now());
+    const pause = Math.max(0, this.#plannedAt + this.#planInterval - performance.now());
     this.#planned = setTimeout(() => {
       this.#planned = undefined;
       this.#plan();
@@ -148,6 +151,7 @@ export class Hub {
     }
     // Only after every query that nobody needs is cut off, so that there are connections for the new ones.
     for (const [waiter, watch] of moves) watch.add(waiter);
+    this.#planInterval = Math.max(PLAN_INTERVAL, (performance.now() - this.#plannedAt) / MOST_PLANNING);
   }
 
   /** Who has to move to this watch; each has left the one before. */

@@ -11,18 +11,18 @@ export class Throttle {
   #tokens = Throttle.BURST;
   #at = performance.now();
 
-  /** Resolves when there is one to take. Rejects when the signal aborts. */
-  async take(signal: AbortSignal): Promise<void> {
+  /** Resolves when there are so many to take. Rejects when the signal aborts. */
+  async take(signal: AbortSignal, cost = 1): Promise<void> {
     const now = performance.now();
     this.#tokens = Math.min(Throttle.BURST, this.#tokens + ((now - this.#at) / 1000) * Throttle.RATE);
     this.#at = now;
-    this.#tokens -= 1;
+    this.#tokens -= cost;
     if (this.#tokens >= 0) return;
     try {
       await sleep((-this.#tokens / Throttle.RATE) * 1000, undefined, { signal });
     } catch (error) {
       // Not taken: or the next one would wait for all that gave up before it.
-      this.#tokens += 1;
+      this.#tokens += cost;
       throw error;
     }
   }

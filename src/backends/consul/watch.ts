@@ -20,6 +20,8 @@ export const REREADS = 8_000;
 
 /** Bytes. A prefix with more than this below it is not listed again and again for the few keys that matter. */
 const LARGEST_LISTING = 4 * 1024 * 1024;
+/** What is listed for nothing is asked for the more rarely, the more it is: while thousands of locks are taken, each is news. */
+const ENTRIES_A_TOKEN = 500;
 /** Milliseconds between reads where listing is not possible. */
 const POLL = 1_000;
 
@@ -110,7 +112,7 @@ export class Watch {
       this.#latest = listing;
       const woken = this.#offer([...this.#members], listing, this.#isExact);
       if (this.#members.size === 0) return;
-      if (!woken) await this.#throttle.take(signal);
+      if (!woken) await this.#throttle.take(signal, 1 + listing.entries.length / ENTRIES_A_TOKEN);
       if (signal.aborted || this.#members.size === 0) return;
       if (backwards) {
         index = undefined;

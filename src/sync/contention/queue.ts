@@ -3,6 +3,9 @@ import { quoteKey } from '../keys.ts';
 import { type Attempt, type Contention, type Contest, MAX_ROUNDS, type Place } from './contention.ts';
 import { removeRecord } from './record.ts';
 
+/** Milliseconds for which a contender that was overwritten while we waited is left to whom it belonged: who lives removes it. */
+const OWNERS_CHANCE = 2_000;
+
 /**
  * Each session puts a contender under the lock's prefix; the one created first holds, and each waits for the one
  * before it: no herd, first come first served. The layout and the rule are those of etcd's Go package `concurrency`,
@@ -35,19 +38,23 @@ export const queue: Contention = {
   async wait(contest, place, signal) {
     const { contender, ahead } = place;
     if (contender === undefined || ahead === undefined) return place;
-    let { at } = ahead;
-    for (let last = ahead.predecessor; ; ) {
-      const options = { since: at, wait: contest.wait, signal };
-      const seen = await contest.backend.query(aheadOf(contest, contender), options);
+    let { at, predecessor: last } = ahead;
+    let suspect: string | undefined;
+    for (;;) {
+      const wait = suspect === undefined ? contest.wait : Math.min(contest.wait, OWNERS_CHANCE);
+      const seen = await contest.backend.query(aheadOf(contest, contender), { since: at, wait, signal });
       at = seen.at;
       const [ours, predecessor] = seen.records;
       if (!isUntouched(ours, contender)) return {};
       if (predecessor === undefined) return { contender, first: true };
-      // Told once, and told again when it has gone: neither for ever silent, nor again and again.
       const blocker = await blockerOf(contest, predecessor, predecessor.key === last, signal);
       last = predecessor.key;
-      if (blocker !== ahead.blocker)
-        return { contender, ...(blocker && { ahead: { at, predecessor: last, blocker } }) };
+      // Told once, and told again when it has gone: neither for ever silent, nor again and again.
+      if (blocker === ahead.blocker) continue;
+      if (blocker === undefined) return { contender };
+      if (blocker !== last || blocker === suspect)
+        return { contender, ahead: { at, predecessor: last, blocker } };
+      suspect = blocker;
     }
   },
 
