@@ -4,6 +4,7 @@ import {
   type CommitResult,
   type Condition,
   type Mutation,
+  REFUSED,
   type Scope,
   SyncError,
 } from './backend.ts';
@@ -63,11 +64,15 @@ function checkMutation(mutation: SyncMutation, { traits }: Backend): Mutation {
   const { put } = mutation;
   const value = typeof mutation.value === 'string' ? encoder.encode(mutation.value) : mutation.value;
   if (!(value instanceof Uint8Array)) {
-    throw new SyncError('invalid-option', `the value of ${quoteKey(put)} must be a string or a Uint8Array`);
+    throw new SyncError(
+      'invalid-option',
+      `the value of ${quoteKey(put)} must be a string or a Uint8Array`,
+      REFUSED,
+    );
   }
   if (value.byteLength > traits.maxValueBytes) {
     const size = `${value.byteLength} bytes; ${traits.name} takes at most ${traits.maxValueBytes}`;
-    throw new SyncError('value-too-large', `the value of ${quoteKey(put)} has ${size}`);
+    throw new SyncError('value-too-large', `the value of ${quoteKey(put)} has ${size}`, REFUSED);
   }
   return { put, value };
 }

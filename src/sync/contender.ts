@@ -1,7 +1,7 @@
 import { OVER, sleep } from './abort.ts';
 import { OngoingAttempt } from './attempt.ts';
-import { type Backend, type Clock, isSyncError, type SyncError } from './backend.ts';
-import { afterRefusal, isRefusal, retryDelay } from './backoff.ts';
+import type { Backend, Clock, SyncError } from './backend.ts';
+import { afterLasting, isLasting, retryDelay, wasRefused } from './backoff.ts';
 import type { Attempt, Contention, Contest, Holding, RecordLoss } from './contention/contention.ts';
 import { queue } from './contention/queue.ts';
 import { race } from './contention/race.ts';
@@ -255,7 +255,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     // After everybody has been told: a loss is always seen before the next attempt.
     if (state.reason !== 'permission-denied') outbox.post(resume);
     // The server has just said no: what comes next waits its turn.
-    else this.#watching = clock.after(afterRefusal(clock.random()), resume);
+    else this.#watching = clock.after(afterLasting(clock.random()), resume);
   }
 
   #beginSeeking(state: Extract<LockState, { name: 'seeking' }>): void {
@@ -311,7 +311,7 @@ export class Contender implements SessionListener, HeldWatchListener {
       } catch (error) {
         if (signal.aborted) return;
         this.#trouble(error, 'lock');
-        if (isRefusal(error)) this.#post({ type: 'failed', of: state, pause: 0 });
+        if (isLasting(error)) this.#post({ type: 'failed', of: state, pause: 0 });
         await sleep(clock, retryDelay(error, failures, clock.random()), signal);
       }
     }
@@ -354,8 +354,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   #becomeUnsure(session: Session, error: unknown): void {
-    // The server said no before it did anything.
-    if (isRefusal(error) && !isSyncError(error, 'stopped')) return;
+    if (wasRefused(error)) return;
     this.#unsureUntil = this.#engine.clock.now() + Math.max(session.ttl, LATEST_ARRIVAL);
   }
 
@@ -366,7 +365,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   #trouble(error: unknown, source: 'session' | 'lock'): void {
     this.#engine.outbox.during(() => {
       this.#listener.trouble(error, source);
-      if (isRefusal(error)) this.#listener.refused(error);
+      if (isLasting(error)) this.#listener.refused(error);
     });
   }
 

@@ -1,6 +1,6 @@
 import { expectManyListeners } from './abort.ts';
 import { type Condition, SyncError } from './backend.ts';
-import { isRefusal } from './backoff.ts';
+import { wasRefused } from './backoff.ts';
 import type { Holding } from './contention/contention.ts';
 import { quoteKey } from './keys.ts';
 import type { LossReason } from './lock-machine.ts';
@@ -109,7 +109,7 @@ export class Grant implements AsyncDisposable {
       writes.delete(write);
     };
     write.then(forget, (error: unknown) => {
-      if (!isRefusal(error)) this.#unsure = true;
+      if (!wasRefused(error)) this.#unsure = true;
       forget();
     });
   }

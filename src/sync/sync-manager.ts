@@ -1,6 +1,6 @@
 import type { Observable } from 'rxjs';
 import { throwIfAborted } from './abort.ts';
-import { type Clock, type CommitResult, SyncError } from './backend.ts';
+import { type Clock, type CommitResult, REFUSED, SyncError } from './backend.ts';
 import { Background } from './background.ts';
 import { Chronicle } from './chronicle.ts';
 import { checkCommit, guardedCommit, type SyncCommit } from './commit.ts';
@@ -100,6 +100,7 @@ export class SyncManager implements AsyncDisposable {
       throw new SyncError(
         'invalid-option',
         'option "backend" belongs to another manager already: make one for each',
+        REFUSED,
       );
     }
     taken.add(options.backend);
@@ -355,7 +356,7 @@ export class SyncManager implements AsyncDisposable {
 
   #assertRunning(): void {
     if (!this.#running) {
-      throw new SyncError('stopped', `the manager "${this.name}" was stopped`);
+      throw new SyncError('stopped', `the manager "${this.name}" was stopped`, REFUSED);
     }
   }
 }

@@ -6,10 +6,12 @@ import {
   type Cursor,
   type QueryOptions,
   type QueryResult,
+  REFUSED,
   type Scope,
   type SessionOptions,
   SyncError,
 } from '../../sync/backend.ts';
+import { reading } from '../kit/reads.ts';
 import { Commits } from './commits.ts';
 import { Hub } from './hub.ts';
 import { checkKey } from './keys.ts';
@@ -72,24 +74,26 @@ export class ConsulBackend implements Backend {
   commit(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
     try {
       this.#lifetime.check(signal);
-      return this.#commits.run(commit, signal);
+      const committing = this.#commits.run(commit, signal);
+      return commit.then.length === 0 ? reading(signal, committing) : committing;
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
   async query(scope: Scope, { since, wait = DEFAULT_WAIT, signal }: QueryOptions): Promise<QueryResult> {
-    return this.#lifetime.run(signal, async (inner) => {
+    const query = async (inner: AbortSignal): Promise<QueryResult> => {
       checkScope(scope);
       if (!(wait >= 0))
-        throw new SyncError('invalid-option', `"wait" must be 0 or more milliseconds, not ${wait}`);
+        throw new SyncError('invalid-option', `"wait" must be 0 or more milliseconds, not ${wait}`, REFUSED);
       const listing =
         since === undefined || wait === 0 ? undefined : await this.#hub.wait(scope, since, wait, inner);
       return this.#answer(
         scope,
         listing ?? (await this.#reader.read(targetOf(scope), { lane: 'commands', signal: inner })),
       );
-    });
+    };
+    return reading(signal, this.#lifetime.run(signal, query));
   }
 
   watch(key: string, since: Cursor, wake: (error?: SyncError) => void): () => void {

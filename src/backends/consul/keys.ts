@@ -1,4 +1,4 @@
-import { SyncError } from '../../sync/backend.ts';
+import { REFUSED, SyncError } from '../../sync/backend.ts';
 
 /** In bytes of UTF-8. Percent-encoded three times as long in a URL, which Go's and most proxies' limits still take. */
 const LONGEST_KEY = 4_096;
@@ -10,7 +10,8 @@ const LONGEST_KEY = 4_096;
  */
 export function checkKey(key: string): void {
   const problem = typeof key === 'string' ? problemOf(key) : 'must be a string';
-  if (problem !== undefined) throw new SyncError('invalid-key', `Consul key ${quote(key)} ${problem}`);
+  if (problem !== undefined)
+    throw new SyncError('invalid-key', `Consul key ${quote(key)} ${problem}`, REFUSED);
 }
 
 /** The same for a prefix, whose last segment may be cut off anywhere. */

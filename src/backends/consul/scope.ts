@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Cursor, type Scope, SyncError } from '../../sync/backend.ts';
+import { type Cursor, REFUSED, type Scope, SyncError } from '../../sync/backend.ts';
 import { checkKey, checkPrefix } from './keys.ts';
 import type { Entry } from './record.ts';
 
@@ -24,7 +24,11 @@ export function checkScope(scope: Scope): void {
 
 function checkCount(name: string, count: number): void {
   if (Number.isSafeInteger(count) && count > 0) return;
-  throw new SyncError('invalid-option', `"${name}" must be a whole number above 0, not ${String(count)}`);
+  throw new SyncError(
+    'invalid-option',
+    `"${name}" must be a whole number above 0, not ${String(count)}`,
+    REFUSED,
+  );
 }
 
 export function targetOf(scope: Scope): Target {

@@ -1,4 +1,4 @@
-import { type SessionOptions, SyncError } from '../../sync/backend.ts';
+import { REFUSED, type SessionOptions, SyncError } from '../../sync/backend.ts';
 import type { Settings } from './options.ts';
 import type { Transport } from './transport.ts';
 
@@ -36,6 +36,7 @@ export class Sessions {
       throw new SyncError(
         'invalid-option',
         `a Consul session's "ttl" must be ${sessionTtlMin} to ${LONGEST_TTL} ms, not ${ttl}`,
+        REFUSED,
       );
     }
     if (!(lockDelay >= 0 && lockDelay <= LONGEST_LOCK_DELAY)) {
@@ -43,6 +44,7 @@ export class Sessions {
       throw new SyncError(
         'invalid-option',
         `a Consul session's "lockDelay" must be ${range}, not ${lockDelay}`,
+        REFUSED,
       );
     }
     const granted = Math.ceil(ttl);

@@ -1,4 +1,4 @@
-import { type Commit, SyncError } from '../../sync/backend.ts';
+import { type Commit, REFUSED, SyncError } from '../../sync/backend.ts';
 import { checkKey, quote } from './keys.ts';
 import {
   absent,
@@ -77,6 +77,7 @@ export class Transaction {
       throw new SyncError(
         'value-too-large',
         `a commit must not exceed ${LARGEST_REQUEST} bytes with keys and values`,
+        REFUSED,
       );
     }
     this.plain = surely.writes && this.unknown.length === 0 && commit.read === undefined ? surely : undefined;
@@ -105,6 +106,7 @@ export class Transaction {
       throw new SyncError(
         'rejected',
         `a commit must not need more than ${MOST_OPERATIONS} operations, this has ${list.length} operations`,
+        REFUSED,
       );
     }
     const operations = list.map(({ json }) => json).join(',');
@@ -173,6 +175,7 @@ function checkCommit({ when, then, read }: Commit): void {
       throw new SyncError(
         'invalid-option',
         `a commit must not have two mutations for one key, here ${quote(key)}`,
+        REFUSED,
       );
     }
     keys?.add(key);
@@ -181,6 +184,7 @@ function checkCommit({ when, then, read }: Commit): void {
       throw new SyncError(
         'value-too-large',
         `the value for ${quote(key)} has ${size}; at most ${MAX_VALUE_BYTES} fit`,
+        REFUSED,
       );
     }
   }

@@ -1,4 +1,5 @@
-import { type Backend, type BackendTraits, SyncError } from '../../sync/backend.ts';
+import { type Backend, type BackendTraits, REFUSED, SyncError } from '../../sync/backend.ts';
+import { reading } from '../kit/reads.ts';
 import { Commits } from './commits.ts';
 import { WatchHub } from './hub.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -50,12 +51,13 @@ export function etcd(options: EtcdOptions = {}): Backend {
     async query(scope, query) {
       checkScope(scope);
       checkWait(query.wait);
-      return queries.query(scope, query);
+      return reading(query.signal, queries.query(scope, query));
     },
     commit(wanted, signal) {
       try {
         checkCommit(wanted, traits.maxValueBytes);
-        return commits.commit(wanted, signal);
+        const committing = commits.commit(wanted, signal);
+        return wanted.then.length === 0 ? reading(signal, committing) : committing;
       } catch (error) {
         return Promise.reject(error);
       }
@@ -91,6 +93,7 @@ function lockPath(key: string, lockName: ((key: string) => string) | undefined):
     throw new SyncError(
       'invalid-key',
       `The key ${JSON.stringify(key)} must not have a segment "${LOCK_SEGMENT}": locks are kept under that name.`,
+      REFUSED,
     );
   }
   return `${key}/${LOCK_SEGMENT}/`;

@@ -3,6 +3,7 @@ import {
   type Commit,
   type Condition,
   type Mutation,
+  REFUSED,
   type Scope,
   SyncError,
 } from '../../sync/backend.ts';
@@ -12,7 +13,7 @@ const MAX_OPERATIONS = 128;
 
 /** etcd takes any bytes as a key; these are what a string can express, and NUL is its sign for "no end". */
 export function checkKey(key: string): void {
-  if (key === '') throw new SyncError('invalid-key', 'A key must not be empty.');
+  if (key === '') throw new SyncError('invalid-key', 'A key must not be empty.', REFUSED);
   checkBytes(key);
 }
 
@@ -41,6 +42,7 @@ export function checkCommit({ when, then, read, count }: Commit, maxValueBytes: 
       throw new SyncError(
         'value-too-large',
         `The value for ${JSON.stringify(key)} has ${mutation.value.byteLength} bytes; the limit is ${maxValueBytes}.`,
+        REFUSED,
       );
     }
   }
@@ -66,15 +68,16 @@ export function keyOf(mutation: Mutation): string {
 }
 
 function checkBytes(text: string): void {
-  if (text.includes('\0')) throw new SyncError('invalid-key', 'A key must not contain NUL.');
+  if (text.includes('\0')) throw new SyncError('invalid-key', 'A key must not contain NUL.', REFUSED);
   if (!text.isWellFormed()) {
     throw new SyncError(
       'invalid-key',
       'A key must not contain a lone surrogate, which UTF-8 cannot express.',
+      REFUSED,
     );
   }
 }
 
 function invalid(problem: string): SyncError {
-  return new SyncError('invalid-option', `${problem}.`);
+  return new SyncError('invalid-option', `${problem}.`, REFUSED);
 }

@@ -1,6 +1,7 @@
 import {
   type BackendTraits,
   type Commit,
+  REFUSED,
   type Scope,
   type SessionOptions,
   SyncError,
@@ -9,13 +10,14 @@ import {
 /** What the store would not take is refused here, before anything is asked of it. */
 
 export function checkKey(key: string): void {
-  if (key === '') throw new SyncError('invalid-key', 'A key must not be empty.');
-  if (key.includes('\0')) throw new SyncError('invalid-key', 'A key must not contain NUL.');
+  if (key === '') throw new SyncError('invalid-key', 'A key must not be empty.', REFUSED);
+  if (key.includes('\0')) throw new SyncError('invalid-key', 'A key must not contain NUL.', REFUSED);
   // With the `u` flag a surrogate matches only when it stands alone.
   if (/\p{Surrogate}/u.test(key)) {
     throw new SyncError(
       'invalid-key',
       'A key must not contain a lone surrogate, which UTF-8 cannot express.',
+      REFUSED,
     );
   }
 }
@@ -28,7 +30,7 @@ export function checkScope(scope: Scope): void {
 
 function checkCount(name: string, count: number): void {
   if (Number.isSafeInteger(count) && count > 0) return;
-  throw new SyncError('invalid-option', `\`${name}\` must be a whole number above 0, not ${count}.`);
+  throw new SyncError('invalid-option', `\`${name}\` must be a whole number above 0, not ${count}.`, REFUSED);
 }
 
 export function checkCommit(commit: Commit, maxValueBytes: number): void {
@@ -39,12 +41,12 @@ export function checkCommit(commit: Commit, maxValueBytes: number): void {
     checkKey(key);
     if (keys.has(key)) {
       const message = `A commit must not have two mutations for one key, here ${JSON.stringify(key)}.`;
-      throw new SyncError('invalid-option', message);
+      throw new SyncError('invalid-option', message, REFUSED);
     }
     keys.add(key);
     if ('put' in mutation && mutation.value.byteLength > maxValueBytes) {
       const message = `The value for ${JSON.stringify(key)} has ${mutation.value.byteLength} bytes; the limit is ${maxValueBytes}.`;
-      throw new SyncError('value-too-large', message);
+      throw new SyncError('value-too-large', message, REFUSED);
     }
   }
   if (commit.read !== undefined) checkScope(commit.read);
@@ -54,16 +56,16 @@ export function checkCommit(commit: Commit, maxValueBytes: number): void {
 export function checkSession({ ttl, lockDelay }: SessionOptions, traits: BackendTraits): void {
   if (!(ttl >= traits.ttl.min && ttl <= traits.ttl.max)) {
     const message = `\`ttl\` must be ${traits.ttl.min} to ${traits.ttl.max} ms, not ${ttl}.`;
-    throw new SyncError('invalid-option', message);
+    throw new SyncError('invalid-option', message, REFUSED);
   }
   if (traits.maxLockDelay > 0 && !(lockDelay >= 0 && lockDelay <= traits.maxLockDelay)) {
     const message = `\`lockDelay\` must be 0 to ${traits.maxLockDelay} ms, not ${lockDelay}.`;
-    throw new SyncError('invalid-option', message);
+    throw new SyncError('invalid-option', message, REFUSED);
   }
 }
 
 export function checkWait(wait: number | undefined): void {
   if (wait !== undefined && !(wait >= 0)) {
-    throw new SyncError('invalid-option', `\`wait\` must be 0 or more milliseconds, not ${wait}.`);
+    throw new SyncError('invalid-option', `\`wait\` must be 0 or more milliseconds, not ${wait}.`, REFUSED);
   }
 }
