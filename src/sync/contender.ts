@@ -2,6 +2,7 @@ import { OVER, sleep } from './abort.ts';
 import { OngoingAttempt } from './attempt.ts';
 import type { Backend, Clock, SyncError } from './backend.ts';
 import { afterLasting, isLasting, retryDelay, wasRefused } from './backoff.ts';
+import type { ContenderListener } from './contender-listener.ts';
 import type { Attempt, Contention, Contest, Holding, RecordLoss } from './contention/contention.ts';
 import { queue } from './contention/queue.ts';
 import { race } from './contention/race.ts';
@@ -13,22 +14,6 @@ import { type LockEvent, type LockState, type LossReason, type Notice, step } fr
 import type { Session, SessionEnd } from './session.ts';
 import type { SessionKeeper, SessionListener } from './session-keeper.ts';
 import type { Removals } from './stopping.ts';
-
-/** Who is told what becomes of a contender. Called after the new state is committed. */
-export interface ContenderListener {
-  /** The record's value, asked for at each attempt. May throw a `SyncError`. */
-  value(): Uint8Array;
-  moved(state: LockState): void;
-  granted(session: Session, holding: Holding): void;
-  /** The session of the held lock was in doubt, and has been verified. */
-  reconfirmed(): void;
-  lost(reason: LossReason): void;
-  occupied(): void;
-  refused(error: SyncError): void;
-  /** Something failed and is being tried again. */
-  trouble(error: unknown, source: 'session' | 'lock'): void;
-  released(): void;
-}
 
 export interface Engine {
   readonly backend: Backend;
@@ -44,8 +29,8 @@ export interface Engine {
 }
 
 /**
- * A lock held for less than this is never watched, in milliseconds: a short critical section costs no watch, and a
- * deleted record is still noticed well within half a second.
+ * A lock held for less than this is never watched, in milliseconds, unless somebody here waits for it: a short critical
+ * section costs no watch, and a deleted record is still noticed well within half a second.
  */
 export const UNWATCHED = 100;
 
@@ -117,6 +102,14 @@ export class Contender implements SessionListener, HeldWatchListener {
   stop(): void {
     this.#wanted = false;
     this.#post({ type: 'stop' });
+  }
+
+  /** Somebody waits for what is held: from now on its record is watched, so that none is handed on that is gone. */
+  watchHeld(): void {
+    const state = this.#state;
+    if (state.name !== 'held' || this.#watching instanceof HeldWatch) return;
+    this.#watching?.cancel();
+    this.#watch(state);
   }
 
   sessionLive(session: Session): void {
@@ -206,11 +199,8 @@ export class Contender implements SessionListener, HeldWatchListener {
         this.#run(state, (signal) => this.#wait(state, signal));
         return;
       case 'held':
-        this.#watching = this.#engine.unwatched.after(() => {
-          // Held for long: what served to acquire it is not kept.
-          this.#giveControllerBack();
-          this.#watching = new HeldWatch(this.#engine, state.session, state.holding, this);
-        });
+        if (this.#listener.crowded) this.#watch(state);
+        else this.#watching = this.#engine.unwatched.after(() => this.#watch(state));
         return;
       case 'lost':
         this.#beginLost(state);
@@ -222,6 +212,12 @@ export class Contender implements SessionListener, HeldWatchListener {
         this.#attempt?.cut();
         this.#forgetSessions();
     }
+  }
+
+  #watch(state: Extract<LockState, { name: 'held' }>): void {
+    // Held for long: what served to acquire it is not kept.
+    this.#giveControllerBack();
+    this.#watching = new HeldWatch(this.#engine, state.session, state.holding, this);
   }
 
   /** One place owns the promises: a rejection is either stale or an event. */

@@ -81,7 +81,9 @@ describe('errors', () => {
     [false, 14, 'etcdserver: leader changed'],
     [false, 13, 'Received RST_STREAM with code 2 (Internal server error)'],
     [false, 8, 'Received message larger than max (70000000 vs 67108864)'],
-    [true, 12, 'Received HTTP status code 404'],
+    [true, 12, 'unknown service etcdserverpb.KV'],
+    // A proxy's, which may have passed it on.
+    [false, 12, 'Received HTTP status code 404'],
     [false, 14, 'Connection dropped'],
   ])('take it for the word of the server that nothing was done: %s, for %i %s', (isSo, code, details) => {
     expect(isRefusal({ code, details })).toBe(isSo);
