@@ -2,7 +2,7 @@ import {
   type Backend,
   type Commit,
   type CommitResult,
-  REFUSED,
+  type RequestOutcome,
   type Revision,
   type StoredRecord,
   SyncError,
@@ -28,7 +28,7 @@ export function forwardOnly(backend: Backend): Backend {
     if (broken !== undefined) {
       // What came back with the store must not keep others out for as long as our session lives.
       await takeBack(puts, signal);
-      throw new SyncError('store-reset', broken, REFUSED);
+      throw reset('refused');
     }
     // Only what was complete before this one was sent must have a smaller revision.
     const before = latest;
@@ -45,7 +45,10 @@ export function forwardOnly(backend: Backend): Backend {
     }
     const judged = result.ok ? judgedIn(commit, puts) : NONE;
     if (result.ok && judged.some(({ over }) => isOld(over, result.revision, before))) {
-      await wentBack(before, result.revision, puts, signal);
+      // First remembered, and then cleaned up after: that may fail.
+      remember(before, result.revision);
+      await takeBack(puts, signal);
+      throw reset('unknown');
     }
     for (const put of puts) {
       if (result.ok && judged.includes(put)) ownPuts.answered(put, result.revision);
@@ -56,7 +59,12 @@ export function forwardOnly(backend: Backend): Backend {
 
   async function passOn(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
     const result = await backend.commit(commit, signal);
-    if ('read' in result) await inspect(result.read ?? [], signal);
+    if ('read' in result) {
+      for (const record of result.read ?? []) {
+        const from = reachedBefore(record);
+        if (from !== undefined) await expel(record, from, signal);
+      }
+    }
     if (!result.ok) return result;
     let puts = false;
     for (const mutation of commit.then) {
@@ -67,34 +75,48 @@ export function forwardOnly(backend: Backend): Backend {
     return result;
   }
 
-  async function inspect(records: readonly StoredRecord[], signal: AbortSignal): Promise<void> {
-    for (const record of records) {
-      if (floor === undefined || record.session !== floor.session || record.revision > floor.revision)
-        continue;
-      await wentBack(floor.revision, record.revision, [putOf(record)], signal);
-    }
+  /** @param least a revision that the store had reached before this record was put, if such a one is known. */
+  function reachedBefore({ session, revision }: StoredRecord, least?: Revision): Revision | undefined {
+    if (floor === undefined || session !== floor.session) return undefined;
+    const from = revision <= floor.revision ? floor.revision : least;
+    // Put without an answer, perhaps; now it is known.
+    if (from === undefined && revision > latest) latest = revision;
+    return from;
   }
 
-  /** First remembers, and then cleans up: that may fail. */
-  async function wentBack(
+  /** Rejects where it may stand there still. */
+  async function expel(
+    { key, session = '', revision }: StoredRecord,
     from: Revision,
-    to: Revision,
-    puts: readonly OwnPut[],
     signal: AbortSignal,
-  ): Promise<never> {
+  ): Promise<void> {
+    remember(from, revision);
+    if (!(await takeBack([{ key, session }], signal))) throw reset('unknown');
+  }
+
+  function remember(from: Revision, to: Revision): void {
     broken ??=
       `${backend.traits.name} went back from revision ${from} to ${to}: its data was lost or restored. ` +
       'No lock is granted any more; restart this process once the store is as it should be';
-    await takeBack(puts, signal);
-    throw new SyncError('store-reset', broken);
   }
 
-  /** Best effort: as long as anything of it may stand there, whoever looks at it comes here again. */
-  async function takeBack(puts: readonly OwnPut[], signal: AbortSignal): Promise<void> {
+  function reset(outcome: RequestOutcome): SyncError {
+    return new SyncError('store-reset', broken ?? '', { outcome });
+  }
+
+  /** Best effort. While anything of it may stand there, whoever looks at it comes here again. `false`: that is so. */
+  async function takeBack(
+    puts: readonly Pick<OwnPut, 'key' | 'session'>[],
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    let gone = true;
     for (const { key, session } of puts) {
       const removal: Commit = { when: [{ key, session }], then: [{ remove: key }] };
-      await backend.commit(removal, signal).catch(() => undefined);
+      await backend.commit(removal, signal).catch(() => {
+        gone = false;
+      });
     }
+    return gone;
   }
 
   const verbs: Backend = {
@@ -113,15 +135,17 @@ export function forwardOnly(backend: Backend): Backend {
       const { mark } = ownPuts;
       const result = await backend.query(scope, options);
       const { signal, since } = options;
-      await inspect(result.records, signal);
       // Not one that has waited: it may show what was read before.
-      if (!('key' in scope) || since !== undefined) return result;
-      const [record] = result.records;
-      const least = ownPuts.look(scope.key, record, mark);
-      if (least !== undefined && record !== undefined) {
-        await wentBack(least, record.revision, [putOf(record)], signal);
+      const looked = 'key' in scope && since === undefined;
+      const least = looked ? ownPuts.look(scope.key, result.records[0], mark) : undefined;
+      let { records } = result;
+      for (const record of result.records) {
+        const from = reachedBefore(record, least);
+        if (from === undefined) continue;
+        await expel(record, from, signal);
+        records = records.filter((other) => other !== record);
       }
-      return result;
+      return { records, at: result.at };
     },
     commit,
     [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
@@ -145,8 +169,4 @@ function judgedIn({ then }: Commit, puts: readonly OwnPut[]): readonly OwnPut[] 
 /** Whether what was put just now has a revision that the store had reached before. */
 function isOld(over: OwnPut['over'], revision: Revision, before: Revision): boolean {
   return revision <= before && revision !== over;
-}
-
-function putOf({ key, session = '' }: StoredRecord): OwnPut {
-  return { key, session, over: undefined };
 }

@@ -163,10 +163,12 @@ async function write(world: World, { number, sync, network }: Process, grant: Gr
   reading.got(text === undefined ? undefined : Buffer.from(text).toString());
 }
 
-function isExpected(error: unknown, { mayOperate }: World): boolean {
+function isExpected(error: unknown, { mayOperate, mayRestore, mayGarble }: World): boolean {
   if (!(error instanceof Error)) return false;
   if (error.message === 'gave up') return true;
   const { code } = error as { code?: string };
   if (code === 'foreign-record') return mayOperate;
+  if (code === 'store-reset') return mayRestore;
+  if (mayGarble && error.message === 'garbled') return true;
   return ['timeout', 'lost', 'released', 'stopped', 'unavailable'].includes(code ?? '');
 }
