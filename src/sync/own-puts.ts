@@ -35,6 +35,8 @@ interface Trace {
   known: Revision | undefined;
   /** The latest revision when the first of the puts was sent that a record there can come from. */
   floor: Revision | undefined;
+  /** The largest revision that a record there had before it went. Whatever comes later is younger, however late it comes. */
+  reached: Revision | undefined;
   /** What those puts were over: it may still stand there, as it was. */
   over: readonly Revision[] | undefined;
   /** Puts that are under way. */
@@ -123,7 +125,7 @@ export class OwnPuts {
 
   removed(key: string): void {
     const trace = this.#traces.get(key);
-    if (trace !== undefined) this.#gone(key, trace);
+    if (trace !== undefined) this.#gone(key, trace, undefined);
   }
 
   /**
@@ -135,13 +137,14 @@ export class OwnPuts {
     // What was put since may not have been there yet, and what was seen may be gone.
     if (trace === undefined || trace.at > mark) return undefined;
     if (record === undefined || record.session !== this.#session) {
-      this.#gone(key, trace);
+      this.#gone(key, trace, record?.revision);
       return undefined;
     }
     const { revision } = record;
-    const { known, floor, over } = trace;
+    const { known, floor, reached, over } = trace;
     // Somebody may have written over what we put, but nothing makes it older.
     if (known !== undefined && revision < known) return known;
+    if (known === undefined && reached !== undefined && revision <= reached) return reached;
     if (known === undefined && floor !== undefined && revision <= floor && !over?.includes(revision)) {
       return floor;
     }
@@ -159,8 +162,11 @@ export class OwnPuts {
   }
 
   /** A look that began before may show it yet. */
-  #gone(key: string, trace: Trace): void {
+  #gone(key: string, trace: Trace, other: Revision | undefined): void {
     trace.at = ++this.#mark;
+    for (const revision of [trace.known, other]) {
+      if (revision !== undefined && revision > (trace.reached ?? NEVER)) trace.reached = revision;
+    }
     trace.known = undefined;
     this.#rest(key, trace);
   }
@@ -170,12 +176,14 @@ export class OwnPuts {
     if (trace.lost || trace.underWay > 0) return;
     trace.floor = undefined;
     trace.over = undefined;
+    trace.reached = undefined;
     if (trace.known === undefined) this.#traces.delete(key);
   }
 }
 
 function newTrace(): Trace {
-  return { known: undefined, floor: undefined, over: undefined, underWay: 0, lost: false, at: 0 };
+  const known = undefined;
+  return { known, floor: undefined, reached: undefined, over: undefined, underWay: 0, lost: false, at: 0 };
 }
 
 function lower(a: Revision, b: Revision | undefined): Revision {
