@@ -187,7 +187,7 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     },
   ],
   'a put without an answer says nothing of a reset': [
-    { file: OWN_PUTS, find: 'trace.lost = true;', put: 'trace.known = 0n;' },
+    { file: OWN_PUTS, find: 'trace.lost = true;', put: 'trace.lost = true;\n    trace.floor = NEVER;' },
   ],
   'a record of before a reset taken for a put that had no answer': [
     {
