@@ -100,9 +100,11 @@ const copies: Harm[] = [
     world.keepCopy();
     return 'sees a copy of the store being made';
   },
-  (world, process) => {
+  (world) => {
     if (!world.restore()) return undefined;
-    if (world.chance(0.7)) world.setNetwork(process, { loseRequest: 0.3, loseReply: 0.5 });
+    // Whoever could clean up, or has just put something, hears little of it.
+    const loss = world.chance(0.7) ? { loseRequest: world.between(0, 0.3), loseReply: 0.6 } : {};
+    for (const each of world.alive) world.setNetwork(each, loss);
     return 'sees the store being restored from a copy, as do all';
   },
 ];

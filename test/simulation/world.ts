@@ -218,8 +218,9 @@ export class World {
     this.#incarnation += 1;
   }
 
+  /** Most often an older one stays: the further the store goes back, the more is noticed. */
   keepCopy(): void {
-    this.#copy = this.store.copy();
+    if (this.#copy === undefined || this.chance(0.2)) this.#copy = this.store.copy();
   }
 
   /** Back to the copy. `false`: there is none, or nothing happened since. */
