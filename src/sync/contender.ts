@@ -34,6 +34,9 @@ export interface Engine {
  */
 export const UNWATCHED = 100;
 
+/** The same, where others of this process wait. Those that only pass it on are through by then, and cost no watch either. */
+const UNWATCHED_CROWDED = 1;
+
 /** How often we look for what a lost reply may have left behind, in milliseconds. */
 const SWEEP_INTERVAL = 500;
 
@@ -199,8 +202,7 @@ export class Contender implements SessionListener, HeldWatchListener {
         this.#run(state, (signal) => this.#wait(state, signal));
         return;
       case 'held':
-        if (this.#listener.crowded) this.#watch(state);
-        else this.#watching = this.#engine.unwatched.after(() => this.#watch(state));
+        this.#watchLater(state);
         return;
       case 'lost':
         this.#beginLost(state);
@@ -212,6 +214,12 @@ export class Contender implements SessionListener, HeldWatchListener {
         this.#attempt?.cut();
         this.#forgetSessions();
     }
+  }
+
+  #watchLater(state: Extract<LockState, { name: 'held' }>): void {
+    const watch = (): void => this.#watch(state);
+    const { clock, unwatched } = this.#engine;
+    this.#watching = this.#listener.crowded ? clock.after(UNWATCHED_CROWDED, watch) : unwatched.after(watch);
   }
 
   #watch(state: Extract<LockState, { name: 'held' }>): void {

@@ -197,7 +197,7 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     },
   ],
   'local hand-off of a record that is gone: not watched while somebody waits': [
-    { file: CONTENDER, find: 'if (this.#listener.crowded) this.#watch(state);\n        else ', put: '' },
+    { file: CONTENDER, find: 'this.#listener.crowded ? clock.after(UNWATCHED_CROWDED, watch) : ', put: '' },
     {
       file: CONTENDER,
       find: "if (state.name !== 'held' || this.#watching instanceof HeldWatch) return;",
