@@ -8,7 +8,7 @@
 import type { SyncError } from './errors.ts';
 
 export { type Clock, systemClock, type Timer } from './clock.ts';
-export { isSyncError, type RequestOutcome, SyncError, type SyncErrorCode } from './errors.ts';
+export { isSyncError, REFUSED, type RequestOutcome, SyncError, type SyncErrorCode } from './errors.ts';
 export { conditionProblem, mutationProblem, scopeProblem } from './shapes.ts';
 
 /** Store-wide and strictly increasing, also across the deletion and the expiry of a record. */
@@ -160,7 +160,8 @@ export interface BackendTraits {
  * - `query` with `since` is level-triggered. It may wake for nothing, must wake for a change, never waits without
  *   bound, and always answers with the current state, so that nobody depends on seeing every event. A compaction, an
  *   index that went backwards, a reconnect are just wakes.
- * - A *rejected* `commit` means *unknown*, not *failed*, unless its error says `refused`.
+ * - A *rejected* `commit` means *unknown*, not *failed*, unless its error says `refused` (`SyncError.outcome`). A read that
+ *   fails leaves nothing unknown.
  * - What can be read in two ways or is too much is refused before any I/O.
  * - A session's TTL is what the server granted, not what was asked for.
  * - Every call ends: by its signal (it then rejects with the signal's reason), or by a deadline of the backend's own. No

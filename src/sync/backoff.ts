@@ -13,20 +13,25 @@ export function backoff(failures: number, random: number, longest = LONGEST): nu
   return ceiling / 2 + (ceiling / 2) * random;
 }
 
+/** Whether it is certain that nothing of what was asked was done, and that nothing will be. */
+export function wasRefused(error: unknown): boolean {
+  return isSyncError(error) && error.outcome === 'refused';
+}
+
 /**
- * Whether the server understood and said no. Asking again soon changes nothing, and callers are told instead of being
- * kept waiting for their timeout.
+ * Whether asking again soon is pointless: callers are told instead of being kept waiting for their timeout. It says nothing
+ * about what was done.
  */
-export function isRefusal(error: unknown): error is SyncError {
+export function isLasting(error: unknown): error is SyncError {
   return isSyncError(error) && error.code !== 'unavailable' && error.code !== 'bad-response';
 }
 
-/** Milliseconds to wait after a refusal: at most one retry a second. */
-export function afterRefusal(random: number): number {
+/** Milliseconds to wait after what is lasting: at most one retry a second. */
+export function afterLasting(random: number): number {
   return LONGEST + LONGEST * random;
 }
 
 /** Milliseconds to wait before the next try, whatever went wrong. */
 export function retryDelay(error: unknown, failures: number, random: number): number {
-  return isRefusal(error) ? afterRefusal(random) : backoff(failures, random);
+  return isLasting(error) ? afterLasting(random) : backoff(failures, random);
 }

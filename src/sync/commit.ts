@@ -6,6 +6,7 @@ import {
   conditionProblem,
   type Mutation,
   mutationProblem,
+  REFUSED,
   type Scope,
   SyncError,
   scopeProblem,
@@ -127,9 +128,7 @@ function checkMutation(mutation: SyncMutation, { traits }: Backend, claims: Clai
     throw invalid(`the value of ${quoteKey(put)} must be a string or a Uint8Array`);
   if (value.byteLength > traits.maxValueBytes) {
     const size = `${value.byteLength} bytes; ${traits.name} takes at most ${traits.maxValueBytes}`;
-    throw new SyncError('value-too-large', `the value of ${quoteKey(put)} has ${size}`, {
-      outcome: 'refused',
-    });
+    throw new SyncError('value-too-large', `the value of ${quoteKey(put)} has ${size}`, REFUSED);
   }
   return { put, value };
 }

@@ -1,38 +1,21 @@
 import type { Window } from '../async/window.ts';
 import { OVER, sleep } from './abort.ts';
 import { OngoingAttempt } from './attempt.ts';
-import { type Backend, type Clock, isSyncError, type SyncError } from './backend.ts';
-import { afterRefusal, isRefusal, retryDelay } from './backoff.ts';
-import type { Attempt, Contention, Contest, Holding, RecordLoss } from './contention/contention.ts';
+import type { Backend, Clock } from './backend.ts';
+import { afterLasting, isLasting, retryDelay, wasRefused } from './backoff.ts';
+import type { ContenderListener } from './contender-listener.ts';
+import type { Attempt, Contention, Contest, RecordLoss } from './contention/contention.ts';
 import { queue } from './contention/queue.ts';
 import { race } from './contention/race.ts';
 import type { Controllers } from './controllers.ts';
 import type { Delay } from './delay.ts';
 import type { Outbox } from './events.ts';
 import { HeldWatch, type HeldWatchListener } from './held-watch.ts';
-import { type LockEvent, type LockState, type LossReason, type Notice, step } from './lock-machine.ts';
+import { type LockEvent, type LockState, type Notice, step } from './lock-machine.ts';
 import type { Looks } from './looks.ts';
 import type { Session, SessionEnd } from './session.ts';
 import type { SessionKeeper, SessionListener } from './session-keeper.ts';
 import type { Removals } from './stopping.ts';
-
-/** Who is told what becomes of a contender. Called after the new state is committed. */
-export interface ContenderListener {
-  /** The record's value, asked for at each attempt. May throw a `SyncError`. */
-  value(): Uint8Array;
-  moved(state: LockState): void;
-  granted(session: Session, holding: Holding): void;
-  /** The record of this holding is known to be gone. */
-  removed(holding: Holding): void;
-  /** The session of the held lock was in doubt, and has been verified. */
-  reconfirmed(): void;
-  lost(reason: LossReason): void;
-  occupied(): void;
-  refused(error: SyncError): void;
-  /** Something failed and is being tried again. */
-  trouble(error: unknown, source: 'session' | 'lock'): void;
-  released(): void;
-}
 
 export interface Engine {
   readonly backend: Backend;
@@ -51,10 +34,13 @@ export interface Engine {
 }
 
 /**
- * A lock held for less than this is never watched, in milliseconds: a short critical section costs no watch, and a
- * deleted record is still noticed well within half a second.
+ * A lock held for less than this is never watched, in milliseconds, unless somebody here waits for it: a short critical
+ * section costs no watch, and a deleted record is still noticed well within half a second.
  */
 export const UNWATCHED = 100;
+
+/** The same, where others of this process wait. Those that only pass it on are through by then, and cost no watch either. */
+const UNWATCHED_CROWDED = 1;
 
 /** How often we look for what a lost reply may have left behind, in milliseconds. */
 const SWEEP_INTERVAL = 500;
@@ -124,6 +110,14 @@ export class Contender implements SessionListener, HeldWatchListener {
   stop(): void {
     this.#wanted = false;
     this.#post({ type: 'stop' });
+  }
+
+  /** Somebody waits for what is held: from now on its record is watched, so that none is handed on that is gone. */
+  watchHeld(): void {
+    const state = this.#state;
+    if (state.name !== 'held' || this.#watching instanceof HeldWatch) return;
+    this.#watching?.cancel();
+    this.#watch(state);
   }
 
   sessionLive(session: Session): void {
@@ -213,11 +207,7 @@ export class Contender implements SessionListener, HeldWatchListener {
         this.#run(state, (signal) => this.#wait(state, signal));
         return;
       case 'held':
-        this.#watching = this.#engine.unwatched.after(() => {
-          // Held for long: what served to acquire it is not kept.
-          this.#giveControllerBack();
-          this.#watching = new HeldWatch(this.#engine, state.session, state.holding, this);
-        });
+        this.#watchLater(state);
         return;
       case 'lost':
         this.#beginLost(state);
@@ -229,6 +219,18 @@ export class Contender implements SessionListener, HeldWatchListener {
         this.#attempt?.cut();
         this.#forgetSessions();
     }
+  }
+
+  #watchLater(state: Extract<LockState, { name: 'held' }>): void {
+    const watch = (): void => this.#watch(state);
+    const { clock, unwatched } = this.#engine;
+    this.#watching = this.#listener.crowded ? clock.after(UNWATCHED_CROWDED, watch) : unwatched.after(watch);
+  }
+
+  #watch(state: Extract<LockState, { name: 'held' }>): void {
+    // Held for long: what served to acquire it is not kept.
+    this.#giveControllerBack();
+    this.#watching = new HeldWatch(this.#engine, state.session, state.holding, this);
   }
 
   /** One place owns the promises: a rejection is either stale or an event. */
@@ -263,7 +265,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     const isUnknown = state.reason === 'permission-denied' || state.reason === 'record-unreadable';
     if (!isUnknown) outbox.post(resume);
     // The server has just said no, or nothing: what comes next waits its turn.
-    else this.#watching = clock.after(afterRefusal(clock.random()), resume);
+    else this.#watching = clock.after(afterLasting(clock.random()), resume);
   }
 
   #beginSeeking(state: Extract<LockState, { name: 'seeking' }>): void {
@@ -339,7 +341,7 @@ export class Contender implements SessionListener, HeldWatchListener {
       } catch (error) {
         if (signal.aborted) return;
         this.#trouble(error, 'lock');
-        if (isRefusal(error)) this.#post({ type: 'failed', of: state, pause: 0 });
+        if (isLasting(error)) this.#post({ type: 'failed', of: state, pause: 0 });
         await sleep(clock, retryDelay(error, failures, clock.random()), signal);
       }
     }
@@ -382,8 +384,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   #becomeUnsure(session: Session, error: unknown): void {
-    // The server said no before it did anything.
-    if (isRefusal(error) && !isSyncError(error, 'stopped')) return;
+    if (wasRefused(error)) return;
     this.#unsureUntil = this.#engine.clock.now() + Math.max(session.ttl, LATEST_ARRIVAL);
   }
 
@@ -394,7 +395,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   #trouble(error: unknown, source: 'session' | 'lock'): void {
     this.#engine.outbox.during(() => {
       this.#listener.trouble(error, source);
-      if (isRefusal(error)) this.#listener.refused(error);
+      if (isLasting(error)) this.#listener.refused(error);
     });
   }
 

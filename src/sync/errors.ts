@@ -1,12 +1,12 @@
 /**
- * What went wrong, for programs.
+ * What went wrong, for programs. Whether anything was done is another question: `SyncError.outcome` answers it.
  *
  * - `invalid-option`, `invalid-key`, `value-too-large`: bad input, refused before any I/O.
  * - `stopped`: the manager was stopped.
  * - `timeout`: the caller's own `timeout` ran out.
- * - `unavailable`: the server was not reached, or did not answer in time. The outcome of a commit is unknown.
+ * - `unavailable`: the server was not reached, or did not answer in time.
  * - `permission-denied`: credentials are missing, wrong, or not sufficient.
- * - `insecure`: TLS could not be established as configured. There is never a downgrade.
+ * - `insecure`: TLS could not be established as configured, or broke. There is never a downgrade.
  * - `rejected`: the server refused the request for another reason.
  * - `bad-response`: what came back was not an answer of this server.
  * - `foreign-record`: the key holds something that is not a lock of this kind. It was left untouched.
@@ -37,10 +37,13 @@ export type SyncErrorCode =
   | 'no-current-grant';
 
 /**
- * Of a request to the store that failed. `refused`: nothing of it was done, and nothing will be. `unknown`: it may have
- * been done, or may yet be.
+ * Of a request to the store that failed. `refused`: it is certain that nothing of it was done, and that nothing will be: it
+ * never left, or the server itself has said no. `unknown`: it may have been done, or may yet be.
  */
 export type RequestOutcome = 'refused' | 'unknown';
+
+/** For an error that is made before anything is asked of the store, or of its own word that it did nothing. */
+export const REFUSED = { outcome: 'refused' } as const;
 
 /**
  * The only error class of this library. An aborted call is the exception: it rejects with its signal's reason.
@@ -52,7 +55,11 @@ export type RequestOutcome = 'refused' | 'unknown';
 export class SyncError extends Error {
   override readonly name = 'SyncError';
   readonly code: SyncErrorCode;
-  /** Said where it is known, and never concluded from the code: a connection may break as `insecure` after the request was sent. */
+  /**
+   * Whether it is known that nothing was done. Said where that is known, and never concluded from the code: a connection may
+   * break as `insecure` after the request was sent, and a proxy may answer `permission-denied` to what it has passed on.
+   * With `unknown`, look at the store before you conclude anything.
+   */
   readonly outcome: RequestOutcome;
 
   /** `outcome`: without it nothing is known. */

@@ -1,6 +1,6 @@
 import { expectManyListeners } from './abort.ts';
 import { type Revision, SyncError } from './backend.ts';
-import { isRefusal } from './backoff.ts';
+import { wasRefused } from './backoff.ts';
 import type { Holding } from './contention/contention.ts';
 import { quoteKey } from './keys.ts';
 import type { LossReason } from './lock-machine.ts';
@@ -14,8 +14,7 @@ export const MOST_HAND_OFFS = 2 ** Number(HAND_OFF_BITS) - 1;
 
 /**
  * The fencing token of a grant: the store's revision at which the holding was made in the high bits, the number of the
- * hand-off in the low ones. Strictly increasing for each key, over all holders, processes, deletions and expiries;
- * fits a signed 64-bit integer up to revision 2^47.
+ * hand-off in the low ones. Fits a signed 64-bit integer up to revision 2^47.
  */
 export function fencingToken(holding: Holding, handOff: number): bigint {
   return (holding.token << HAND_OFF_BITS) + BigInt(handOff);
@@ -39,7 +38,14 @@ export type GrantEnd = LossReason | 'released';
  */
 export class Grant implements AsyncDisposable {
   readonly key: string;
-  /** Larger than that of every earlier grant for this key. Give it to the systems you write to. */
+  /**
+   * Give it to the systems you write to, and let them refuse a smaller one than they have seen.
+   *
+   * What the store grants has a larger token than all before it for this key, over all holders, processes, deletions and
+   * expiries. Hand-offs between callers of one process rise among themselves, and stay below the next token that the store
+   * grants. Between the moment in which an operator deletes the record and the notice of that, a hand-off may have a
+   * smaller one than another process has been granted meanwhile: a store that checks tokens refuses it.
+   */
   readonly token: bigint;
   /**
    * Proves in the same step as your writes that this grant is still the one: see `sync.commit`, of the same manager. A copy or
@@ -109,7 +115,7 @@ export class Grant implements AsyncDisposable {
       writes.delete(write);
     };
     write.then(forget, (error: unknown) => {
-      if (!isRefusal(error)) this.#unsure = true;
+      if (!wasRefused(error)) this.#unsure = true;
       forget();
     });
   }

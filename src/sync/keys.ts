@@ -1,4 +1,4 @@
-import { type Backend, SyncError } from './backend.ts';
+import { type Backend, REFUSED, SyncError } from './backend.ts';
 
 /** Bytes of UTF-8. Short enough for every store's request and URL limits. */
 export const MAX_KEY_BYTES = 1_024;
@@ -42,8 +42,7 @@ export function quoteKey(key: unknown): string {
 
 export function checkKey(key: unknown): asserts key is string {
   const problem = keyProblem(key);
-  if (problem === undefined) return;
-  throw new SyncError('invalid-key', `key ${quoteKey(key)} ${problem}`, { outcome: 'refused' });
+  if (problem !== undefined) throw new SyncError('invalid-key', `key ${quoteKey(key)} ${problem}`, REFUSED);
 }
 
 /** Checks a lock's key and says where the backend keeps that lock. */

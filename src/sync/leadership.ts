@@ -1,4 +1,4 @@
-import { SyncError } from './backend.ts';
+import { REFUSED, SyncError } from './backend.ts';
 import type { Lock } from './lock.ts';
 import type { SyncManagerOptions } from './options.ts';
 import { type LockOptions, SyncManager } from './sync-manager.ts';
@@ -60,5 +60,6 @@ export function currentSyncManager(caller = 'currentSyncManager()'): SyncManager
   throw new SyncError(
     'no-current-manager',
     `${caller} was called before there was a current SyncManager: ${hint}`,
+    REFUSED,
   );
 }

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from './backend.ts';
-import { Contender, type ContenderListener, type Engine } from './contender.ts';
+import { Contender, type Engine } from './contender.ts';
+import type { ContenderListener } from './contender-listener.ts';
 import type { Holding } from './contention/contention.ts';
 import type { SyncError } from './errors.ts';
 import type { Outbox } from './events.ts';
@@ -106,7 +107,10 @@ export class LocalQueue implements ContenderListener {
     this.#outbox.during(() => {
       this.#tickets.push(ticket);
       if (this.#tickets[0] === ticket) this.#contender.claim();
-      else ticket.occupied();
+      else {
+        this.#contender.watchHeld();
+        ticket.occupied();
+      }
     });
   }
 
@@ -208,6 +212,10 @@ export class LocalQueue implements ContenderListener {
 
   value(): Uint8Array {
     return this.#tickets[0]?.value() ?? new Uint8Array();
+  }
+
+  get crowded(): boolean {
+    return this.#tickets.length > 1;
   }
 
   moved(state: LockState): void {

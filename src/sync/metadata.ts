@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { type Clock, SyncError } from './backend.ts';
+import { type Clock, REFUSED, SyncError } from './backend.ts';
 
 export type JsonValue =
   | string
@@ -54,18 +54,19 @@ export function encodeMetadata(metadata: Metadata, maxBytes: number): Uint8Array
     text = JSON.stringify(typeof metadata === 'function' ? metadata() : metadata);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new SyncError('invalid-option', `option "metadata" cannot be written as JSON: ${why}`);
+    throw new SyncError('invalid-option', `option "metadata" cannot be written as JSON: ${why}`, REFUSED);
   }
   if (text === undefined) {
     throw new SyncError(
       'invalid-option',
       'option "metadata" must be a JSON value or a function that returns one',
+      REFUSED,
     );
   }
   const bytes = encoder.encode(text);
   if (bytes.byteLength > maxBytes) {
     const size = `${bytes.byteLength} bytes; this store takes at most ${maxBytes}`;
-    throw new SyncError('value-too-large', `option "metadata" has ${size}`);
+    throw new SyncError('value-too-large', `option "metadata" has ${size}`, REFUSED);
   }
   return bytes;
 }

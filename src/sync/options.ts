@@ -1,5 +1,5 @@
 import { expectManyListeners } from './abort.ts';
-import { type Backend, type Clock, SyncError, systemClock } from './backend.ts';
+import { type Backend, type Clock, REFUSED, SyncError, systemClock } from './backend.ts';
 import { MOST_HAND_OFFS } from './grant.ts';
 import { keyProblem } from './keys.ts';
 import type { HandOffLimits } from './local-queue.ts';
@@ -167,5 +167,5 @@ export function checkDuration(option: string, value: unknown): void {
 }
 
 function invalid(option: string, problem: string): SyncError {
-  return new SyncError('invalid-option', `option "${option}" ${problem}`);
+  return new SyncError('invalid-option', `option "${option}" ${problem}`, REFUSED);
 }

@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { bounded } from './abort.ts';
 import { type Backend, type Clock, SyncError } from './backend.ts';
-import { backoff, isRefusal, retryDelay } from './backoff.ts';
+import { backoff, isLasting, retryDelay } from './backoff.ts';
 import { scheduleFor, type Timing } from './options.ts';
 import { instant, Session, type SessionEnd } from './session.ts';
 
@@ -226,8 +226,8 @@ export class SessionKeeper {
         );
         return;
       } catch (error) {
-        // Refused: the TTL has to do it.
-        if (isRefusal(error)) return;
+        // Not to be had: the TTL has to do it.
+        if (isLasting(error)) return;
         await new Promise<void>((resolve) => {
           this.#clock.after(Math.min(left, backoff(failures, this.#clock.random())), resolve);
         });

@@ -2,10 +2,13 @@ import {
   type Backend,
   type Commit,
   type CommitResult,
+  type RequestOutcome,
   type Revision,
   type StoredRecord,
   SyncError,
 } from './backend.ts';
+import { wasRefused } from './backoff.ts';
+import { type OwnPut, OwnPuts, ownPutsIn } from './own-puts.ts';
 
 /**
  * A backend whose revisions only go forward. If the store was emptied or restored from an old copy, a record of ours
@@ -16,46 +19,104 @@ export function forwardOnly(backend: Backend): Backend {
   let latest: Revision = 0n;
   /** What the newest session owns was written after it was opened, also when we never got an answer to that write. */
   let floor: { readonly session: string; readonly revision: Revision } | undefined;
-  let broken: SyncError | undefined;
+  let broken: string | undefined;
+  const ownPuts = new OwnPuts();
 
   async function commit(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
-    const owned = commit.then.some((mutation) => 'put' in mutation && mutation.session !== undefined);
-    if (owned && broken !== undefined) throw broken;
+    const puts = ownPutsIn(commit);
+    if (puts.length === 0) return await passOn(commit, signal);
+    if (broken !== undefined) {
+      // What came back with the store must not keep others out for as long as our session lives.
+      await takeBack(puts, signal);
+      throw reset('refused');
+    }
     // Only what was complete before this one was sent must have a smaller revision.
     const before = latest;
+    for (const put of puts) ownPuts.sent(put, before);
+    let result: CommitResult;
+    try {
+      result = await passOn(commit, signal);
+    } catch (error) {
+      for (const put of puts) {
+        if (wasRefused(error)) ownPuts.answered(put);
+        else ownPuts.failed(put);
+      }
+      throw error;
+    }
+    const judged = result.ok ? judgedIn(commit, puts) : NONE;
+    if (result.ok && judged.some(({ over }) => isOld(over, result.revision, before))) {
+      // First remembered, and then cleaned up after: that may fail.
+      remember(before, result.revision);
+      await takeBack(puts, signal);
+      throw reset('unknown');
+    }
+    for (const put of puts) {
+      if (result.ok && judged.includes(put)) ownPuts.answered(put, result.revision);
+      else ownPuts.answered(put);
+    }
+    return result;
+  }
+
+  async function passOn(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
     const result = await backend.commit(commit, signal);
-    if ('read' in result) await inspect(result.read ?? [], signal);
-    if (!result.ok || !commit.then.some((mutation) => 'put' in mutation)) return result;
-    if (result.revision > latest) latest = result.revision;
-    // Only a record that was taken just now must be new: writing the same data again may change nothing.
-    if (!owned || result.revision > before) return result;
-    for (const mutation of commit.then) {
-      if ('put' in mutation && mutation.session !== undefined) {
-        await takeBack(mutation.put, mutation.session, signal);
+    if ('read' in result) {
+      for (const record of result.read ?? []) {
+        const from = reachedBefore(record);
+        if (from !== undefined) await expel(record, from, signal);
       }
     }
-    throw wentBack(before, result.revision);
-  }
-
-  async function inspect(records: readonly StoredRecord[], signal: AbortSignal): Promise<void> {
-    for (const { key, session, revision } of records) {
-      if (floor === undefined || session !== floor.session || revision > floor.revision) continue;
-      await takeBack(key, session, signal);
-      throw wentBack(floor.revision, revision);
+    if (!result.ok) return result;
+    let puts = false;
+    for (const mutation of commit.then) {
+      if ('put' in mutation) puts = true;
+      else ownPuts.removed(mutation.remove);
     }
+    if (puts && result.revision > latest) latest = result.revision;
+    return result;
   }
 
-  async function takeBack(key: string, session: string, signal: AbortSignal): Promise<void> {
-    await backend.commit({ when: [{ key, session }], then: [{ remove: key }] }, signal);
+  /** @param least a revision that the store had reached before this record was put, if such a one is known. */
+  function reachedBefore({ session, revision }: StoredRecord, least?: Revision): Revision | undefined {
+    if (floor === undefined || session !== floor.session) return undefined;
+    const from = revision <= floor.revision ? floor.revision : least;
+    // Put without an answer, perhaps; now it is known.
+    if (from === undefined && revision > latest) latest = revision;
+    return from;
   }
 
-  function wentBack(from: Revision, to: Revision): SyncError {
-    broken ??= new SyncError(
-      'store-reset',
+  /** Rejects where it may stand there still. */
+  async function expel(
+    { key, session = '', revision }: StoredRecord,
+    from: Revision,
+    signal: AbortSignal,
+  ): Promise<void> {
+    remember(from, revision);
+    if (!(await takeBack([{ key, session }], signal))) throw reset('unknown');
+  }
+
+  function remember(from: Revision, to: Revision): void {
+    broken ??=
       `${backend.traits.name} went back from revision ${from} to ${to}: its data was lost or restored. ` +
-        'No lock is granted any more; restart this process once the store is as it should be',
-    );
-    return broken;
+      'No lock is granted any more; restart this process once the store is as it should be';
+  }
+
+  function reset(outcome: RequestOutcome): SyncError {
+    return new SyncError('store-reset', broken ?? '', { outcome });
+  }
+
+  /** Best effort. While anything of it may stand there, whoever looks at it comes here again. `false`: that is so. */
+  async function takeBack(
+    puts: readonly Pick<OwnPut, 'key' | 'session'>[],
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    let gone = true;
+    for (const { key, session } of puts) {
+      const removal: Commit = { when: [{ key, session }], then: [{ remove: key }] };
+      await backend.commit(removal, signal).catch(() => {
+        gone = false;
+      });
+    }
+    return gone;
   }
 
   const verbs: Backend = {
@@ -65,14 +126,26 @@ export function forwardOnly(backend: Backend): Backend {
       const revision = latest;
       const session = await backend.openSession(options, signal);
       floor = { session: session.id, revision };
+      ownPuts.begin(session.id);
       return session;
     },
     renewSession: (id, signal) => backend.renewSession(id, signal),
     closeSession: (id, signal) => backend.closeSession(id, signal),
     async query(scope, options) {
+      const { mark } = ownPuts;
       const result = await backend.query(scope, options);
-      await inspect(result.records, options.signal);
-      return result;
+      const { signal, since } = options;
+      // Not one that has waited: it may show what was read before.
+      const looked = 'key' in scope && since === undefined;
+      const least = looked ? ownPuts.look(scope.key, result.records[0], mark) : undefined;
+      let { records } = result;
+      for (const record of result.records) {
+        const from = reachedBefore(record, least);
+        if (from === undefined) continue;
+        await expel(record, from, signal);
+        records = records.filter((other) => other !== record);
+      }
+      return { records, at: result.at };
     },
     commit,
     [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
@@ -81,4 +154,20 @@ export function forwardOnly(backend: Backend): Backend {
   if (backend.watch !== undefined) verbs.watch = backend.watch.bind(backend);
   if (backend.positionOf !== undefined) verbs.positionOf = backend.positionOf.bind(backend);
   return verbs;
+}
+
+const NONE: readonly OwnPut[] = [];
+
+/**
+ * The puts of which the answer's revision tells. It is that of the youngest record put, so beside other puts one over a
+ * record of before may have kept a smaller one.
+ */
+function judgedIn({ then }: Commit, puts: readonly OwnPut[]): readonly OwnPut[] {
+  const isOnly = then.filter((mutation) => 'put' in mutation).length === 1;
+  return puts.filter(({ over }) => over === 'nothing' || (isOnly && over !== undefined));
+}
+
+/** Whether what was put just now has a revision that the store had reached before. */
+function isOld(over: OwnPut['over'], revision: Revision, before: Revision): boolean {
+  return revision <= before && revision !== over;
 }

@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs';
 import { Window } from '../async/window.ts';
 import { throwIfAborted } from './abort.ts';
-import { type Clock, type CommitResult, SyncError } from './backend.ts';
+import { type Clock, type CommitResult, REFUSED, SyncError } from './backend.ts';
 import { Background } from './background.ts';
 import { Chronicle } from './chronicle.ts';
 import { Claims } from './claims.ts';
@@ -112,6 +112,7 @@ export class SyncManager implements AsyncDisposable {
       throw new SyncError(
         'invalid-option',
         'option "backend" belongs to another manager already: make one for each',
+        REFUSED,
       );
     }
     taken.add(options.backend);
@@ -388,7 +389,7 @@ export class SyncManager implements AsyncDisposable {
 
   #assertRunning(): void {
     if (!this.#running) {
-      throw new SyncError('stopped', `the manager "${this.name}" was stopped`);
+      throw new SyncError('stopped', `the manager "${this.name}" was stopped`, REFUSED);
     }
   }
 }

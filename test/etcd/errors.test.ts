@@ -1,3 +1,4 @@
+import type { RequestOutcome } from 'holdfast';
 import { describe, expect, it } from 'vitest';
 import {
   failureOf,
@@ -81,10 +82,46 @@ describe('errors', () => {
     [false, 14, 'etcdserver: leader changed'],
     [false, 13, 'Received RST_STREAM with code 2 (Internal server error)'],
     [false, 8, 'Received message larger than max (70000000 vs 67108864)'],
-    [true, 12, 'Received HTTP status code 404'],
+    [true, 12, 'unknown service etcdserverpb.KV'],
+    // A proxy's, which may have passed it on.
+    [false, 12, 'Received HTTP status code 404'],
     [false, 14, 'Connection dropped'],
   ])('take it for the word of the server that nothing was done: %s, for %i %s', (isSo, code, details) => {
     expect(isRefusal({ code, details })).toBe(isSo);
+  });
+
+  it.each<[RequestOutcome, number, string]>([
+    ['refused', 14, notConnected('Error: connect ECONNREFUSED 127.0.0.1:1')],
+    ['refused', 14, notConnected('Error: self-signed certificate in certificate chain')],
+    ['refused', 14, notConnected('nothing within 3000 ms')],
+    ['refused', 14, 'Name resolution failed for target dns:nosuch.invalid:2379'],
+    ['refused', 14, 'Channel has been shut down'],
+    ['refused', 7, 'etcdserver: permission denied'],
+    ['refused', 16, 'etcdserver: invalid auth token'],
+    ['refused', 3, 'etcdserver: user name is empty'],
+    ['refused', 3, 'etcdserver: request is too large'],
+    ['refused', 3, 'etcdserver: duplicate key given in txn request'],
+    ['refused', 8, 'grpc: received message larger than max (3072872 vs. 2097152)'],
+    ['refused', 12, 'unknown service etcdserverpb.KV'],
+    ['unknown', 14, 'Connection dropped'],
+    ['unknown', 14, 'read ECONNRESET'],
+    ['unknown', 14, 'write EPROTO 809C:error:1408F119:SSL routines:ssl3_get_record:bad record mac'],
+    ['unknown', 14, 'nothing within 3000 ms'],
+    ['unknown', 14, 'etcdserver: request timed out'],
+    ['unknown', 14, 'etcdserver: leader changed'],
+    ['unknown', 4, 'Deadline exceeded'],
+    ['unknown', 1, 'Cancelled on client'],
+    ['unknown', 8, 'etcdserver: mvcc: database space exceeded'],
+    ['unknown', 2, 'etcdserver: request cancelled'],
+    ['unknown', 8, 'Received message larger than max (70000000 vs 67108864)'],
+    ['unknown', 8, 'Bandwidth exhausted or memory limit exceeded'],
+    ['unknown', 7, 'Received HTTP status code 403'],
+    ['unknown', 16, 'Received HTTP status code 401'],
+    ['unknown', 12, 'Received HTTP status code 404'],
+    ['unknown', 2, 'Received HTTP status code 301'],
+    ['unknown', 13, 'Received RST_STREAM with code 2 (Internal server error)'],
+  ])('A5: what is known of the request: %s, for %i %s', (outcome, code, details) => {
+    expect(syncErrorOf({ code, details }, '10.0.0.1:2379').outcome).toBe(outcome);
   });
 
   it("read the client's typed errors, which keep the status in the message only", () => {

@@ -95,6 +95,20 @@ const operator: Harm[] = [
   },
 ];
 
+const copies: Harm[] = [
+  (world) => {
+    world.keepCopy();
+    return 'sees a copy of the store being made';
+  },
+  (world) => {
+    if (!world.restore()) return undefined;
+    // Whoever could clean up, or has just put something, hears little of it.
+    const loss = world.chance(0.7) ? { loseRequest: world.between(0, 0.3), loseReply: 0.6 } : {};
+    for (const each of world.alive) world.setNetwork(each, loss);
+    return 'sees the store being restored from a copy, as do all';
+  },
+];
+
 /** Harms somebody every now and then, until `end` of true time. */
 export function unleash(world: World, end: number): void {
   const next = (): void => {
@@ -108,6 +122,7 @@ export function unleash(world: World, end: number): void {
       ...(world.chance(0.3) ? [server] : []),
       ...(world.mayDoubt ? [doubt] : []),
       ...(world.mayOperate ? [operator] : []),
+      ...(world.mayRestore ? [copies] : []),
     ];
     const what = world.pick(world.pick(kinds))(world, process);
     if (what !== undefined) world.note(() => `-- p${process.number} ${what}`);

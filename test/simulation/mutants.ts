@@ -20,6 +20,9 @@ const LOCAL = 'sync/local-queue.ts';
 const PROOFS = 'sync/proofs.ts';
 const QUEUE = 'sync/contention/queue.ts';
 const RACE = 'sync/contention/race.ts';
+const BACKOFF = 'sync/backoff.ts';
+const RESET = 'sync/store-reset.ts';
+const OWN_PUTS = 'sync/own-puts.ts';
 const RECORD = 'sync/contention/record.ts';
 
 const distrustsLate: Patch = {
@@ -165,6 +168,51 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   'a record that went is not noticed': [
     { file: HELD, find: 'if (loss !== undefined) {', put: "if (loss === 'record-overwritten') {" },
   ],
+  'an unknown outcome taken for a refusal by its code': [
+    {
+      file: BACKOFF,
+      find: "return isSyncError(error) && error.outcome === 'refused';",
+      put: "return isSyncError(error) && error.code !== 'unavailable' && error.code !== 'bad-response';",
+    },
+  ],
+  'the same, of guarded writes only': [
+    {
+      file: 'sync/grant.ts',
+      find: 'if (!wasRefused(error)) this.#unsure = true;',
+      put: "if (!wasRefused(error) && ['unavailable', 'bad-response'].includes((error as { code?: string }).code ?? 'unavailable')) this.#unsure = true;",
+    },
+  ],
+  'a reset of the store forgotten with a failed clean-up': [
+    {
+      file: RESET,
+      find: 'remember(before, result.revision);\n      await takeBack(puts, signal);',
+      put: 'if (await takeBack(puts, signal)) remember(before, result.revision);',
+    },
+    { file: RESET, find: 'remember(from, revision);\n    if (!(await takeBack', put: 'if (!(await takeBack' },
+    {
+      file: RESET,
+      find: "if (!(await takeBack([{ key, session }], signal))) throw reset('unknown');",
+      put: "if (!(await takeBack([{ key, session }], signal))) throw new Error('not taken back');\n    remember(from, revision);",
+    },
+  ],
+  'a put without an answer says nothing of a reset': [
+    { file: OWN_PUTS, find: 'trace.lost = true;', put: 'trace.lost = true;\n    trace.floor = NEVER;' },
+  ],
+  'a record of before a reset taken for a put that had no answer': [
+    {
+      file: OWN_PUTS,
+      find: 'if (known === undefined && floor !== undefined && revision <= floor',
+      put: 'if (known === undefined && trace.lost && floor !== undefined && revision <= floor',
+    },
+  ],
+  'local hand-off of a record that is gone: not watched while somebody waits': [
+    { file: CONTENDER, find: 'this.#listener.crowded ? clock.after(UNWATCHED_CROWDED, watch) : ', put: '' },
+    {
+      file: CONTENDER,
+      find: "if (state.name !== 'held' || this.#watching instanceof HeldWatch) return;",
+      put: "if (state.name !== 'held' || this.#watching !== undefined) return;",
+    },
+  ],
   'missed wake-up: the cursor is taken after the read': [
     {
       file: QUEUE,
@@ -199,7 +247,8 @@ export async function loadMutant(name: string): Promise<Subject> {
         (file) => import(pathToFileURL(join(home, file)).href),
       ),
     );
-    return { SyncManager: core.SyncManager, MemoryStore: memory.MemoryStore, memory: memory.memory };
+    const { SyncManager, SyncError } = core;
+    return { SyncManager, SyncError, MemoryStore: memory.MemoryStore, memory: memory.memory };
   } finally {
     rmSync(home, { recursive: true, force: true });
   }

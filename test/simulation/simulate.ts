@@ -53,8 +53,10 @@ export async function simulate(subject: Subject, seed: number, trace = false): P
   heal(world);
 
   const living = workers.filter(({ process }) => !process.dead);
+  // Who has noticed that the store went back gets nothing any more.
   const before = new Map(living.map((worker) => [worker, worker.turns]));
-  const hungry = () => living.filter((worker) => worker.turns === before.get(worker));
+  const hungry = () =>
+    living.filter((worker) => !worker.process.noticed && worker.turns === before.get(worker));
   if (!(await pass(() => hungry().length === 0, PATIENCE))) {
     if (bad()) return finish();
     world.violate(
@@ -69,6 +71,7 @@ export async function simulate(subject: Subject, seed: number, trace = false): P
   // By now the sessions of the dead have expired, and the lock-delays that this began are over.
   const settled = world.clock.now() + 3 * TTL;
   world.healed = true;
+  if (world.mayTake) world.takeUntil(settled);
   if (!(await pass(() => world.clock.now() >= settled, 4 * TTL))) return finish();
   await stopAll(world, living);
   return finish();

@@ -1,10 +1,10 @@
 import { MemoryStore, memory } from '../../src/backends/memory/index.ts';
-import { SyncManager } from '../../src/index.ts';
+import { SyncError, SyncManager } from '../../src/index.ts';
 import type { Outcome } from './simulate.ts';
 import type { Subject } from './world.ts';
 
 /** The library as it is. */
-export const library: Subject = { SyncManager, MemoryStore, memory };
+export const library: Subject = { SyncManager, SyncError, MemoryStore, memory };
 
 /** What happened, and how to see it happen again. */
 export function describeOutcome({ seed, violations }: Outcome): string {

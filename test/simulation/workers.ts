@@ -172,10 +172,12 @@ function proofOf(world: World, { isOwner }: Grant): Condition {
   return handOff === 0 ? { key, revision } : structuredClone(isOwner);
 }
 
-function isExpected(error: unknown, { mayOperate }: World): boolean {
+function isExpected(error: unknown, { mayOperate, mayRestore, mayGarble }: World): boolean {
   if (!(error instanceof Error)) return false;
   if (error.message === 'gave up') return true;
   const { code } = error as { code?: string };
   if (code === 'foreign-record') return mayOperate;
+  if (code === 'store-reset') return mayRestore;
+  if (mayGarble && error.message === 'garbled') return true;
   return ['timeout', 'lost', 'released', 'stopped', 'unavailable'].includes(code ?? '');
 }

@@ -9,6 +9,7 @@ import { type Believer, KeyHistory, type Violation } from './history.ts';
 /** The library under test: the real one, or a copy with a known mistake in it. */
 export interface Subject {
   readonly SyncManager: typeof import('holdfast').SyncManager;
+  readonly SyncError: typeof import('holdfast').SyncError;
   readonly MemoryStore: typeof import('holdfast/memory').MemoryStore;
   readonly memory: typeof import('holdfast/memory').memory;
 }
@@ -20,6 +21,13 @@ const MARGIN = 25;
 const NOTICE = 150;
 /** Milliseconds after which what a lost request has left behind is gone, when all is well. */
 const LEFTOVER = 1_200;
+/** The same, where a removal may have failed with what is lasting: after that one waits for longer. */
+const LEFTOVER_LASTING = 3_200;
+/** Milliseconds after which a watch has told that a record is gone, when all is well. */
+const TOLD = 40;
+
+/** With these a connection may break after the request was sent. */
+const GARBLED = ['insecure', 'bad-response', 'rejected', 'permission-denied'] as const;
 
 /** Milliseconds after which a holder knows that its record is gone, also where no watch told. */
 const UNNOTICED = TTL + NOTICE;
@@ -36,6 +44,8 @@ export interface Process {
   readonly asking: Map<string, number>;
   /** Keys with a standing claim. */
   readonly standing: Set<string>;
+  /** It knows that the store went back in time, and gets no lock any more. */
+  noticed: boolean;
   /** The scoped callers in line for a key, by the number in which they asked. */
   readonly line: Map<string, Set<number>>;
   dead: boolean;
@@ -59,6 +69,13 @@ export class World {
   readonly mayDoubt: boolean;
   /** Whether wall clocks may be set back; then no machine sleeps. Together they can hide a sleep from both clocks. */
   readonly maySetBack: boolean;
+  /** Whether the operator also deletes records when all is well. */
+  readonly mayTake: boolean;
+  /** Whether the store may be restored from an earlier copy, while the sessions live on. */
+  readonly mayRestore: boolean;
+  /** Whether connections may be garbled: then a commit fails by other codes as well, whatever became of it. */
+  readonly mayGarble: boolean;
+  restored = false;
   /** From now on nothing goes wrong. */
   well = false;
   /** And what went wrong before is over. */
@@ -77,6 +94,7 @@ export class World {
   #incarnation = 1;
   #down = false;
   #places = 0;
+  #copy: ReturnType<InstanceType<Subject['MemoryStore']>['copy']> | undefined;
 
   constructor(subject: Subject, seed: number, trace: boolean) {
     this.#subject = subject;
@@ -85,13 +103,16 @@ export class World {
     this.contention = this.chance(0.5) ? 'queue' : 'race';
     this.lockDelay = this.contention === 'race' && this.chance(0.5) ? this.between(50, 400) : 0;
     this.mayOperate = this.chance(0.3);
+    this.mayTake = this.mayOperate && this.chance(0.5);
+    this.mayRestore = !this.mayOperate && this.chance(0.3);
+    this.mayGarble = this.chance(0.4);
     this.mayDoubt = this.chance(0.5);
     this.maySetBack = this.mayDoubt && this.chance(0.3);
     this.#watches = this.chance(0.5);
     this.keys = this.chance(0.7) ? ['k'] : ['k', 'k/below'];
     const expiry = this.chance(0.5) ? 1 : 2;
     this.store = new subject.MemoryStore({ contention: this.contention, clock: this.clock, expiry });
-    this.#histories = new Map(this.keys.map((key) => [key, new KeyHistory(key, () => this.mayOperate)]));
+    this.#histories = new Map(this.keys.map((key) => [key, new KeyHistory(key, this)]));
     const now = (): number => this.clock.now();
     this.#orders = new Map(this.keys.map((key) => [key, new LockHistory({ now })]));
     this.note(() => `${this.contention}, lock-delay ${this.lockDelay}, expiry x${expiry}, keys ${this.keys}`);
@@ -134,6 +155,8 @@ export class World {
 
   /** Whether what was seen can have happened in some order at all. */
   checkOrder(): void {
+    // What was written is gone, and revisions come again.
+    if (this.restored) return;
     for (const key of this.keys) {
       const verdict = this.order(key).check({ beliefs: !this.mayOperate });
       if (!verdict.ok) this.violate('no order explains what was seen', `${key}: ${verdict.message}`);
@@ -153,7 +176,8 @@ export class World {
       wallLead: this.between(-1e6, 1e6),
     });
     const network = new SimulatedNetwork(this.clock, clock, this.between(100, 450));
-    const backend = network.connect(this.#observed(memory({ store: this.store }), number));
+    const server = network.connect(this.#observed(memory({ store: this.store }), number));
+    const backend = this.#asked(server, () => process);
     const session = { ttl: TTL, margin: MARGIN, lockDelay: this.lockDelay };
     const handOff = { limit: this.pick([0, 1, 3, 1_000]), within: this.between(20, 1_000) };
     const sync = new SyncManager({ name: `p${number}`, backend, clock, session, handOff });
@@ -168,8 +192,12 @@ export class World {
       standing: new Set(),
       line: new Map(),
       dead: false,
+      noticed: false,
     };
     this.processes.push(process);
+    sync.events$.subscribe((event) => {
+      if (event.type === 'trouble') this.#notice(process, event.error);
+    });
     return process;
   }
 
@@ -188,6 +216,33 @@ export class World {
     if (!this.#down) return;
     this.#down = false;
     this.#incarnation += 1;
+  }
+
+  /** Most often an older one stays: the further the store goes back, the more is noticed. */
+  keepCopy(): void {
+    if (this.#copy === undefined || this.chance(0.2)) this.#copy = this.store.copy();
+  }
+
+  /** Back to the copy. `false`: there is none, or nothing happened since. */
+  restore(): boolean {
+    if (this.#copy === undefined || this.#copy.revision === this.store.copy().revision) return false;
+    this.restored = true;
+    this.store.restore(this.#copy);
+    return true;
+  }
+
+  /** Until then the operator deletes a record every now and then. */
+  takeUntil(end: number): void {
+    this.clock.after(this.between(10, 120), () => {
+      if (this.clock.now() >= end) return;
+      const records = this.store.records().filter(({ session }) => session !== undefined);
+      const record = this.pick(records);
+      if (records.length > 0) {
+        this.store.commit({ when: [], then: [{ remove: record.key }] });
+        this.note(() => `-- record ${record.key} is deleted`);
+      }
+      this.takeUntil(end);
+    });
   }
 
   setNetwork(process: Process, conditions: Partial<NetworkConditions>): void {
@@ -232,7 +287,14 @@ export class World {
     this.order(grant.key)
       .acquiring(`p${number}`, this.mayOperate ? 0 : asked)
       .granted(grant.token);
-    this.history(grant.key).granted(this.clock.now(), { process: number, token: grant.token });
+    const now = this.clock.now();
+    const history = this.history(grant.key);
+    const isHandOff = (grant.token & 0xffffn) > 0n;
+    // Behind a standing claim it may have got in line just now.
+    if (this.healed && isHandOff && asked > 0) {
+      history.handedOn(now, { process: number, token: grant.token }, Math.min(asked, now - TOLD));
+    }
+    history.granted(now, { process: number, token: grant.token });
     this.note(() => `p${number} holds ${grant.key}, token ${grant.token}`);
   }
 
@@ -251,10 +313,14 @@ export class World {
       const process = this.alive.find(({ number }) => owner === `p${number}`);
       if (process === undefined || believers.some((believer) => believer.process === process.number))
         continue;
+      if (process.noticed) continue;
       const asks = (process.asking.get(key) ?? 0) > 0;
       const stands = process.standing.has(key);
-      if (!asks && !stands)
-        this.#lasts(seen, `${record.key} of ${record.session}`, LEFTOVER, 'a record that nobody wants');
+      // What a restored copy brings back is found by whoever asks again.
+      if (!asks && !stands && !this.restored) {
+        const bound = this.mayGarble ? LEFTOVER_LASTING : LEFTOVER;
+        this.#lasts(seen, `${record.key} of ${record.session}`, bound, 'a record that nobody wants');
+      }
       const isNext = record === head && this.contention === 'queue' && believers.length === 0;
       if (this.healed && asks && isNext) {
         this.#lasts(seen, `${record.key} is next`, NOTICE, 'nobody noticed a turn');
@@ -284,6 +350,28 @@ export class World {
     if (result.ok) this.store.commit({ when: [], then: [{ remove: key }] });
     this.store.closeSession(session);
     return !result.ok && result.why === 'delayed';
+  }
+
+  #notice(process: Process, error: unknown): void {
+    const { code } = (error ?? {}) as { readonly code?: string };
+    if (code === 'store-reset') process.noticed = true;
+  }
+
+  /** What a process asks, at its own end of the network. */
+  #asked(backend: Backend, process: () => Process): Backend {
+    const { SyncError: ErrorOfSubject } = this.#subject;
+    const commit: Backend['commit'] = (wanted, signal) => {
+      const takes = wanted.then.some((mutation) => 'put' in mutation && mutation.session !== undefined);
+      if (takes && process().noticed) {
+        this.violate('a lock is asked for after a reset was noticed', `p${process().number}`);
+      }
+      return backend.commit(wanted, signal).catch((error: unknown) => {
+        if (this.well || !this.mayGarble || signal.aborted || this.chance(0.5)) throw error;
+        throw new ErrorOfSubject(this.pick(GARBLED), 'garbled');
+      });
+    };
+    // With or without `watch`, as it is.
+    return Object.assign({}, backend, { commit });
   }
 
   /** Sees guarded writes in the order in which the store accepts them. */

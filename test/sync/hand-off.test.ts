@@ -136,6 +136,82 @@ describe.each(['queue', 'race'] as const)('%s: callers of one process', (content
     expect(copied.value).toEqual({ ok: false, why: 'conflict' });
   });
 
+  describe('A7: do not hand on what is gone', () => {
+    const taken = async (
+      { clock, store }: ReturnType<typeof setUp>,
+      first: { readonly value: Grant | undefined },
+      second: { readonly done: boolean; readonly value: Grant | undefined },
+    ): Promise<void> => {
+      const [{ key = '', session = '' } = {}] = store.records();
+      const rival = store.openSession({ name: 'rival', ttl: 10_000, lockDelay: 0 });
+      const theirs = key.replace(session, rival);
+      store.commit({ when: [], then: [{ remove: key }] });
+      const put = { put: theirs, value: new Uint8Array(), session: rival };
+      const result = store.commit({ when: [{ key: theirs, is: 'absent' }], then: [put] });
+      if (!result.ok) throw new Error('not taken');
+      await clock.advance(20);
+      void got(first).release();
+      await clock.advance(20);
+      expect([got(first).signal.reason?.code, second.done]).toEqual(['lost', false]);
+      store.closeSession(rival);
+      await clock.advance(20);
+      expect(got(second).token).toBeGreaterThan(result.revision << 16n);
+    };
+
+    test('to who waited when it was acquired', async () => {
+      const world = setUp(contention);
+      const sync = world.make();
+      const [first, second] = [watch(sync.acquire('k')), watch(sync.acquire('k'))];
+      await world.clock.advance(10);
+      await taken(world, first, second);
+    });
+
+    test('to who came while it was held', async () => {
+      const world = setUp(contention);
+      const sync = world.make();
+      const first = watch(sync.acquire('k'));
+      await world.clock.advance(10);
+      const second = watch(sync.acquire('k'));
+      await world.clock.advance(10);
+      await taken(world, first, second);
+    });
+
+    test('to a standing claim', async () => {
+      const world = setUp(contention);
+      const sync = world.make();
+      const first = watch(sync.acquire('k'));
+      await world.clock.advance(10);
+      const second = watch(sync.lock('k').lock());
+      await world.clock.advance(10);
+      await taken(world, first, second);
+    });
+  });
+
+  test('A7: cost one watch for each time that the lock is acquired, and none for a hand-off', async () => {
+    const { clock, make, pause } = setUp(contention);
+    const seen = { looks: 0, watches: 0 };
+    const sync = make(
+      (request, pass) => {
+        if (request.verb === 'query') seen[request.since === undefined ? 'looks' : 'watches'] += 1;
+        return pass();
+      },
+      { handOff: { limit: 49 } },
+    );
+    const tokens = crowd(sync, 100, () => pause(0.5));
+    await clock.advance(500);
+    expect(tokens).toHaveLength(100);
+    expect(new Set(tokens.map((token) => token >> 16n)).size).toBe(2);
+    expect(seen).toEqual({ looks: 2, watches: 2 });
+    // Alone, none at all.
+    for (let cycle = 0; cycle < 10; cycle++) {
+      const grant = watch(sync.acquire('k'));
+      await clock.advance(20);
+      void got(grant).release();
+      await clock.advance(1);
+    }
+    expect(seen).toEqual({ looks: 2, watches: 2 });
+  });
+
   test('share it with a standing claim, both ways', async () => {
     const { clock, make } = setUp(contention);
     const { seen, fault } = counting();

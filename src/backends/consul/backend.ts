@@ -11,6 +11,7 @@ import type {
   SessionOptions,
   SyncError,
 } from '../../sync/backend.ts';
+import { reading } from '../kit/reading.ts';
 import { checkCommit, checkKey, checkScope, checkSession, checkWait, type Limits } from '../kit/validate.ts';
 import { Commits } from './commits.ts';
 import { Hub } from './hub.ts';
@@ -88,14 +89,15 @@ export class ConsulBackend implements Backend {
     try {
       this.#lifetime.check(signal);
       checkCommit(commit, limits);
-      return this.#commits.run(commit, signal);
+      const committing = this.#commits.run(commit, signal);
+      return commit.then.length === 0 ? reading(signal, committing) : committing;
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
   async query(scope: Scope, { since, wait = DEFAULT_WAIT, signal }: QueryOptions): Promise<QueryResult> {
-    return this.#lifetime.run(signal, async (inner) => {
+    const query = async (inner: AbortSignal): Promise<QueryResult> => {
       checkScope(scope, limits);
       checkWait(wait);
       const listing =
@@ -104,7 +106,8 @@ export class ConsulBackend implements Backend {
         scope,
         listing ?? (await this.#reader.read(targetOf(scope), { lane: 'commands', signal: inner })),
       );
-    });
+    };
+    return reading(signal, this.#lifetime.run(signal, query));
   }
 
   watch(key: string, since: Cursor, wake: (error?: SyncError) => void): () => void {

@@ -2,10 +2,12 @@ import { randomUUID } from 'node:crypto';
 import {
   type Commit,
   type CommitResult,
+  REFUSED,
   type Revision,
   type StoredRecord,
   SyncError,
 } from '../../sync/backend.ts';
+import { reading } from '../kit/reading.ts';
 import type { Answer } from './client.ts';
 import { type GroupHost, Groups } from './group.ts';
 import { type Lifetime, stopped } from './lifetime.ts';
@@ -14,7 +16,7 @@ import type { Settings } from './options.ts';
 import type { Reader } from './reader.ts';
 import { type Entry, parseExact, recordOf } from './record.ts';
 import { indexesIn, resultsIn } from './results.ts';
-import { select, targetOf } from './scope.ts';
+import { type Listing, select, type Target, targetOf } from './scope.ts';
 import { type Request, Transaction } from './transaction.ts';
 import type { Call, Transport } from './transport.ts';
 import { judge, type Refusal, refusalsIn } from './verdict.ts';
@@ -126,7 +128,7 @@ export class Commits {
     signal: AbortSignal,
   ): Promise<Map<string, Entry | undefined> | undefined> {
     const reads = unknown.map(async (key) => {
-      const { entries } = await this.#reader.read({ text: key, tree: false }, { lane: 'commands', signal });
+      const { entries } = await this.#read({ text: key, tree: false }, signal);
       return [key, entries[0]] as const;
     });
     const known = new Map(await Promise.all(reads));
@@ -146,7 +148,10 @@ export class Commits {
 
   #refusals(answer: Answer): Refusal[] {
     if (answer.status !== 409) throw this.#transport.refuse(answer);
-    return refusalsIn(this.#parse(answer));
+    const refusals = refusalsIn(this.#parse(answer));
+    // Consul always says which operation failed. Whoever does not may have passed on what it was asked.
+    if (refusals.length === 0) throw new SyncError('rejected', this.#said('without a reason'));
+    return refusals;
   }
 
   #results(answer: Answer): Entry[] {
@@ -195,7 +200,7 @@ export class Commits {
   /** A refused transaction reads nothing, so this is read after it, and may be newer than what was refused. */
   async #conflict({ commit: { read } }: Transaction, signal: AbortSignal): Promise<CommitResult> {
     if (read === undefined) return { ok: false, why: 'conflict' };
-    const { entries } = await this.#reader.read(targetOf(read), { lane: 'commands', signal });
+    const { entries } = await this.#read(targetOf(read), signal);
     return { ok: false, why: 'conflict', read: this.#records(select(read, entries)) };
   }
 
@@ -204,7 +209,7 @@ export class Commits {
     // For a prefix with nothing below it, and no trace of anything, Consul tells the index of the whole store.
     const nowhere = { text: `holdfast-${randomUUID()}`, tree: true };
     try {
-      const { index } = await this.#reader.read(nowhere, { lane: 'commands', signal });
+      const { index } = await this.#read(nowhere, signal);
       return index;
     } catch (error) {
       // With `acl.enable_key_list_policy` that may not be ours to list, which is no reason to refuse the commit.
@@ -213,15 +218,24 @@ export class Commits {
     }
   }
 
+  /** Before a transaction, or after one that was refused: nothing is done when this fails. */
+  #read(target: Target, signal: AbortSignal): Promise<Listing> {
+    return reading(signal, this.#reader.read(target, { lane: 'commands', signal }));
+  }
+
   #records(entries: readonly Entry[]): StoredRecord[] {
     return entries.map((entry) => recordOf(entry, this.#settings.lockFlags));
   }
 
   #failure({ why, text }: { why: 'denied' | 'rejected'; text: string }): SyncError {
-    const said = `Consul at ${this.#transport.address} refused a transaction (${this.#transport.shown(text)})`;
+    const said = this.#said(text);
     return why === 'denied'
-      ? new SyncError('permission-denied', `${said}: check the token and its policies`)
-      : new SyncError('rejected', said);
+      ? new SyncError('permission-denied', `${said}: check the token and its policies`, REFUSED)
+      : new SyncError('rejected', said, REFUSED);
+  }
+
+  #said(text: string): string {
+    return `Consul at ${this.#transport.address} refused a transaction (${this.#transport.shown(text)})`;
   }
 
   #parse({ body }: Answer): unknown {

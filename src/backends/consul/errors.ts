@@ -1,4 +1,4 @@
-import { SyncError, type SyncErrorCode } from '../../sync/backend.ts';
+import { REFUSED, SyncError, type SyncErrorCode } from '../../sync/backend.ts';
 import { type Answer, ExchangeError } from './client.ts';
 
 interface NetworkError extends Error {
@@ -16,6 +16,11 @@ export class TooLargeError extends SyncError {
 
 /** Longer texts of a server are not repeated, nor those that are no plain text. */
 const LONGEST_TEXT = 300;
+
+const DENIED = /ACL not found|Permission denied/i;
+/** What Consul, or Go's HTTP server in it, says of a request that it did not take in. */
+const UNREADABLE =
+  /^(?:Failed to (?:parse|decode) |Request body|Transaction contains too many operations|Value for key |Client sent an HTTP request to an HTTPS server)/;
 
 /** Codes of Node and of OpenSSL for a handshake that failed or a certificate that does not do. */
 const TLS_CODE =
@@ -39,7 +44,9 @@ export function wasNeverSent(error: unknown): boolean {
 export function exchangeError(error: unknown, address: string): SyncError {
   const { code = '', message } = error as NetworkError;
   const cause = new Error(message || code || 'unknown');
-  const fail = (kind: SyncErrorCode, sentence: string) => new SyncError(kind, sentence, { cause });
+  // A connection that was garbled or closed had carried the request, and may have been heard.
+  const outcome = wasNeverSent(error) ? 'refused' : 'unknown';
+  const fail = (kind: SyncErrorCode, sentence: string) => new SyncError(kind, sentence, { cause, outcome });
   if (error instanceof ExchangeError) {
     if (error.why === 'too-large') return new TooLargeError(`Consul at ${address} answered with ${message}`);
     if (error.why === 'timeout') {
@@ -75,7 +82,17 @@ export function statusError({ status, headers, body }: Answer, address: string, 
   const text = plainText(headers['content-type'], body, token);
   const said = `Consul at ${address} answered ${status}${text && ` (${text})`}`;
   const { code, hint } = meaningOf(status, text);
-  return new SyncError(code, hint === '' ? said : `${said}: ${hint}`);
+  const options = isOwnWord(status, text) ? REFUSED : {};
+  return new SyncError(code, hint === '' ? said : `${said}: ${hint}`, options);
+}
+
+/**
+ * Whether a server said no before it did anything. By the status alone something between us may have said so, of a request
+ * that it had passed on: the text must be one that Consul has for it.
+ */
+function isOwnWord(status: number, text: string): boolean {
+  if (status === 403) return DENIED.test(text);
+  return (status === 400 || status === 413) && UNREADABLE.test(text);
 }
 
 /** What a server says in an error list or a plain-text body, without anything secret. */
@@ -92,7 +109,7 @@ function plainText(type: string | undefined, body: Buffer, token: string): strin
 function meaningOf(status: number, text: string): { code: SyncErrorCode; hint: string } {
   if (status >= 300 && status < 400)
     return { code: 'bad-response', hint: 'a redirect, which is not followed' };
-  if (status === 401 || status === 403 || /ACL not found|Permission denied/i.test(text)) {
+  if (status === 401 || status === 403 || DENIED.test(text)) {
     return { code: 'permission-denied', hint: 'check the token and its policies' };
   }
   if (/HTTP request to an HTTPS server/.test(text)) return { code: 'insecure', hint: 'that port speaks TLS' };

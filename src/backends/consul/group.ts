@@ -81,7 +81,7 @@ export class Groups {
       }
     } catch (error) {
       // One that went by itself has had its answer.
-      if (members.length === 1 || !REFUSALS.some((code) => isSyncError(error, code))) {
+      if (members.length === 1 || !isAboutOne(error)) {
         for (const member of members) member.fail(error);
         return;
       }
@@ -103,8 +103,12 @@ export class Groups {
   }
 }
 
-/** Nothing of the whole was done. */
 const REFUSALS = ['permission-denied', 'value-too-large', 'rejected'] as const;
+
+/** Nothing of the whole was done, and that may be the fault of one of them. What may have been done is not sent again. */
+function isAboutOne(error: unknown): boolean {
+  return REFUSALS.some((code) => isSyncError(error, code) && error.outcome === 'refused');
+}
 
 /** Whose operations were refused. Nobody touches a key of another's, so each would have been refused by itself as well. */
 function at(members: readonly Member[], refusals: readonly Refusal[]): Map<Member, readonly Refusal[]> {

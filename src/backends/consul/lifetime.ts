@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { SyncError } from '../../sync/backend.ts';
+import { type RequestOutcome, SyncError } from '../../sync/backend.ts';
 
 /** Ends every call by its own signal or by the disposal of the backend, and leaves no listener behind. */
 export class Lifetime {
@@ -8,7 +8,7 @@ export class Lifetime {
 
   /** Throws what a call has to reject with that must not begin any more. */
   check(signal: AbortSignal): void {
-    if (this.#stopped) throw stopped();
+    if (this.#stopped) throw stopped('refused');
     signal.throwIfAborted();
   }
 
@@ -42,6 +42,7 @@ export class Lifetime {
   }
 }
 
-export function stopped(): SyncError {
-  return new SyncError('stopped', 'the Consul backend was disposed');
+/** @param outcome `refused` where nothing was sent. */
+export function stopped(outcome: RequestOutcome = 'unknown'): SyncError {
+  return new SyncError('stopped', 'the Consul backend was disposed', { outcome });
 }

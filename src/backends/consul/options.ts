@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import { SyncError } from '../../sync/backend.ts';
+import { REFUSED, SyncError } from '../../sync/backend.ts';
 import { type ConsulClient, canReplaceAgent, isConsulClient } from './client.ts';
 import { GO_LOCK_FLAGS } from './record.ts';
 
@@ -98,7 +98,7 @@ export function settingsOf(options: ConsulOptions): Settings {
 }
 
 export function invalid(option: string, problem: string): SyncError {
-  return new SyncError('invalid-option', `consul option "${option}" ${problem}`);
+  return new SyncError('invalid-option', `consul option "${option}" ${problem}`, REFUSED);
 }
 
 function whereTo(options: ConsulOptions): Pick<Settings, 'endpoints' | 'token' | 'datacenter'> {

@@ -1,4 +1,4 @@
-import { SyncError, type SyncErrorCode } from '../../sync/backend.ts';
+import { type RequestOutcome, SyncError, type SyncErrorCode } from '../../sync/backend.ts';
 
 /** What a gRPC call fails with. `details` is the server's text, or that of the client for what it found itself. */
 export interface Failure {
@@ -74,7 +74,8 @@ export function isLeaseMissing({ code, details }: Failure): boolean {
 export function isRefusal({ code, details }: Failure): boolean {
   if (code === Status.unavailable || code === Status.deadlineExceeded || code === Status.cancelled)
     return false;
-  if (code === Status.unimplemented) return true;
+  // A proxy's 404 becomes this status as well.
+  if (code === Status.unimplemented) return !FROM_HTTP.test(details);
   return (details.startsWith('etcdserver: ') && !OVERLOADED.test(details)) || TOO_LARGE.test(details);
 }
 
@@ -84,10 +85,18 @@ export function isOfOne(failure: Failure): boolean {
   return isRefusal(failure) && !isTokenRefused(failure);
 }
 
-/** `address` says who was asked. The text is the server's or the client's own; neither repeats a credential. */
-export function syncErrorOf(failure: Failure, address: string): SyncError {
+/**
+ * `address` says who was asked. The text is the server's or the client's own; neither repeats a credential.
+ *
+ * @param outcome where the caller knows better than the failure tells.
+ */
+export function syncErrorOf(failure: Failure, address: string, outcome = outcomeOf(failure)): SyncError {
   const { code, sentence } = describe(failure, address);
-  return new SyncError(code, sentence, { cause: new Error(failure.details) });
+  return new SyncError(code, sentence, { cause: new Error(failure.details), outcome });
+}
+
+function outcomeOf(failure: Failure): RequestOutcome {
+  return isRefusal(failure) || wasNeverSent(failure) ? 'refused' : 'unknown';
 }
 
 export function badResponse(address: string, what: string): SyncError {
@@ -108,6 +117,8 @@ const ANSWER_TOO_LARGE = /^Received message larger than max/;
  */
 const OVERLOADED = /database space exceeded|request cancell?ed|too many requests/;
 const TOO_LARGE = /request is too large|received message larger than max/;
+/** Text of grpc-js for an HTTP status in place of one of gRPC. */
+const FROM_HTTP = /^Received HTTP status code/;
 /** Texts of OpenSSL and Node when a TLS handshake fails. */
 const TLS =
   /certificate|altnames|wrong version number|before secure TLS connection|\bSSL\b|TLSV1|tlsv1|EPROTO|handshake failure/;
@@ -154,7 +165,7 @@ function describe(failure: Failure, address: string): { code: SyncErrorCode; sen
       sentence: `etcd at ${address} cannot do it now (${text}): look at its load, its space and its alarms.`,
     };
   }
-  return isRefusal(failure)
+  return isRefusal(failure) || code === Status.unimplemented
     ? { code: 'rejected', sentence: `etcd at ${address} refused the request (${text}).` }
     : { code: 'bad-response', sentence: `What came back from ${address} is not etcd's (${text}).` };
 }

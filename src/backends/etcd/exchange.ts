@@ -187,7 +187,8 @@ export class Exchange<Response> {
         return;
       }
     }
-    this.#fail(syncErrorOf(failure, connection.address));
+    // Without credentials it was not sent, whatever kept us from getting them.
+    this.#fail(syncErrorOf(failure, connection.address, used === undefined ? 'refused' : undefined));
   }
 
   #fail(error: unknown): void {

@@ -1,4 +1,5 @@
 import type { Backend, BackendTraits } from '../../sync/backend.ts';
+import { reading } from '../kit/reading.ts';
 import {
   checkCommit,
   checkKey,
@@ -66,12 +67,13 @@ export function etcd(options: EtcdOptions = {}): Backend {
     async query(scope, query) {
       checkScope(scope, limits);
       checkWait(query.wait);
-      return queries.query(scope, query);
+      return reading(query.signal, queries.query(scope, query));
     },
     commit(wanted, signal) {
       try {
         checkCommit(wanted, limits);
-        return commits.commit(wanted, signal);
+        const committing = commits.commit(wanted, signal);
+        return wanted.then.length === 0 ? reading(signal, committing) : committing;
       } catch (error) {
         return Promise.reject(error);
       }

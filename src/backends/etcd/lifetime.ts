@@ -1,4 +1,4 @@
-import { SyncError } from '../../sync/backend.ts';
+import { type RequestOutcome, SyncError } from '../../sync/backend.ts';
 
 /** Cuts off a request that nobody waits for any more. One for all: an error costs a stack trace, and this one tells nobody. */
 export const OVER = new SyncError('stopped', 'nobody waits for it any more');
@@ -92,7 +92,7 @@ export class Lifetime {
 
   /** Without effect, and `false`, once it is over: what is added is rejected. */
   add(pending: Settle<never>): boolean {
-    if (this.#stopped) pending.reject(stopped());
+    if (this.#stopped) pending.reject(stopped('refused'));
     else this.#pending.add(pending);
     return !this.#stopped;
   }
@@ -107,6 +107,7 @@ export class Lifetime {
   }
 }
 
-export function stopped(): SyncError {
-  return new SyncError('stopped', 'The etcd backend was disposed.');
+/** @param outcome `refused` where nothing was sent. */
+export function stopped(outcome: RequestOutcome = 'unknown'): SyncError {
+  return new SyncError('stopped', 'The etcd backend was disposed.', { outcome });
 }

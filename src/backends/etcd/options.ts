@@ -1,6 +1,6 @@
 import { createSecureContext } from 'node:tls';
 import type { Etcd3 } from 'etcd3';
-import { SyncError } from '../../sync/backend.ts';
+import { REFUSED, SyncError } from '../../sync/backend.ts';
 
 export interface EtcdTls {
   /** PEM of the authority that signed the servers' certificates. Default: those that Node trusts. */
@@ -134,5 +134,5 @@ function resolveLogin(username: string | undefined, password: string | undefined
 }
 
 function invalid(option: string, problem: string): SyncError {
-  return new SyncError('invalid-option', `etcd option "${option}" ${problem}.`);
+  return new SyncError('invalid-option', `etcd option "${option}" ${problem}.`, REFUSED);
 }

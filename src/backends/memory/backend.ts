@@ -7,6 +7,7 @@ import {
   type Cursor,
   type QueryOptions,
   type QueryResult,
+  type RequestOutcome,
   type Revision,
   type Scope,
   type SessionOptions,
@@ -85,17 +86,17 @@ export class MemoryBackend implements Backend {
 
   async commit(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
     checkCommit(commit, this.#limits);
-    return this.#call(signal, () => this.#store.commit(commit));
+    return this.#call(signal, () => this.#store.commit(commit), commit.then.length === 0);
   }
 
   async query(scope: Scope, { since, wait = LONGEST_WAIT, signal }: QueryOptions): Promise<QueryResult> {
     checkScope(scope, this.#limits);
     checkWait(wait);
-    return this.#call(signal, () =>
+    const look = (): QueryResult | Promise<QueryResult> =>
       since === undefined || wait === 0 || this.#store.changedSince(since, scope)
         ? this.#store.read(scope)
-        : this.#block(scope, Math.min(wait, LONGEST_WAIT), signal),
-    );
+        : this.#block(scope, Math.min(wait, LONGEST_WAIT), signal);
+    return this.#call(signal, look, true);
   }
 
   watch(key: string, since: Cursor, wake: (error?: SyncError) => void): () => void {
@@ -134,15 +135,15 @@ export class MemoryBackend implements Backend {
    * The store acts at once and the answer takes its time, as on a network: a call that is aborted or stopped
    * in between rejects although it was carried out.
    */
-  async #call<T>(signal: AbortSignal, act: () => T | Promise<T>): Promise<T> {
-    this.#check(signal);
+  async #call<T>(signal: AbortSignal, act: () => T | Promise<T>, reads = false): Promise<T> {
+    this.#check(signal, 'refused');
     const answer = await act();
-    this.#check(signal);
+    this.#check(signal, reads ? 'refused' : 'unknown');
     return answer;
   }
 
-  #check(signal: AbortSignal): void {
-    if (this.#disposed) throw stopped();
+  #check(signal: AbortSignal, outcome: RequestOutcome): void {
+    if (this.#disposed) throw stopped(outcome);
     signal.throwIfAborted();
   }
 
@@ -166,6 +167,7 @@ export class MemoryBackend implements Backend {
   }
 }
 
-function stopped(): SyncError {
-  return new SyncError('stopped', 'The memory backend was stopped.');
+/** @param outcome whoever only reads leaves nothing unknown. */
+function stopped(outcome: RequestOutcome = 'refused'): SyncError {
+  return new SyncError('stopped', 'The memory backend was stopped.', { outcome });
 }

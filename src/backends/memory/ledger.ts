@@ -5,6 +5,12 @@ import type { SessionTable } from './sessions.ts';
 
 type Put = Extract<Mutation, { put: string }>;
 
+/** All records of a store, at one revision. */
+export interface LedgerCopy {
+  readonly rows: readonly Row[];
+  readonly revision: Revision;
+}
+
 /** The records with the rules by which commits change them. It knows no time and nobody who waits. */
 export class Ledger {
   readonly #records = new RecordTable();
@@ -29,6 +35,23 @@ export class Ledger {
   clear(): void {
     this.#records.clear();
     this.#revision = 0n;
+  }
+
+  copy(): LedgerCopy {
+    return { rows: this.#records.select({ prefix: '' }), revision: this.#revision };
+  }
+
+  /** Back to that copy. The sessions stay those of now: what belongs to others is left out. */
+  restore({ rows, revision }: LedgerCopy): void {
+    this.#records.clear();
+    for (const { owned } of this.#sessions.values()) owned.clear();
+    for (const row of rows) {
+      const owner = row.session === undefined ? undefined : this.#sessions.get(row.session);
+      if (row.session !== undefined && owner === undefined) continue;
+      owner?.owned.add(row.key);
+      this.#records.set(row);
+    }
+    this.#revision = revision;
   }
 
   /** Why the server would not apply this, or nothing when it would. */

@@ -1,4 +1,4 @@
-import { type Clock, SyncError, systemClock } from '../../sync/backend.ts';
+import { type Clock, REFUSED, SyncError, systemClock } from '../../sync/backend.ts';
 
 export interface MemoryStoreOptions {
   /**
@@ -42,5 +42,5 @@ export function resolveStoreOptions(options: MemoryStoreOptions): Required<Memor
 }
 
 export function invalid(problem: string): SyncError {
-  return new SyncError('invalid-option', `The memory backend's option ${problem}.`);
+  return new SyncError('invalid-option', `The memory backend's option ${problem}.`, REFUSED);
 }

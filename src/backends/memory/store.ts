@@ -13,7 +13,7 @@ import type {
 } from '../../sync/backend.ts';
 import { History } from './history.ts';
 import { alters, type Change, placeOf } from './interest.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, type LedgerCopy } from './ledger.ts';
 import { LockDelays } from './lock-delays.ts';
 import { type MemoryStoreOptions, resolveStoreOptions } from './options.ts';
 import { toRecord } from './records.ts';
@@ -151,6 +151,23 @@ export class MemoryStore {
   wipe(): void {
     this.#ledger.clear();
     this.#sessions.clear();
+    this.#startOver();
+  }
+
+  /** For tests: the data as it is now, to be restored later. */
+  copy(): LedgerCopy {
+    this.#expire();
+    return this.#ledger.copy();
+  }
+
+  /** For tests: data and revisions go back to that copy, while the sessions live on. */
+  restore(copy: LedgerCopy): void {
+    this.#expire();
+    this.#ledger.restore(copy);
+    this.#startOver();
+  }
+
+  #startOver(): void {
     this.#delays.clear();
     this.#history.clear();
     this.#epoch++;

@@ -1,4 +1,4 @@
-import { type StoredRecord, SyncError } from '../backend.ts';
+import { REFUSED, type StoredRecord, SyncError } from '../backend.ts';
 import { quoteKey } from '../keys.ts';
 import { type Attempt, type Contention, MAX_ROUNDS, type Place } from './contention.ts';
 import { removeRecord } from './record.ts';
@@ -42,7 +42,7 @@ export const race: Contention = {
         revision = undefined;
       } else if (record?.foreign !== undefined) {
         const what = `${quoteKey(key)} holds ${record.foreign}, which is not a lock of this kind`;
-        const error = new SyncError('foreign-record', `key ${what}; it was left untouched`);
+        const error = new SyncError('foreign-record', `key ${what}; it was left untouched`, REFUSED);
         return { outcome: 'foreign', error, place: seen };
       } else if (record?.session !== undefined) {
         return { outcome: 'occupied', place: seen };
