@@ -33,8 +33,9 @@ export {
   startService,
   stopService,
 } from './sync/leadership.ts';
-export type { Lock, LockLoss, LockStatus } from './sync/lock.ts';
+export type { Lock } from './sync/lock.ts';
 export type { LossReason } from './sync/lock-machine.ts';
+export type { LockLoss, LockStatus } from './sync/lock-streams.ts';
 export type { Logger } from './sync/logger.ts';
 export type { JsonValue, Metadata } from './sync/metadata.ts';
 export type { CallOptions, HandOff, SessionTiming, SyncManagerOptions } from './sync/options.ts';

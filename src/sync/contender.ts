@@ -1,3 +1,4 @@
+import type { OwnContext } from '../async/own-context.ts';
 import { OVER, sleep } from './abort.ts';
 import { OngoingAttempt } from './attempt.ts';
 import { type Backend, type Clock, isSyncError, type SyncError } from './backend.ts';
@@ -33,6 +34,8 @@ export interface ContenderListener {
 export interface Engine {
   readonly backend: Backend;
   readonly clock: Clock;
+  /** Of what may outlive the call that it is begun for. */
+  readonly context: OwnContext;
   readonly keeper: SessionKeeper;
   readonly outbox: Outbox;
   readonly controllers: Controllers;
@@ -228,7 +231,11 @@ export class Contender implements SessionListener, HeldWatchListener {
   #run(state: LockState, work: (signal: AbortSignal) => Promise<void>): void {
     this.#controller ??= this.#engine.controllers.take();
     this.#working = true;
-    this.#own(state, work(this.#controller.signal));
+    const { signal } = this.#controller;
+    this.#own(
+      state,
+      this.#engine.context.run(() => work(signal)),
+    );
   }
 
   #own(state: LockState, work: Promise<void>): void {
@@ -261,7 +268,10 @@ export class Contender implements SessionListener, HeldWatchListener {
   #beginSeeking(state: Extract<LockState, { name: 'seeking' }>): void {
     const { session } = state;
     if (session !== undefined) {
-      this.#own(state, this.#seek(state, session));
+      this.#own(
+        state,
+        this.#engine.context.run(() => this.#seek(state, session)),
+      );
       return;
     }
     // One may have become live between the claim and now.

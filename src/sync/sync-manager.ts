@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs';
+import { OwnContext } from '../async/own-context.ts';
 import { throwIfAborted } from './abort.ts';
 import { type Clock, type CommitResult, SyncError } from './backend.ts';
 import { Background } from './background.ts';
@@ -11,12 +12,14 @@ import { Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
 import type { SyncHealth } from './health.ts';
 import { type Holder, HolderWatch } from './holder.ts';
+import { backendIn, clockIn } from './in-context.ts';
 import { lockPathOf } from './keys.ts';
 import { Leadership } from './leader.ts';
 import { LocalQueue } from './local-queue.ts';
-import { Lock, type LockHost } from './lock.ts';
+import { Lock, type LockHost, type LockTally } from './lock.ts';
+import { LockRegistry } from './lock-registry.ts';
 import { logTo } from './logger.ts';
-import { defaultMetadata, encodeMetadata, type Metadata } from './metadata.ts';
+import { defaultMetadata, encodeMetadata, inPresentContext, type Metadata } from './metadata.ts';
 import {
   type CallOptions,
   type CheckedOptions,
@@ -77,10 +80,12 @@ export class SyncManager implements AsyncDisposable {
   readonly #engine: Engine;
   readonly #keeper: SessionKeeper;
   readonly #defaultMetadata: () => Uint8Array;
+  readonly #context = new OwnContext();
   readonly #outbox = new Outbox();
   readonly #chronicle = new Chronicle(this.#outbox);
   readonly #background: Background;
-  readonly #locks = new Map<string, Lock>();
+  readonly #locks = new LockRegistry<Lock>();
+  readonly #tally: LockTally = { claimed: 0, granted: 0 };
   readonly #queues = new Map<string, LocalQueue>();
   readonly #openCalls = new Set<OpenCall>();
   readonly #lockHost: LockHost;
@@ -95,7 +100,9 @@ export class SyncManager implements AsyncDisposable {
   /** Throws a `SyncError` `invalid-option` that names the option. */
   constructor(options: SyncManagerOptions) {
     this.#options = checkOptions(options);
-    const { name, timing, logger, telemetry, clock } = this.#options;
+    const { name, timing, logger, telemetry } = this.#options;
+    const context = this.#context;
+    const clock = clockIn(context, this.#options.clock);
     if (taken.has(options.backend)) {
       throw new SyncError(
         'invalid-option',
@@ -103,7 +110,7 @@ export class SyncManager implements AsyncDisposable {
       );
     }
     taken.add(options.backend);
-    const backend = forwardOnly(options.backend);
+    const backend = forwardOnly(backendIn(context, options.backend));
     const chronicle = this.#chronicle;
     const report = (error: unknown): void => chronicle.report(error);
     const trouble = (error: unknown): void => chronicle.trouble(error);
@@ -122,6 +129,7 @@ export class SyncManager implements AsyncDisposable {
     this.#engine = {
       backend,
       clock,
+      context,
       keeper: this.#keeper,
       outbox: this.#outbox,
       controllers: new Controllers(),
@@ -131,9 +139,19 @@ export class SyncManager implements AsyncDisposable {
     };
     const encode = (chosen: Metadata | undefined): Uint8Array => this.#encode(chosen);
     const queue = (key: string): LocalQueue => this.#queue(key);
-    this.#lockHost = { clock, outbox: this.#outbox, report, queue, encode, teller: this.#teller };
+    this.#lockHost = {
+      clock,
+      outbox: this.#outbox,
+      report,
+      queue,
+      encode,
+      teller: this.#teller,
+      tally: this.#tally,
+      keep: (lock) => this.#locks.keep(lock),
+      letGo: (lock) => this.#locks.letGo(lock),
+    };
     this.#scopedHost = { clock, openCalls: this.#openCalls, encode, background };
-    this.#holders = new HolderWatch({ backend, clock, report, trouble, background });
+    this.#holders = new HolderWatch({ backend, clock, context, report, trouble, background });
   }
 
   get name(): string {
@@ -155,9 +173,9 @@ export class SyncManager implements AsyncDisposable {
     let lock = this.#locks.get(key);
     if (lock === undefined) {
       lock = new Lock(key, this.#lockHost);
-      this.#locks.set(key, lock);
+      this.#locks.add(key, lock);
     }
-    if (options?.metadata !== undefined) lock.metadata = options.metadata;
+    if (options?.metadata !== undefined) lock.metadata = inPresentContext(options.metadata);
     return lock;
   }
 
@@ -238,14 +256,15 @@ export class SyncManager implements AsyncDisposable {
     const { held, sessionFailure } = this.#chronicle;
     const { name: state } = this.#chronicle.session;
     const trusted = this.#running && session?.trusted === true;
-    let waiting = this.#openCalls.size;
-    for (const lock of this.#locks.values()) if (lock.claimed && !lock.held) waiting += 1;
+    const { claimed, granted } = this.#tally;
+    // All grants are of the one session.
+    const standing = session?.trusted === true ? claimed - granted : claimed;
     return {
       ready: trusted || (this.#running && state === 'idle'),
       session: state,
       trustedFor: trusted ? session.deadline - this.#clock.now() : 0,
       held: trusted ? held : 0,
-      waiting,
+      waiting: this.#openCalls.size + standing,
       leader: this.#locks.get(this.#leadershipKey)?.held ?? false,
       trouble: sessionFailure instanceof Error ? sessionFailure.message : undefined,
     };
@@ -258,7 +277,7 @@ export class SyncManager implements AsyncDisposable {
   async stop(options?: StopOptions): Promise<void> {
     const { timeout = STOP_BOUND } = checkCallOptions(options);
     this.#running = false;
-    this.#stopped ??= this.#stop(timeout);
+    this.#stopped ??= this.#context.run(() => this.#stop(timeout));
     await this.#stopped;
   }
 
@@ -281,7 +300,7 @@ export class SyncManager implements AsyncDisposable {
       this.#chronicle.trouble(error);
     }
     await this.#background.settled();
-    for (const lock of this.#locks.values()) lock.complete();
+    for (const lock of this.#locks) lock.complete();
     this.#chronicle.complete();
   }
 
@@ -289,7 +308,7 @@ export class SyncManager implements AsyncDisposable {
   #rejectAll(): void {
     const stopped = new SyncError('stopped', `the manager "${this.name}" was stopped`);
     for (const call of [...this.#openCalls]) call.refused(stopped);
-    for (const lock of this.#locks.values()) lock.rejectCalls(stopped);
+    for (const lock of this.#locks) lock.rejectCalls(stopped);
   }
 
   async #releaseAll(leaderBound: number): Promise<void> {
@@ -310,7 +329,7 @@ export class SyncManager implements AsyncDisposable {
     this.#outbox.during(() => {
       // First, so that a standing lock hands nothing on to who waits behind it.
       for (const [key, queue] of this.#queues) if (chosen(key)) releases.push(queue.drain());
-      for (const [key, lock] of this.#locks) if (chosen(key)) releases.push(lock.release());
+      for (const lock of this.#locks) if (chosen(lock.key)) releases.push(lock.release());
     });
     await Promise.all(releases);
   }
@@ -324,10 +343,11 @@ export class SyncManager implements AsyncDisposable {
     const checked = checkCallOptions(options);
     throwIfAborted(checked.signal);
     // Bad metadata is told before any I/O.
-    this.#encode(options?.metadata);
+    const metadata = options?.metadata ?? this.#options.metadata;
+    this.#encode(metadata);
     const queue = this.#queue(key);
     return this.#teller.asking(key, once ? 'tryAcquire' : 'acquire', () =>
-      acquireScoped(queue, checked, once, options?.metadata, this.#scopedHost),
+      acquireScoped(queue, checked, once, inPresentContext(metadata), this.#scopedHost),
     );
   }
 
