@@ -34,7 +34,6 @@ export interface ContenderListener {
 export interface Engine {
   readonly backend: Backend;
   readonly clock: Clock;
-  /** Of what may outlive the call that it is begun for. */
   readonly context: OwnContext;
   readonly keeper: SessionKeeper;
   readonly outbox: Outbox;
@@ -232,15 +231,12 @@ export class Contender implements SessionListener, HeldWatchListener {
     this.#controller ??= this.#engine.controllers.take();
     this.#working = true;
     const { signal } = this.#controller;
-    this.#own(
-      state,
-      this.#engine.context.run(() => work(signal)),
-    );
+    this.#own(state, () => work(signal));
   }
 
-  #own(state: LockState, work: Promise<void>): void {
+  #own(state: LockState, work: () => Promise<void>): void {
     this.#engine.background(
-      work.catch((error: unknown) => {
+      this.#engine.context.run(work).catch((error: unknown) => {
         if (this.#state !== state) return;
         const failures = 'failures' in state ? state.failures : 0;
         const pause = retryDelay(error, failures, this.#engine.clock.random());
@@ -268,10 +264,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   #beginSeeking(state: Extract<LockState, { name: 'seeking' }>): void {
     const { session } = state;
     if (session !== undefined) {
-      this.#own(
-        state,
-        this.#engine.context.run(() => this.#seek(state, session)),
-      );
+      this.#own(state, () => this.#seek(state, session));
       return;
     }
     // One may have become live between the claim and now.

@@ -1,10 +1,10 @@
+import { Line, type Waiter } from '../async/line.ts';
 import type { Clock, Timer } from './backend.ts';
 import { Contender, type ContenderListener, type Engine } from './contender.ts';
 import type { Holding } from './contention/contention.ts';
 import type { SyncError } from './errors.ts';
 import type { Outbox } from './events.ts';
 import { Grant } from './grant.ts';
-import { Line, type Waiter } from './line.ts';
 import type { LockState, LossReason } from './lock-machine.ts';
 import type { Session } from './session.ts';
 

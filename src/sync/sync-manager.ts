@@ -27,6 +27,7 @@ import {
   checkOptions,
   type SyncManagerOptions,
 } from './options.ts';
+import { withOwnSignal } from './own-signal.ts';
 import { acquireScoped, type OpenCall, type ScopedHost } from './scoped.ts';
 import { SessionKeeper, type SessionState } from './session-keeper.ts';
 import { Removals, within } from './stopping.ts';
@@ -246,8 +247,9 @@ export class SyncManager implements AsyncDisposable {
     // The work of a leader may still write what it has to when it is told to end.
     if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
     const checked = checkCommit(commit, this.#engine.backend);
-    const signal = checkCallOptions(options).signal ?? new AbortController().signal;
-    return await guardedCommit(checked, this.#engine.backend, signal);
+    const { signal: given } = checkCallOptions(options);
+    const { backend, controllers } = this.#engine;
+    return await withOwnSignal(controllers, given, (signal) => guardedCommit(checked, backend, signal));
   }
 
   /** How the manager is at this moment, for readiness probes. Asks nobody, and never throws. */

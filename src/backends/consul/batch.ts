@@ -1,3 +1,4 @@
+import { onAbort } from '../../async/signal-listeners.ts';
 import { type CommitResult, SyncError } from '../../sync/backend.ts';
 import { keyOf } from './operation.ts';
 import { LARGEST_REQUEST, MOST_OPERATIONS, type Request, type Transaction } from './transaction.ts';
@@ -46,13 +47,14 @@ export class Batch {
   }
 }
 
-/** Whoever issued one of these commits, and is told once what became of it. It listens to its signal by itself. */
+/** Whoever issued one of these commits, and is told once what became of it. */
 export class Member {
   readonly transaction: Sharing;
   readonly signal: AbortSignal;
   readonly #batch: Batch;
   readonly #resolve: (result: CommitResult | Promise<CommitResult>) => void;
   readonly #reject: (error: unknown) => void;
+  readonly #unlisten: () => void;
 
   constructor(
     transaction: Sharing,
@@ -66,11 +68,7 @@ export class Member {
     this.#batch = batch;
     this.#resolve = resolve;
     this.#reject = reject;
-    signal.addEventListener('abort', this);
-  }
-
-  handleEvent(): void {
-    this.giveUp(this.signal.reason);
+    this.#unlisten = onAbort(signal, () => this.giveUp(signal.reason));
   }
 
   giveUp(reason: unknown): void {
@@ -94,7 +92,7 @@ export class Member {
 
   #leave(): boolean {
     if (!this.#batch.waiting.delete(this)) return false;
-    this.signal.removeEventListener('abort', this);
+    this.#unlisten();
     return true;
   }
 }
