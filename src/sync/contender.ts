@@ -235,15 +235,14 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   #own(state: LockState, work: () => Promise<void>): void {
-    this.#engine.background(
-      this.#engine.context.run(work).catch((error: unknown) => {
-        if (this.#state !== state) return;
-        const failures = 'failures' in state ? state.failures : 0;
-        const pause = retryDelay(error, failures, this.#engine.clock.random());
-        this.#trouble(error, 'lock');
-        this.#finish({ type: 'failed', of: state, pause });
-      }),
-    );
+    const failed = (error: unknown): void => {
+      if (this.#state !== state) return;
+      const failures = 'failures' in state ? state.failures : 0;
+      const pause = retryDelay(error, failures, this.#engine.clock.random());
+      this.#trouble(error, 'lock');
+      this.#finish({ type: 'failed', of: state, pause });
+    };
+    this.#engine.context.run(() => this.#engine.background(work().catch(failed)));
   }
 
   /** What the work for a state has come to. It has nothing left then that could be cut off. */

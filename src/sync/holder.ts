@@ -67,9 +67,10 @@ export class HolderWatch {
     }
     const controller = new AbortController();
     this.#open.set(controller, subscriber);
-    const { signal } = controller;
-    const following = this.#host.context.run(() => this.#follow(scope, subscriber, signal));
-    this.#host.background(following.catch(() => undefined));
+    this.#host.context.run(() => {
+      const following = this.#follow(scope, subscriber, controller.signal);
+      this.#host.background(following.catch(() => undefined));
+    });
     return () => {
       this.#open.delete(controller);
       controller.abort(OVER);
