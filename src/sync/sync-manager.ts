@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs';
 import { OwnContext } from '../async/own-context.ts';
 import { throwIfAborted } from './abort.ts';
-import { type Clock, type CommitResult, SyncError } from './backend.ts';
+import { type Backend, type Clock, type CommitResult, SyncError } from './backend.ts';
 import { Background } from './background.ts';
 import { Chronicle } from './chronicle.ts';
 import { checkCommit, guardedCommit, type SyncCommit } from './commit.ts';
@@ -79,6 +79,8 @@ export class SyncManager implements AsyncDisposable {
   readonly #options: CheckedOptions;
   readonly #clock: Clock;
   readonly #engine: Engine;
+  /** For calls of users: what they begin is not theirs alone. The engine is in its own context anyway. */
+  readonly #backend: Backend;
   readonly #keeper: SessionKeeper;
   readonly #defaultMetadata: () => Uint8Array;
   readonly #context = new OwnContext();
@@ -101,9 +103,8 @@ export class SyncManager implements AsyncDisposable {
   /** Throws a `SyncError` `invalid-option` that names the option. */
   constructor(options: SyncManagerOptions) {
     this.#options = checkOptions(options);
-    const { name, timing, logger, telemetry } = this.#options;
+    const { name, timing, logger, telemetry, clock } = this.#options;
     const context = this.#context;
-    const clock = clockIn(context, this.#options.clock);
     if (taken.has(options.backend)) {
       throw new SyncError(
         'invalid-option',
@@ -111,7 +112,8 @@ export class SyncManager implements AsyncDisposable {
       );
     }
     taken.add(options.backend);
-    const backend = forwardOnly(backendIn(context, options.backend));
+    const backend = forwardOnly(options.backend);
+    this.#backend = backendIn(context, backend);
     const chronicle = this.#chronicle;
     const report = (error: unknown): void => chronicle.report(error);
     const trouble = (error: unknown): void => chronicle.trouble(error);
@@ -134,7 +136,7 @@ export class SyncManager implements AsyncDisposable {
       keeper: this.#keeper,
       outbox: this.#outbox,
       controllers: new Controllers(),
-      unwatched: new Delay(clock, UNWATCHED),
+      unwatched: new Delay(clockIn(context, clock), UNWATCHED),
       removals: new Removals(),
       background,
     };
@@ -248,8 +250,8 @@ export class SyncManager implements AsyncDisposable {
     if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
     const checked = checkCommit(commit, this.#engine.backend);
     const { signal: given } = checkCallOptions(options);
-    const { backend, controllers } = this.#engine;
-    return await withOwnSignal(controllers, given, (signal) => guardedCommit(checked, backend, signal));
+    const run = (signal: AbortSignal) => guardedCommit(checked, this.#backend, signal);
+    return await withOwnSignal(this.#engine.controllers, given, run);
   }
 
   /** How the manager is at this moment, for readiness probes. Asks nobody, and never throws. */

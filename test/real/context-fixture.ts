@@ -95,6 +95,16 @@ const cases: Record<string, (use: Case) => Promise<unknown>> = {
     await sleep(LATE);
     return grant;
   },
+  async 'a caller in line who gave up, behind one who goes on'({ sync, key, request }) {
+    const grant = await sync.acquire(key);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const second = request(() => sync.acquire(key, { signal })).catch(() => undefined);
+    await sleep(LATE);
+    controller.abort(new Error('enough'));
+    await second;
+    return grant;
+  },
   async 'a write, as the first request there was'({ sync, key, request }) {
     await request(() => sync.commit({ then: [{ put: key, value: 'x' }] }));
     return sync;
