@@ -195,17 +195,18 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   #begin(state: LockState): void {
+    const { context } = this.#engine;
     switch (state.name) {
       case 'idle':
-        if (this.#unsure) this.#run(state, (signal) => this.#sweep(state, signal));
+        if (this.#unsure) context.run(() => this.#run(state, (signal) => this.#sweep(state, signal)));
         else this.#forgetSessions();
         this.#giveControllerBack();
         return;
       case 'seeking':
-        this.#beginSeeking(state);
+        context.run(() => this.#beginSeeking(state));
         return;
       case 'waiting':
-        this.#run(state, (signal) => this.#wait(state, signal));
+        context.run(() => this.#run(state, (signal) => this.#wait(state, signal)));
         return;
       case 'held':
         this.#watching = this.#engine.unwatched.after(() => {
@@ -218,7 +219,7 @@ export class Contender implements SessionListener, HeldWatchListener {
         this.#beginLost(state);
         return;
       case 'releasing':
-        this.#run(state, (signal) => this.#remove(state, signal));
+        context.run(() => this.#run(state, (signal) => this.#remove(state, signal)));
         return;
       case 'stopped':
         this.#attempt?.cut();
@@ -230,19 +231,19 @@ export class Contender implements SessionListener, HeldWatchListener {
   #run(state: LockState, work: (signal: AbortSignal) => Promise<void>): void {
     this.#controller ??= this.#engine.controllers.take();
     this.#working = true;
-    const { signal } = this.#controller;
-    this.#own(state, () => work(signal));
+    this.#own(state, work(this.#controller.signal));
   }
 
-  #own(state: LockState, work: () => Promise<void>): void {
-    const failed = (error: unknown): void => {
-      if (this.#state !== state) return;
-      const failures = 'failures' in state ? state.failures : 0;
-      const pause = retryDelay(error, failures, this.#engine.clock.random());
-      this.#trouble(error, 'lock');
-      this.#finish({ type: 'failed', of: state, pause });
-    };
-    this.#engine.context.run(() => this.#engine.background(work().catch(failed)));
+  #own(state: LockState, work: Promise<void>): void {
+    this.#engine.background(
+      work.catch((error: unknown) => {
+        if (this.#state !== state) return;
+        const failures = 'failures' in state ? state.failures : 0;
+        const pause = retryDelay(error, failures, this.#engine.clock.random());
+        this.#trouble(error, 'lock');
+        this.#finish({ type: 'failed', of: state, pause });
+      }),
+    );
   }
 
   /** What the work for a state has come to. It has nothing left then that could be cut off. */
@@ -263,7 +264,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   #beginSeeking(state: Extract<LockState, { name: 'seeking' }>): void {
     const { session } = state;
     if (session !== undefined) {
-      this.#own(state, () => this.#seek(state, session));
+      this.#own(state, this.#seek(state, session));
       return;
     }
     // One may have become live between the claim and now.
