@@ -33,15 +33,24 @@ export {
   startService,
   stopService,
 } from './sync/leadership.ts';
-export type { Lock, LockLoss, LockStatus } from './sync/lock.ts';
+export type { Lock } from './sync/lock.ts';
 export type { LossReason } from './sync/lock-machine.ts';
+export type { LockLoss, LockStatus } from './sync/lock-streams.ts';
 export type { Logger } from './sync/logger.ts';
 export type { JsonValue, Metadata } from './sync/metadata.ts';
-export type { CallOptions, HandOff, SessionTiming, SyncManagerOptions } from './sync/options.ts';
+export type {
+  AcquireOptions,
+  CallOptions,
+  HandOff,
+  LockOptions,
+  SessionTiming,
+  StopOptions,
+  SyncManagerOptions,
+} from './sync/options.ts';
 export type { SessionEnd } from './sync/session.ts';
 export type { SessionState } from './sync/session-keeper.ts';
 export { installShutdown, type ShutdownOptions } from './sync/shutdown.ts';
-export { type AcquireOptions, type LockOptions, type StopOptions, SyncManager } from './sync/sync-manager.ts';
+export { SyncManager } from './sync/sync-manager.ts';
 export type {
   AskingCall,
   ManagerTelemetry,

@@ -1,38 +1,64 @@
-interface Shared {
-  readonly tasks: Set<() => void>;
-  readonly listener: () => void;
+import { Line } from './line.ts';
+
+/** What one of many wants done when their signal aborts. */
+class Task {
+  inLine = false;
+  before: Task | undefined;
+  behind: Task | undefined;
+  readonly run: () => void;
+
+  constructor(run: () => void) {
+    this.run = run;
+  }
 }
 
 /**
  * Thousands of calls may share one signal. With a listener each, Node warns of a leak from the eleventh on, and adding or
  * removing one costs a walk over all the others; so a signal has one listener here, whoever listens.
  */
-const bySignal = new WeakMap<AbortSignal, Shared>();
+class SharedListener {
+  readonly #signal: AbortSignal;
+  readonly #tasks = new Line<Task>();
 
-/**
- * Calls `task` once when the signal aborts, unless the returned function was called before. A signal that has aborted
- * already calls nobody.
- */
-export function onAbort(signal: AbortSignal, task: () => void): () => void {
-  const { tasks, listener } = bySignal.get(signal) ?? listen(signal);
-  // The same function may be given twice, by two who know nothing of each other.
-  const own = (): void => task();
-  tasks.add(own);
-  return () => {
-    if (!tasks.delete(own) || tasks.size > 0) return;
-    signal.removeEventListener('abort', listener);
-    bySignal.delete(signal);
-  };
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  add(task: Task): void {
+    this.#tasks.push(task);
+    if (this.#tasks.length === 1) this.#signal.addEventListener('abort', this);
+  }
+
+  delete(task: Task): void {
+    if (this.#tasks.delete(task) && this.#tasks.length === 0) this.#signal.removeEventListener('abort', this);
+  }
+
+  handleEvent(): void {
+    this.#signal.removeEventListener('abort', this);
+    for (let task = this.#tasks.first; task !== undefined; task = this.#tasks.first) {
+      this.#tasks.delete(task);
+      task.run();
+    }
+  }
 }
 
-function listen(signal: AbortSignal): Shared {
-  const tasks = new Set<() => void>();
-  const listener = (): void => {
-    bySignal.delete(signal);
-    for (const task of [...tasks]) if (tasks.delete(task)) task();
-  };
-  const shared = { tasks, listener };
-  bySignal.set(signal, shared);
-  signal.addEventListener('abort', listener, { once: true });
-  return shared;
+/** Kept when nobody listens any more: one signal serves call after call. */
+const bySignal = new WeakMap<AbortSignal, SharedListener>();
+
+/**
+ * Calls `run` once when the signal aborts, unless the returned function was called before. A signal that has aborted
+ * already calls nobody.
+ */
+export function onAbort(signal: AbortSignal, run: () => void): () => void {
+  if (signal.aborted) return () => {};
+  const listener = bySignal.get(signal) ?? listenTo(signal);
+  const task = new Task(run);
+  listener.add(task);
+  return () => listener.delete(task);
+}
+
+function listenTo(signal: AbortSignal): SharedListener {
+  const listener = new SharedListener(signal);
+  bySignal.set(signal, listener);
+  return listener;
 }

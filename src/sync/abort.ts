@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { onAbort } from '../async/signal-listeners.ts';
 import { type Clock, SyncError } from './backend.ts';
 
 /** Cuts off work that nobody waits for any more. One for all: an error costs a stack trace, and this one tells nobody. */
@@ -10,8 +11,8 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 /**
- * For a signal that belongs to a caller: services give one shutdown signal to any number of calls, and each call here
- * leaves no listener behind. Node would print a warning about a leak from the 11th on.
+ * For a signal that others listen to as well: users may give one shutdown signal to any number of calls, and to whatever
+ * else there is. Node would print a warning about a leak from the 11th listener on.
  */
 export function expectManyListeners(signal: AbortSignal): void {
   setMaxListeners(0, signal);
@@ -24,15 +25,14 @@ export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<vo
       reject(signal.reason);
       return;
     }
-    const onAbort = (): void => {
-      timer.cancel();
-      reject(signal.reason);
-    };
     const timer = clock.after(ms, () => {
-      signal.removeEventListener('abort', onAbort);
+      unlisten();
       resolve();
     });
-    signal.addEventListener('abort', onAbort, { once: true });
+    const unlisten = onAbort(signal, () => {
+      timer.cancel();
+      reject(signal.reason);
+    });
   });
 }
 
@@ -51,15 +51,14 @@ export async function bounded<T>(
   const timer = clock.after(ms, () =>
     controller.abort(new SyncError('unavailable', `no answer within ${Math.round(ms)} ms`)),
   );
-  let onAbort: (() => void) | undefined;
+  let unlisten: (() => void) | undefined;
   const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
+    unlisten = onAbort(signal, () => reject(signal.reason));
   });
   try {
     return await Promise.race([call(signal), aborted]);
   } finally {
     timer.cancel();
-    if (onAbort) signal.removeEventListener('abort', onAbort);
+    unlisten?.();
   }
 }

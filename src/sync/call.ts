@@ -1,3 +1,4 @@
+import { onAbort } from '../async/signal-listeners.ts';
 import { type Clock, SyncError } from './backend.ts';
 import { quoteKey } from './keys.ts';
 import type { CallOptions } from './options.ts';
@@ -29,17 +30,16 @@ export class Call<T> {
     const giveUp = (reason: unknown): void => {
       if (this.reject(reason)) onGiveUp();
     };
-    const onAbort = (): void => giveUp(signal?.reason);
     const timer =
       timeout === undefined
         ? undefined
         : clock.after(timeout, () => {
             giveUp(this.#timeout(key, timeout));
           });
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const unlisten = signal && onAbort(signal, () => giveUp(signal.reason));
     this.#cleanup = () => {
       timer?.cancel();
-      signal?.removeEventListener('abort', onAbort);
+      unlisten?.();
     };
   }
 

@@ -1,55 +1,19 @@
-import type { Window } from '../async/window.ts';
 import { OVER, sleep } from './abort.ts';
 import { OngoingAttempt } from './attempt.ts';
-import type { Backend, Clock } from './backend.ts';
-import { afterLasting, isLasting, retryDelay, wasRefused } from './backoff.ts';
+import { afterLasting, isLasting, retryDelay } from './backoff.ts';
 import type { ContenderListener } from './contender-listener.ts';
 import type { Attempt, Contention, Contest, RecordLoss } from './contention/contention.ts';
 import { queue } from './contention/queue.ts';
 import { race } from './contention/race.ts';
-import type { Controllers } from './controllers.ts';
-import type { Delay } from './delay.ts';
-import type { Outbox } from './events.ts';
+import type { Engine } from './engine.ts';
 import { HeldWatch, type HeldWatchListener } from './held-watch.ts';
+import { Leftovers } from './leftovers.ts';
 import { type LockEvent, type LockState, type Notice, step } from './lock-machine.ts';
-import type { Looks } from './looks.ts';
 import type { Session, SessionEnd } from './session.ts';
-import type { SessionKeeper, SessionListener } from './session-keeper.ts';
-import type { Removals } from './stopping.ts';
-
-export interface Engine {
-  readonly backend: Backend;
-  readonly clock: Clock;
-  readonly keeper: SessionKeeper;
-  readonly outbox: Outbox;
-  readonly controllers: Controllers;
-  /** Attempts and removals under way. A caller more than that waits for its turn, and costs no more than a place in line. */
-  readonly turns: Window;
-  /** Of `UNWATCHED`. */
-  readonly unwatched: Delay;
-  readonly looks: Looks;
-  readonly removals: Removals;
-  /** Takes over a promise that never rejects; stopping waits for it. */
-  background(task: Promise<unknown>): void;
-}
-
-/**
- * A lock held for less than this is never watched, in milliseconds, unless somebody here waits for it: a short critical
- * section costs no watch, and a deleted record is still noticed well within half a second.
- */
-export const UNWATCHED = 100;
+import type { SessionListener } from './session-keeper.ts';
 
 /** The same, where others of this process wait. Those that only pass it on are through by then, and cost no watch either. */
 const UNWATCHED_CROWDED = 1;
-
-/** How often we look for what a lost reply may have left behind, in milliseconds. */
-const SWEEP_INTERVAL = 500;
-
-/**
- * A request that had no answer may still be on its way for so long, in milliseconds: a network that was cut delivers late
- * what it held. With a longer TTL, for that long.
- */
-const LATEST_ARRIVAL = 10_000;
 
 /** How long a release waits for an attempt that is still under way before it cuts it off, in milliseconds. */
 const SETTLE_BOUND = 1_000;
@@ -74,8 +38,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   #unlisten: (() => void) | undefined;
   /** The attempt under way. A release lets it end, rather than leave behind a request nobody knows the outcome of. */
   #attempt: OngoingAttempt | undefined;
-  /** Until when a request without an answer may still take effect at the server. Monotonic milliseconds. */
-  #unsureUntil = Number.NEGATIVE_INFINITY;
+  readonly #leftovers: Leftovers;
 
   constructor(engine: Engine, key: string, path: string, listener: ContenderListener) {
     this.#engine = engine;
@@ -83,6 +46,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     this.#path = path;
     this.#contention = engine.backend.traits.contention === 'queue' ? queue : race;
     this.#listener = listener;
+    this.#leftovers = new Leftovers(engine);
   }
 
   get state(): LockState {
@@ -91,7 +55,7 @@ export class Contender implements SessionListener, HeldWatchListener {
 
   /** Nothing wanted, nothing at the store, nothing to look after: it can be forgotten. */
   get disposable(): boolean {
-    return this.#state.name === 'idle' && !this.#unsure;
+    return this.#state.name === 'idle' && !this.#leftovers.possible;
   }
 
   claim(): void {
@@ -194,17 +158,19 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   #begin(state: LockState): void {
+    const { context } = this.#engine;
     switch (state.name) {
       case 'idle':
-        if (this.#unsure) this.#run(state, (signal) => this.#sweep(state, signal));
+        if (this.#leftovers.possible)
+          context.run(() => this.#run(state, (signal) => this.#sweep(state, signal)));
         else this.#forgetSessions();
         this.#giveControllerBack();
         return;
       case 'seeking':
-        this.#beginSeeking(state);
+        context.run(() => this.#beginSeeking(state));
         return;
       case 'waiting':
-        this.#run(state, (signal) => this.#wait(state, signal));
+        context.run(() => this.#run(state, (signal) => this.#wait(state, signal)));
         return;
       case 'held':
         this.#watchLater(state);
@@ -213,7 +179,7 @@ export class Contender implements SessionListener, HeldWatchListener {
         this.#beginLost(state);
         return;
       case 'releasing':
-        this.#run(state, (signal) => this.#remove(state, signal));
+        context.run(() => this.#run(state, (signal) => this.#remove(state, signal)));
         return;
       case 'stopped':
         this.#attempt?.cut();
@@ -223,14 +189,17 @@ export class Contender implements SessionListener, HeldWatchListener {
 
   #watchLater(state: Extract<LockState, { name: 'held' }>): void {
     const watch = (): void => this.#watch(state);
-    const { clock, unwatched } = this.#engine;
-    this.#watching = this.#listener.crowded ? clock.after(UNWATCHED_CROWDED, watch) : unwatched.after(watch);
+    const { clock, context, unwatched } = this.#engine;
+    this.#watching = this.#listener.crowded
+      ? context.run(() => clock.after(UNWATCHED_CROWDED, watch))
+      : unwatched.after(watch);
   }
 
   #watch(state: Extract<LockState, { name: 'held' }>): void {
     // Held for long: what served to acquire it is not kept.
     this.#giveControllerBack();
-    this.#watching = new HeldWatch(this.#engine, state.session, state.holding, this);
+    const { context } = this.#engine;
+    this.#watching = context.run(() => new HeldWatch(this.#engine, state.session, state.holding, this));
   }
 
   /** One place owns the promises: a rejection is either stale or an event. */
@@ -309,7 +278,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     try {
       result = await this.#contention.attempt(this.#contest(session), state.place, attempt.signal);
     } catch (error) {
-      this.#becomeUnsure(session, error);
+      this.#leftovers.failed(session, error);
       throw error;
     } finally {
       if (this.#attempt === attempt) this.#attempt = undefined;
@@ -347,28 +316,14 @@ export class Contender implements SessionListener, HeldWatchListener {
     }
   }
 
-  /**
-   * A request that had no answer may still be on its way. As long as it may take effect, look whether it did: a
-   * record in our name that nobody holds would keep everybody out for as long as our session lives.
-   */
   async #sweep(state: LockState, signal: AbortSignal): Promise<void> {
-    const { backend, clock, keeper } = this.#engine;
-    while (this.#unsure) {
-      await sleep(clock, SWEEP_INTERVAL, signal);
-      const session = keeper.current;
-      if (session === undefined) continue;
-      const record = this.#contention.record(this.#path, session.id);
-      try {
-        const { records } = await backend.query({ key: record }, { signal });
-        if (records[0]?.session === session.id) {
-          this.#finish({ type: 'leftover', of: state, session });
-          return;
-        }
-      } catch {
-        if (signal.aborted) return;
-      }
-    }
+    const record = ({ id }: Session): string => this.#contention.record(this.#path, id);
+    const session = await this.#leftovers.find(record, signal);
     if (this.#state !== state) return;
+    if (session !== undefined) {
+      this.#finish({ type: 'leftover', of: state, session });
+      return;
+    }
     this.#forgetSessions();
     // Nothing is left to look after: the owner may forget this contender.
     this.#listener.released();
@@ -381,15 +336,6 @@ export class Contender implements SessionListener, HeldWatchListener {
     const timer = this.#engine.clock.after(SETTLE_BOUND, () => attempt.cut());
     await attempt.ended;
     timer.cancel();
-  }
-
-  #becomeUnsure(session: Session, error: unknown): void {
-    if (wasRefused(error)) return;
-    this.#unsureUntil = this.#engine.clock.now() + Math.max(session.ttl, LATEST_ARRIVAL);
-  }
-
-  get #unsure(): boolean {
-    return this.#engine.clock.now() < this.#unsureUntil;
   }
 
   #trouble(error: unknown, source: 'session' | 'lock'): void {

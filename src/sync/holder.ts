@@ -1,4 +1,5 @@
 import { type Observable, ReplaySubject, type Subscriber, share } from 'rxjs';
+import type { OwnContext } from '../async/own-context.ts';
 import { OVER, sleep } from './abort.ts';
 import type { Backend, Clock, Cursor, Scope, StoredRecord } from './backend.ts';
 import { retryDelay } from './backoff.ts';
@@ -16,6 +17,7 @@ export interface Holder {
 export interface HolderHost {
   readonly backend: Backend;
   readonly clock: Clock;
+  readonly context: OwnContext;
   report(error: unknown): void;
   trouble(error: unknown): void;
   /** Takes over a promise that never rejects; stopping waits for it. */
@@ -65,8 +67,10 @@ export class HolderWatch {
     }
     const controller = new AbortController();
     this.#open.set(controller, subscriber);
-    const following = this.#follow(scope, subscriber, controller.signal);
-    this.#host.background(following.catch(() => undefined));
+    this.#host.context.run(() => {
+      const following = this.#follow(scope, subscriber, controller.signal);
+      this.#host.background(following.catch(() => undefined));
+    });
     return () => {
       this.#open.delete(controller);
       controller.abort(OVER);

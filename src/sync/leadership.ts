@@ -1,7 +1,7 @@
 import { REFUSED, SyncError } from './backend.ts';
 import type { Lock } from './lock.ts';
-import type { SyncManagerOptions } from './options.ts';
-import { type LockOptions, SyncManager } from './sync-manager.ts';
+import type { LockOptions, SyncManagerOptions } from './options.ts';
+import { SyncManager } from './sync-manager.ts';
 
 let current: SyncManager | undefined;
 

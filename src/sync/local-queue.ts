@@ -1,7 +1,9 @@
+import { Line, type Waiter } from '../async/line.ts';
 import type { Clock, Timer } from './backend.ts';
-import { Contender, type Engine } from './contender.ts';
+import { Contender } from './contender.ts';
 import type { ContenderListener } from './contender-listener.ts';
 import type { Holding } from './contention/contention.ts';
+import type { Engine } from './engine.ts';
 import type { SyncError } from './errors.ts';
 import type { Outbox } from './events.ts';
 import { Grant } from './grant.ts';
@@ -10,11 +12,11 @@ import type { Proofs } from './proofs.ts';
 import type { Session } from './session.ts';
 
 /** One local caller in line for a key: a standing claim, or one scoped acquire. */
-export interface Ticket {
+export interface Ticket extends Waiter<Ticket> {
   /** A standing claim stays in line after a loss, and gets the lock back. */
   readonly standing: boolean;
-  /** Of the queue: once it has left, resolves when nothing of it is left. */
-  left?: Promise<void>;
+  /** Of the queue: once it has left, and until nothing of it is left, which is when it resolves. */
+  left?: Promise<void> | undefined;
   value(): Uint8Array;
   granted(grant: Grant): void;
   lost(reason: LossReason, grant: Grant): void;
@@ -64,7 +66,7 @@ export class LocalQueue implements ContenderListener {
   readonly #limits: HandOffLimits;
   readonly #events: QueueEvents;
   readonly #onIdle: () => void;
-  readonly #tickets: Ticket[] = [];
+  readonly #tickets = new Line<Ticket>();
   readonly #awaitingRelease: (() => void)[] = [];
   /** On their way under the grant that was given back last. */
   #writes: Promise<unknown> | undefined;
@@ -106,7 +108,7 @@ export class LocalQueue implements ContenderListener {
   enter(ticket: Ticket): void {
     this.#outbox.during(() => {
       this.#tickets.push(ticket);
-      if (this.#tickets[0] === ticket) this.#contender.claim();
+      if (this.#tickets.first === ticket) this.#contender.claim();
       else {
         this.#contender.watchHeld();
         ticket.occupied();
@@ -117,19 +119,16 @@ export class LocalQueue implements ContenderListener {
   /** Gives up a place or a grant. Resolves when nothing of it is left, at the latest with the session. */
   leave(ticket: Ticket): Promise<void> {
     return this.#outbox.during(() => {
-      const index = this.#tickets.indexOf(ticket);
-      if (index < 0) return ticket.left ?? Promise.resolve();
-      this.#tickets.splice(index, 1);
-      if (index > 0) return Promise.resolve();
-      ticket.left = this.#leaveHead();
-      return ticket.left;
+      const wasFirst = this.#tickets.first === ticket;
+      if (!this.#tickets.delete(ticket)) return ticket.left ?? Promise.resolve();
+      return wasFirst ? this.#leaveHead(ticket) : Promise.resolve();
     });
   }
 
-  #leaveHead(): Promise<void> {
+  #leaveHead(ticket: Ticket): Promise<void> {
     const current = this.#current;
     if (current === undefined) {
-      if (this.#tickets.length === 0) return this.#giveUp();
+      if (this.#tickets.length === 0) return this.#giveUp(ticket);
       this.#inherit();
       return Promise.resolve();
     }
@@ -139,12 +138,12 @@ export class LocalQueue implements ContenderListener {
     this.#events.released(current);
     this.#writes = current.pendingWrites;
     this.#handedBack = current;
-    return this.#giveUp();
+    return this.#giveUp(ticket);
   }
 
   /** The next in line takes over the contender's place, and is told what was told of it. */
   #inherit(): void {
-    const head = this.#tickets[0];
+    const head = this.#tickets.first;
     head?.moved(this.#contender.state);
     if (head !== undefined) this.#lastNotice?.(head);
   }
@@ -152,7 +151,7 @@ export class LocalQueue implements ContenderListener {
   /** Everybody leaves. Resolves when nothing is left at the store. */
   async drain(): Promise<void> {
     // The head last, so that nothing is handed on to somebody who leaves as well.
-    await Promise.all(this.#tickets.toReversed().map((ticket) => this.leave(ticket)));
+    await Promise.all(this.#tickets.reversed().map((ticket) => this.leave(ticket)));
     if (this.#contender.state.name !== 'idle') await this.#outbox.during(() => this.#giveUp());
   }
 
@@ -165,9 +164,16 @@ export class LocalQueue implements ContenderListener {
   }
 
   /** Gives the contender's place or grant back; but a grant's own writes must reach the store before. */
-  #giveUp(): Promise<void> {
+  #giveUp(ticket?: Ticket): Promise<void> {
     this.#yielding?.cancel();
-    const released = new Promise<void>((resolve) => this.#awaitingRelease.push(resolve));
+    const released = new Promise<void>((resolve) => {
+      this.#awaitingRelease.push(() => {
+        // Not kept: a promise keeps the asynchronous context of who made it.
+        if (ticket !== undefined) ticket.left = undefined;
+        resolve();
+      });
+    });
+    if (ticket !== undefined) ticket.left = released;
     const writes = this.#writes;
     if (writes === undefined) this.#release();
     else {
@@ -211,7 +217,7 @@ export class LocalQueue implements ContenderListener {
   }
 
   value(): Uint8Array {
-    return this.#tickets[0]?.value() ?? new Uint8Array();
+    return this.#tickets.first?.value() ?? new Uint8Array();
   }
 
   get crowded(): boolean {
@@ -220,7 +226,7 @@ export class LocalQueue implements ContenderListener {
 
   moved(state: LockState): void {
     if (state.name === 'seeking') this.#lastNotice = undefined;
-    this.#tickets[0]?.moved(state);
+    this.#tickets.first?.moved(state);
   }
 
   granted(session: Session, holding: Holding): void {
@@ -231,7 +237,7 @@ export class LocalQueue implements ContenderListener {
   }
 
   #grant(session: Session, holding: Holding): void {
-    const head = this.#tickets[0];
+    const head = this.#tickets.first;
     if (head === undefined) {
       this.#contender.release();
       return;
@@ -247,7 +253,7 @@ export class LocalQueue implements ContenderListener {
   }
 
   reconfirmed(): void {
-    if (this.#current) this.#tickets[0]?.granted(this.#current);
+    if (this.#current) this.#tickets.first?.granted(this.#current);
   }
 
   lost(reason: LossReason): void {
@@ -257,11 +263,11 @@ export class LocalQueue implements ContenderListener {
     this.#writes = undefined;
     this.#handedBack = undefined;
     this.#nothingLeft();
-    const head = this.#tickets[0];
+    const head = this.#tickets.first;
     if (grant !== undefined && head !== undefined) {
       this.#events.lost(grant, reason);
       head.lost(reason, grant);
-      if (!head.standing) this.#tickets.shift();
+      if (!head.standing) this.#tickets.delete(head);
     }
     if (this.#tickets.length === 0) this.#contender.release();
   }
@@ -276,13 +282,13 @@ export class LocalQueue implements ContenderListener {
 
   #notice(notice: (head: Ticket) => void): void {
     this.#lastNotice = notice;
-    const head = this.#tickets[0];
+    const head = this.#tickets.first;
     if (head !== undefined) notice(head);
   }
 
   trouble(error: unknown, source: 'session' | 'lock'): void {
     if (source === 'lock') this.#events.trouble(error);
-    this.#tickets[0]?.trouble(error);
+    this.#tickets.first?.trouble(error);
   }
 
   removed(holding: Holding): void {

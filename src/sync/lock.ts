@@ -1,28 +1,16 @@
-import { BehaviorSubject, type Observable, Subject } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { throwIfAborted } from './abort.ts';
 import { type Clock, SyncError } from './backend.ts';
 import { Call } from './call.ts';
-import { IsolatedObservable, type Outbox } from './events.ts';
+import type { Outbox } from './events.ts';
 import type { Grant } from './grant.ts';
 import { quoteKey } from './keys.ts';
 import type { LocalQueue, Ticket } from './local-queue.ts';
 import type { LockState, LossReason } from './lock-machine.ts';
+import { type LockLoss, type LockStatus, LockStreams } from './lock-streams.ts';
 import type { Metadata } from './metadata.ts';
 import { type CallOptions, checkCallOptions } from './options.ts';
 import type { Teller } from './telemetry.ts';
-
-/** What `lock.state$` tells. */
-export type LockStatus =
-  | { readonly name: 'idle' | 'seeking' | 'waiting' | 'releasing' | 'stopped' }
-  | { readonly name: 'held'; readonly token: bigint }
-  | { readonly name: 'lost'; readonly reason: LossReason };
-
-export interface LockLoss {
-  readonly key: string;
-  readonly reason: LossReason;
-  /** Of the grant that was lost. */
-  readonly token: bigint;
-}
 
 /** What a lock needs of its manager. */
 export interface LockHost {
@@ -34,6 +22,23 @@ export interface LockHost {
   /** With the manager's own metadata, unless there is some for this lock. */
   encode(metadata: Metadata | undefined): Uint8Array;
   readonly teller: Teller;
+  readonly tally: LockTally;
+  /** Even if nobody refers to it any more. While it is claimed or being released, its queue does. */
+  keep(lock: Lock): void;
+  letGo(lock: Lock): void;
+}
+
+/** Of all locks of a manager, so that nobody has to look at each. */
+export interface LockTally {
+  /** Those with a standing claim. */
+  claimed: number;
+  /** Those of them with a grant, whether or not it can be believed in at the moment. */
+  granted: number;
+}
+
+interface Claim {
+  readonly ticket: Ticket;
+  readonly queue: LocalQueue;
 }
 
 /**
@@ -43,20 +48,16 @@ export interface LockHost {
  */
 export class Lock {
   readonly key: string;
-  /** Replays the current state. Completes when the manager stops. Never errors. */
-  readonly state$: Observable<LockStatus>;
-  /** Tells each loss of a held lock at once. Silent on `release()`. Completes when the manager stops. Never errors. */
-  readonly lost$: Observable<LockLoss>;
   readonly #host: LockHost;
-  readonly #states = new BehaviorSubject<LockStatus>({ name: 'idle' });
-  readonly #losses = new Subject<LockLoss>();
+  readonly #streams: LockStreams;
   readonly #calls = new Set<{ readonly call: Call<Grant | undefined>; readonly once: boolean }>();
   /** Made with the first listener: most locks have none, and there may be thousands. */
   #onGranted: Set<() => void> | undefined;
-  #claim: { readonly ticket: Ticket; readonly queue: LocalQueue } | undefined;
+  #claim: Claim | undefined;
   #grant: Grant | undefined;
   #occupied = false;
-  #releasing: Promise<void> = Promise.resolve();
+  /** Not kept any longer: a promise keeps the asynchronous context of who made it. */
+  #releasing: Promise<void> | undefined;
   /** @internal Overrides the manager's, from the next attempt on. */
   metadata: Metadata | undefined;
   /** What the server said no with, until the next attempt. */
@@ -66,9 +67,17 @@ export class Lock {
   constructor(key: string, host: LockHost) {
     this.key = key;
     this.#host = host;
-    const report = (error: unknown): void => host.report(error);
-    this.state$ = new IsolatedObservable(report, (subscriber) => this.#states.subscribe(subscriber));
-    this.lost$ = new IsolatedObservable(report, (subscriber) => this.#losses.subscribe(subscriber));
+    this.#streams = new LockStreams(host, () => this.#weigh());
+  }
+
+  /** Replays the current state. Completes when the manager stops. Never errors. */
+  get state$(): Observable<LockStatus> {
+    return this.#streams.state$;
+  }
+
+  /** Tells each loss of a held lock at once. Silent on `release()`. Completes when the manager stops. Never errors. */
+  get lost$(): Observable<LockLoss> {
+    return this.#streams.lost$;
   }
 
   /** Whether this process may believe, at this moment, that it holds the lock. */
@@ -114,17 +123,19 @@ export class Lock {
   release(): Promise<void> {
     return this.#host.outbox.during(() => {
       const claim = this.#claim;
-      this.#claim = undefined;
-      this.#grant = undefined;
+      this.#setClaim(undefined);
+      this.#setGrant(undefined);
       this.#occupied = false;
       this.#refusal = undefined;
       this.#rejectCalls(() => new SyncError('released', `the lock ${quoteKey(this.key)} was released`));
-      if (claim === undefined) return this.#releasing;
-      this.#publish({ name: 'releasing' });
-      this.#releasing = claim.queue.leave(claim.ticket).then(() => {
-        if (this.#claim === undefined) this.#publish({ name: 'idle' });
+      if (claim === undefined) return this.#releasing ?? Promise.resolve();
+      this.#streams.publish({ name: 'releasing' });
+      const releasing = claim.queue.leave(claim.ticket).then(() => {
+        if (this.#releasing === releasing) this.#releasing = undefined;
+        if (this.#claim === undefined) this.#streams.publish({ name: 'idle' });
       });
-      return this.#releasing;
+      this.#releasing = releasing;
+      return releasing;
     });
   }
 
@@ -132,7 +143,11 @@ export class Lock {
   onGranted(listener: () => void): () => void {
     const listeners = this.#onGranted ?? new Set();
     this.#onGranted = listeners.add(listener);
-    return () => listeners.delete(listener);
+    this.#weigh();
+    return () => {
+      listeners.delete(listener);
+      this.#weigh();
+    };
   }
 
   /** @internal The manager is stopping: nobody waits any longer. */
@@ -142,11 +157,7 @@ export class Lock {
 
   /** @internal */
   complete(): void {
-    this.#host.outbox.post(() => {
-      this.#states.next({ name: 'stopped' });
-      this.#states.complete();
-      this.#losses.complete();
-    });
+    this.#streams.complete();
   }
 
   async #ask(options: CallOptions | undefined, once: boolean): Promise<Grant | undefined> {
@@ -201,21 +212,21 @@ export class Lock {
       moved: (state) => this.#moved(state),
       release: () => this.release(),
     };
-    this.#claim = { ticket, queue };
+    this.#setClaim({ ticket, queue });
     queue.enter(ticket);
   }
 
   #granted(grant: Grant): void {
-    this.#grant = grant;
+    this.#setGrant(grant);
     this.#occupied = false;
-    this.#publish({ name: 'held', token: grant.token });
+    this.#streams.publish({ name: 'held', token: grant.token });
     if (grant.held) this.#settle((entry) => entry.call.resolve(grant));
     for (const listener of this.#onGranted ?? []) this.#host.outbox.post(listener);
   }
 
   #lost(reason: LossReason, { token }: Grant): void {
-    this.#grant = undefined;
-    this.#host.outbox.post(() => this.#losses.next({ key: this.key, reason, token }));
+    this.#setGrant(undefined);
+    this.#streams.lost({ key: this.key, reason, token });
   }
 
   #moved(state: LockState): void {
@@ -225,14 +236,27 @@ export class Lock {
       this.#occupied = false;
       this.#refusal = undefined;
     }
-    this.#publish(state.name === 'lost' ? { name: 'lost', reason: state.reason } : { name: state.name });
+    this.#streams.publish(
+      state.name === 'lost' ? { name: 'lost', reason: state.reason } : { name: state.name },
+    );
   }
 
-  #publish(status: LockStatus): void {
-    this.#host.outbox.post(() => {
-      if (this.#states.closed || this.#states.value.name === status.name) return;
-      this.#states.next(status);
-    });
+  #setClaim(claim: Claim | undefined): void {
+    const { tally } = this.#host;
+    tally.claimed += Number(claim !== undefined) - Number(this.#claim !== undefined);
+    this.#claim = claim;
+  }
+
+  #setGrant(grant: Grant | undefined): void {
+    const { tally } = this.#host;
+    tally.granted += Number(grant !== undefined) - Number(this.#grant !== undefined);
+    this.#grant = grant;
+  }
+
+  /** Who only listens refers to what it listens to, and not to the lock. */
+  #weigh(): void {
+    if (this.#streams.observed || this.#onGranted?.size) this.#host.keep(this);
+    else this.#host.letGo(this);
   }
 
   #settle(settle: (entry: { call: Call<Grant | undefined>; once: boolean }) => boolean): void {

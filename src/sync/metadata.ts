@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { hostname } from 'node:os';
 import { type Clock, REFUSED, SyncError } from './backend.ts';
 
@@ -9,8 +10,16 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [name: string]: JsonValue };
 
-/** What stands in a lock's record, for operators. A function is asked anew each time the lock is sought. */
+/**
+ * What stands in a lock's record, for operators. A function is asked anew each time the lock is sought, in the
+ * asynchronous context of who gave it; that of a manager, for a scoped acquire, in the context of that call.
+ */
 export type Metadata = JsonValue | (() => JsonValue);
+
+/** To be asked later, and from elsewhere: a function then sees the asynchronous context of this moment. */
+export function inPresentContext(metadata: Metadata | undefined): Metadata | undefined {
+  return typeof metadata === 'function' ? AsyncResource.bind(metadata) : metadata;
+}
 
 const encoder = new TextEncoder();
 const ZERO = 0x30;

@@ -63,6 +63,24 @@ export interface CallOptions {
   readonly timeout?: number;
 }
 
+export interface LockOptions {
+  /**
+   * Overrides the manager's metadata, from the next attempt on. A caller who takes over the place in line of another one
+   * of this process also takes over what that one wrote there.
+   */
+  readonly metadata?: Metadata;
+}
+
+export interface AcquireOptions extends CallOptions, LockOptions {}
+
+export interface StopOptions {
+  /**
+   * Upper bound in milliseconds; what is not released by then is left to the session's TTL. The work of a leader may take
+   * three tenths of it to end. Default 5 000.
+   */
+  readonly timeout?: number;
+}
+
 export interface Timing {
   readonly ttl: number;
   readonly lockDelay: number;

@@ -22,11 +22,15 @@ export interface ScopedHost {
 /** A scoped acquire in line, for as long as it is wanted or held. Made to be small: there may be thousands. */
 class ScopedTicket implements Ticket, OpenCall {
   readonly standing = false;
-  left?: Promise<void>;
+  left: Promise<void> | undefined;
+  inLine = false;
+  before: Ticket | undefined;
+  behind: Ticket | undefined;
   readonly #queue: LocalQueue;
   readonly #once: boolean;
   readonly #host: ScopedHost;
-  readonly #metadata: Metadata | undefined;
+  /** Until it is granted: a function keeps the asynchronous context of who gave it. */
+  #metadata: Metadata | undefined;
   /** Until it is settled. */
   #call: Call<Grant | undefined> | undefined;
 
@@ -82,7 +86,9 @@ class ScopedTicket implements Ticket, OpenCall {
   }
 
   granted(grant: Grant): void {
-    if (grant.held) this.#take()?.resolve(grant);
+    if (!grant.held) return;
+    this.#metadata = undefined;
+    this.#take()?.resolve(grant);
   }
 
   /** Of a call that is not settled: lost before the caller ever saw it, while the session was in doubt. */

@@ -1,56 +1,44 @@
 import type { Observable } from 'rxjs';
+import { OwnContext } from '../async/own-context.ts';
 import { Window } from '../async/window.ts';
 import { throwIfAborted } from './abort.ts';
-import { type Clock, type CommitResult, REFUSED, SyncError } from './backend.ts';
+import { type Backend, type Clock, type CommitResult, REFUSED, SyncError } from './backend.ts';
 import { Background } from './background.ts';
 import { Chronicle } from './chronicle.ts';
 import { Claims } from './claims.ts';
 import { checkCommit, guardedCommit, type SyncCommit } from './commit.ts';
-import { type Engine, UNWATCHED } from './contender.ts';
 import { Controllers } from './controllers.ts';
 import { Delay } from './delay.ts';
+import { type Engine, MOST_TURNS, UNWATCHED } from './engine.ts';
 import { Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
 import type { SyncHealth } from './health.ts';
 import { type Holder, HolderWatch } from './holder.ts';
+import { backendIn, clockIn } from './in-context.ts';
 import { lockPathOf } from './keys.ts';
 import { Leadership } from './leader.ts';
 import { LocalQueue } from './local-queue.ts';
-import { Lock, type LockHost } from './lock.ts';
+import { Lock, type LockHost, type LockTally } from './lock.ts';
+import { LockRegistry } from './lock-registry.ts';
 import { logTo } from './logger.ts';
 import { Looks } from './looks.ts';
-import { defaultMetadata, encodeMetadata, type Metadata } from './metadata.ts';
+import { defaultMetadata, encodeMetadata, inPresentContext, type Metadata } from './metadata.ts';
 import {
-  type CallOptions,
+  type AcquireOptions,
   type CheckedOptions,
   checkCallOptions,
   checkOptions,
+  type LockOptions,
+  type StopOptions,
   type SyncManagerOptions,
 } from './options.ts';
+import { withOwnSignal } from './own-signal.ts';
 import { Proofs } from './proofs.ts';
 import { acquireScoped, type OpenCall, type ScopedHost } from './scoped.ts';
 import { SessionKeeper, type SessionState } from './session-keeper.ts';
 import { Removals, within } from './stopping.ts';
 import { forwardOnly } from './store-reset.ts';
 import { Teller } from './telemetry.ts';
-
-export interface LockOptions {
-  /**
-   * Overrides the manager's metadata, from the next attempt on. A caller who takes over the place in line of another one
-   * of this process also takes over what that one wrote there.
-   */
-  readonly metadata?: Metadata;
-}
-
-export interface AcquireOptions extends CallOptions, LockOptions {}
-
-export interface StopOptions {
-  /**
-   * Upper bound in milliseconds; what is not released by then is left to the session's TTL. The work of a leader may take
-   * three tenths of it to end. Default 5 000.
-   */
-  readonly timeout?: number;
-}
 
 const STOP_BOUND = 5_000;
 
@@ -59,12 +47,6 @@ const CLOSING_SHARE = 0.2;
 
 /** And the part that the work of the leader may take to end. */
 const LEADER_SHARE = 0.3;
-
-/**
- * How many attempts and removals are under way at a time. Enough for full requests to any server; and few enough for what an
- * attempt needs to be garbage before the next ones come: 50 000 at once took twice as long as in turns.
- */
-const MOST_TURNS = 1_024;
 
 /** Backends belong to one manager. */
 const taken = new WeakSet<object>();
@@ -85,12 +67,16 @@ export class SyncManager implements AsyncDisposable {
   readonly #options: CheckedOptions;
   readonly #clock: Clock;
   readonly #engine: Engine;
+  /** For calls of users: what they begin is not theirs alone. The engine is in its own context anyway. */
+  readonly #backend: Backend;
   readonly #keeper: SessionKeeper;
   readonly #defaultMetadata: () => Uint8Array;
+  readonly #context = new OwnContext();
   readonly #outbox = new Outbox();
   readonly #chronicle = new Chronicle(this.#outbox);
   readonly #background: Background;
-  readonly #locks = new Map<string, Lock>();
+  readonly #locks = new LockRegistry<Lock>();
+  readonly #tally: LockTally = { claimed: 0, granted: 0 };
   readonly #queues = new Map<string, LocalQueue>();
   readonly #claims = new Claims(this.#queues);
   readonly #proofs: Proofs;
@@ -108,6 +94,7 @@ export class SyncManager implements AsyncDisposable {
   constructor(options: SyncManagerOptions) {
     this.#options = checkOptions(options);
     const { name, timing, logger, telemetry, clock } = this.#options;
+    const context = this.#context;
     if (taken.has(options.backend)) {
       throw new SyncError(
         'invalid-option',
@@ -117,6 +104,7 @@ export class SyncManager implements AsyncDisposable {
     }
     taken.add(options.backend);
     const backend = forwardOnly(options.backend);
+    this.#backend = backendIn(context, backend);
     const chronicle = this.#chronicle;
     const report = (error: unknown): void => chronicle.report(error);
     const trouble = (error: unknown): void => chronicle.trouble(error);
@@ -136,20 +124,31 @@ export class SyncManager implements AsyncDisposable {
     this.#engine = {
       backend,
       clock,
+      context,
       keeper: this.#keeper,
       outbox: this.#outbox,
       controllers: new Controllers(),
       turns: new Window(MOST_TURNS),
-      unwatched: new Delay(clock, UNWATCHED),
-      looks: new Looks(clock),
+      unwatched: new Delay(clockIn(context, clock), UNWATCHED),
+      looks: new Looks(clockIn(context, clock)),
       removals: new Removals(),
       background,
     };
     const encode = (chosen: Metadata | undefined): Uint8Array => this.#encode(chosen);
     const queue = (key: string): LocalQueue => this.#queue(key);
-    this.#lockHost = { clock, outbox: this.#outbox, report, queue, encode, teller: this.#teller };
+    this.#lockHost = {
+      clock,
+      outbox: this.#outbox,
+      report,
+      queue,
+      encode,
+      teller: this.#teller,
+      tally: this.#tally,
+      keep: (lock) => this.#locks.keep(lock),
+      letGo: (lock) => this.#locks.letGo(lock),
+    };
     this.#scopedHost = { clock, openCalls: this.#openCalls, encode, background };
-    this.#holders = new HolderWatch({ backend, clock, report, trouble, background });
+    this.#holders = new HolderWatch({ backend, clock, context, report, trouble, background });
   }
 
   get name(): string {
@@ -171,9 +170,9 @@ export class SyncManager implements AsyncDisposable {
     let lock = this.#locks.get(key);
     if (lock === undefined) {
       lock = new Lock(key, this.#lockHost);
-      this.#locks.set(key, lock);
+      this.#locks.add(key, lock);
     }
-    if (options?.metadata !== undefined) lock.metadata = options.metadata;
+    if (options?.metadata !== undefined) lock.metadata = inPresentContext(options.metadata);
     return lock;
   }
 
@@ -248,10 +247,10 @@ export class SyncManager implements AsyncDisposable {
   async commit(commit: SyncCommit, options?: { readonly signal?: AbortSignal }): Promise<CommitResult> {
     // The work of a leader may still write what it has to when it is told to end.
     if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
-    const { backend } = this.#engine;
-    const checked = checkCommit(commit, backend, this.#claims);
-    const signal = checkCallOptions(options).signal ?? new AbortController().signal;
-    return await guardedCommit(checked, backend, this.#proofs, signal);
+    const checked = checkCommit(commit, this.#engine.backend, this.#claims);
+    const { signal: given } = checkCallOptions(options);
+    const run = (signal: AbortSignal) => guardedCommit(checked, this.#backend, this.#proofs, signal);
+    return await withOwnSignal(this.#engine.controllers, given, run);
   }
 
   /** How the manager is at this moment, for readiness probes. Asks nobody, and never throws. */
@@ -260,14 +259,15 @@ export class SyncManager implements AsyncDisposable {
     const { held, sessionFailure } = this.#chronicle;
     const { name: state } = this.#chronicle.session;
     const trusted = this.#running && session?.trusted === true;
-    let waiting = this.#openCalls.size;
-    for (const lock of this.#locks.values()) if (lock.claimed && !lock.held) waiting += 1;
+    const { claimed, granted } = this.#tally;
+    // All grants are of the one session.
+    const standing = session?.trusted === true ? claimed - granted : claimed;
     return {
       ready: trusted || (this.#running && state === 'idle'),
       session: state,
       trustedFor: trusted ? session.deadline - this.#clock.now() : 0,
       held: trusted ? held : 0,
-      waiting,
+      waiting: this.#openCalls.size + standing,
       leader: this.#locks.get(this.#leadershipKey)?.held ?? false,
       trouble: sessionFailure instanceof Error ? sessionFailure.message : undefined,
     };
@@ -280,7 +280,7 @@ export class SyncManager implements AsyncDisposable {
   async stop(options?: StopOptions): Promise<void> {
     const { timeout = STOP_BOUND } = checkCallOptions(options);
     this.#running = false;
-    this.#stopped ??= this.#stop(timeout);
+    this.#stopped ??= this.#context.run(() => this.#stop(timeout));
     await this.#stopped;
   }
 
@@ -304,7 +304,7 @@ export class SyncManager implements AsyncDisposable {
       this.#chronicle.trouble(error);
     }
     await this.#background.settled();
-    for (const lock of this.#locks.values()) lock.complete();
+    for (const lock of this.#locks) lock.complete();
     this.#chronicle.complete();
   }
 
@@ -312,7 +312,7 @@ export class SyncManager implements AsyncDisposable {
   #rejectAll(): void {
     const stopped = new SyncError('stopped', `the manager "${this.name}" was stopped`);
     for (const call of [...this.#openCalls]) call.refused(stopped);
-    for (const lock of this.#locks.values()) lock.rejectCalls(stopped);
+    for (const lock of this.#locks) lock.rejectCalls(stopped);
   }
 
   async #releaseAll(leaderBound: number): Promise<void> {
@@ -333,7 +333,7 @@ export class SyncManager implements AsyncDisposable {
     this.#outbox.during(() => {
       // First, so that a standing lock hands nothing on to who waits behind it.
       for (const [key, queue] of this.#queues) if (chosen(key)) releases.push(queue.drain());
-      for (const [key, lock] of this.#locks) if (chosen(key)) releases.push(lock.release());
+      for (const lock of this.#locks) if (chosen(lock.key)) releases.push(lock.release());
     });
     await Promise.all(releases);
   }
@@ -347,10 +347,11 @@ export class SyncManager implements AsyncDisposable {
     const checked = checkCallOptions(options);
     throwIfAborted(checked.signal);
     // Bad metadata is told before any I/O.
-    this.#encode(options?.metadata);
+    const metadata = options?.metadata ?? this.#options.metadata;
+    this.#encode(metadata);
     const queue = this.#queue(key);
     return this.#teller.asking(key, once ? 'tryAcquire' : 'acquire', () =>
-      acquireScoped(queue, checked, once, options?.metadata, this.#scopedHost),
+      acquireScoped(queue, checked, once, inPresentContext(metadata), this.#scopedHost),
     );
   }
 

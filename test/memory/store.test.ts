@@ -144,6 +144,28 @@ it('a lock-delay is told a second at a time, holds owned puts only, and its end 
   expect(state.result?.records).toHaveLength(1);
 });
 
+it('D1: keys whose lock-delay is over are forgotten, whether or not anybody asks for them again', async () => {
+  const { backend, store, clock } = virtual(race);
+  const [short, long] = [await session(backend, 60_000, 1_000), await session(backend, 60_000, 5_000)];
+  for (let n = 0; n < 100; n++) await commit(backend, [put(`short/${n}`, short), put(`long/${n}`, long)]);
+  store.destroySession(short);
+  store.destroySession(long);
+  expect(store.delayed).toBe(200);
+  await clock.advance(999);
+  expect(store.delayed).toBe(200);
+  await clock.advance(1);
+  expect(store.delayed).toBe(100);
+  // Held back anew, and for longer than before.
+  const next = await session(backend, 60_000, 10_000);
+  await commit(backend, [put('short/1', next)]);
+  store.destroySession(next);
+  await clock.advance(4_000);
+  expect(store.delayed).toBe(1);
+  expect(await commit(backend, [put('short/1', await session(backend))])).toMatchObject({ why: 'delayed' });
+  await clock.advance(6_000);
+  expect(store.delayed).toBe(0);
+});
+
 it('a lock-delay does not hold back a plain put', async () => {
   const { backend, store } = virtual(race);
   const id = await session(backend, 10_000, 2500);

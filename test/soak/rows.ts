@@ -1,6 +1,7 @@
 import { aborts } from './aborts.ts';
 import { cycles } from './cycles.ts';
 import { failovers } from './failovers.ts';
+import { keys } from './keys.ts';
 import { lockSet } from './lock-set.ts';
 import { lostReleases } from './lost-releases.ts';
 import { buildLibrary, manyLocks } from './many-locks.ts';
@@ -31,6 +32,12 @@ export const rows: readonly Row[] = [
     what: 'acquires that are released or lost: heap, descriptors and listeners stay level',
     run: (options) =>
       onOwnStore(store, (world) => cycles(world, { ...options, batch: store === 'memory' ? 1_000 : 50 })),
+  })),
+  ...(['standing', 'scoped'] as const).map((use) => ({
+    name: `keys-${use}-memory`,
+    count: 1_000_000,
+    what: 'distinct keys that are locked and released: the heap stays level',
+    run: (options: RowOptions) => keys(use, options),
   })),
   {
     name: 'schedules-memory',

@@ -1,6 +1,7 @@
-import { SyncError, SyncManager } from 'holdfast';
+import { type Grant, type Lock, SyncError, SyncManager } from 'holdfast';
 import { memory } from 'holdfast/memory';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { Lock as LockClass } from '../../src/sync/lock.ts';
 import { faulty, settle, setUp } from './faulty.ts';
 
 const session = { ttl: 10_000, lockDelay: 0, margin: 1_000 };
@@ -86,3 +87,69 @@ test('health counts what is held and who waits', async () => {
   await refused;
   expect([first, second].map((sync) => sync.health().held)).toEqual([0, 0]);
 });
+
+test('D1: health looks at no lock, however many there are', async () => {
+  const { clock, make } = setUp('queue');
+  const sync = make();
+  const locks = Array.from({ length: 500 }, (_, number) => sync.lock(`${number}`));
+  await settle(clock, Promise.all(locks.slice(0, 100).map((lock) => lock.lock())));
+  // Counted, and not timed.
+  const looks = (['held', 'claimed', 'grant'] as const).map((name) =>
+    vi.spyOn(LockClass.prototype, name, 'get'),
+  );
+  expect(sync.health()).toMatchObject({ held: 100, waiting: 0 });
+  expect(looks.reduce((sum, { mock }) => sum + mock.calls.length, 0)).toBeLessThan(10);
+  vi.restoreAllMocks();
+  await settle(clock, sync.stop());
+});
+
+test.each(['queue', 'race'] as const)(
+  'D1: what is counted is what is so, whatever happened (%s)',
+  async (contention) => {
+    const { clock, store, make } = setUp(contention);
+    const [sync, rival] = [make(), make()];
+    const keys = ['a', 'b', 'c'];
+    const locks: Lock[] = keys.map((key) => sync.lock(key));
+    const grants: Grant[] = [];
+    const open = new Set<object>();
+    const acquire = (by: SyncManager, key: string): void => {
+      const call = {};
+      if (by === sync) open.add(call);
+      const over = (): boolean => open.delete(call);
+      by.acquire(key).then((grant) => {
+        over();
+        grants.push(grant);
+      }, over);
+    };
+    let seed = 1;
+    const draw = (below: number): number => {
+      seed = (seed * 48_271) % 2_147_483_647;
+      return seed % below;
+    };
+    const ways = new Set<string>();
+    for (let step = 0; step < 600; step++) {
+      const key = keys[draw(keys.length)] as string;
+      const lock = sync.lock(key);
+      const actions: (() => unknown)[] = [
+        () => lock.tryLock().catch(() => undefined),
+        () => lock.lock({ timeout: 50 }).catch(() => undefined),
+        () => lock.release(),
+        () => acquire(sync, key),
+        () => acquire(rival, key),
+        () => grants.splice(draw(grants.length + 1), 1)[0]?.release(),
+        () =>
+          store.sessions().length > 0 && draw(4) === 0 && store.destroySession(store.sessions()[0]?.id ?? ''),
+        // In doubt: nothing is held until it is verified.
+        () => draw(4) === 0 && clock.jumpWall(1_500),
+      ];
+      actions[draw(actions.length)]?.();
+      await clock.advance(draw(3) === 0 ? 200 : 5);
+      const standing = locks.filter(({ claimed, held }) => claimed && !held).length;
+      expect(sync.health().waiting).toBe(open.size + standing);
+      for (const { claimed, held } of locks) ways.add(`${claimed} ${held}`);
+    }
+    expect(ways).toEqual(new Set(['false false', 'true false', 'true true']));
+    await settle(clock, Promise.all([sync.stop(), rival.stop()]));
+    expect(sync.health().waiting).toBe(0);
+  },
+);

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { onAbort } from '../../async/signal-listeners.ts';
 import { type RequestOutcome, SyncError } from '../../sync/backend.ts';
 
 /** Ends every call by its own signal or by the disposal of the backend, and leaves no listener behind. */
@@ -18,8 +19,7 @@ export class Lifetime {
     const controller = new AbortController();
     // A commit may read many keys at a time; Node would take more than ten listeners for a leak.
     setMaxListeners(0, controller.signal);
-    const abort = () => controller.abort(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
+    const unlisten = onAbort(signal, () => controller.abort(signal.reason));
     const working = work(controller.signal);
     this.#calls.set(controller, working);
     try {
@@ -29,7 +29,7 @@ export class Lifetime {
     } catch (error) {
       throw controller.signal.aborted ? controller.signal.reason : error;
     } finally {
-      signal.removeEventListener('abort', abort);
+      unlisten();
       this.#calls.delete(controller);
     }
   }

@@ -1,3 +1,4 @@
+import { onAbort } from '../../async/signal-listeners.ts';
 import type { CommitResult } from '../../sync/backend.ts';
 import type { Footprint } from '../kit/batch.ts';
 import type { Batched } from '../kit/batcher.ts';
@@ -7,7 +8,7 @@ import type { Request, Transaction } from './transaction.ts';
 /** A commit that may stand beside others. */
 export type Sharing = Transaction & { readonly plain: Request };
 
-/** Whoever issued one of the commits of a group, and is told once what became of it. It listens to its signal by itself. */
+/** Whoever issued one of the commits of a group, and is told once what became of it. */
 export class Member implements Batched {
   readonly transaction: Sharing;
   readonly signal: AbortSignal;
@@ -17,6 +18,7 @@ export class Member implements Batched {
   readonly #waiting: Set<Member>;
   readonly #resolve: (result: CommitResult | Promise<CommitResult>) => void;
   readonly #reject: (error: unknown) => void;
+  readonly #unlisten: () => void;
 
   constructor(
     transaction: Sharing,
@@ -30,7 +32,7 @@ export class Member implements Batched {
     this.#waiting = waiting.add(this);
     this.#resolve = resolve;
     this.#reject = reject;
-    signal.addEventListener('abort', this);
+    this.#unlisten = onAbort(signal, () => this.fail(signal.reason));
   }
 
   get footprint(): Footprint {
@@ -55,10 +57,6 @@ export class Member implements Batched {
     return !this.#waiting.has(this);
   }
 
-  handleEvent(): void {
-    this.fail(this.signal.reason);
-  }
-
   fail(error: unknown): void {
     if (this.#leave()) this.#reject(error);
   }
@@ -74,7 +72,7 @@ export class Member implements Batched {
 
   #leave(): boolean {
     if (!this.#waiting.delete(this)) return false;
-    this.signal.removeEventListener('abort', this);
+    this.#unlisten();
     this.onLeave?.();
     return true;
   }

@@ -1,3 +1,4 @@
+import { onAbort } from '../../async/signal-listeners.ts';
 import { type RequestOutcome, SyncError } from '../../sync/backend.ts';
 
 /** Cuts off a request that nobody waits for any more. One for all: an error costs a stack trace, and this one tells nobody. */
@@ -16,7 +17,7 @@ export class Pending<T> implements Settle<T> {
   undo: (() => void) | undefined;
   over = false;
   #lifetime: Lifetime | undefined;
-  #listening = false;
+  #unlisten: (() => void) | undefined;
   #resolve: ((value: T) => void) | undefined;
   #reject: ((error: unknown) => void) | undefined;
 
@@ -38,9 +39,8 @@ export class Pending<T> implements Settle<T> {
   /** From now on its signal ends it. */
   listen(): void {
     if (this.signal.aborted) this.reject(this.signal.reason);
-    if (this.over || this.#listening) return;
-    this.#listening = true;
-    this.signal.addEventListener('abort', this);
+    if (this.over || this.#unlisten !== undefined) return;
+    this.#unlisten = onAbort(this.signal, () => this.reject(this.signal.reason));
   }
 
   resolve(value: T): void {
@@ -51,17 +51,12 @@ export class Pending<T> implements Settle<T> {
     if (this.#end()) this.#reject?.(error);
   }
 
-  /** Is itself the listener to its signal. */
-  handleEvent(): void {
-    this.reject(this.signal.reason);
-  }
-
   /** `false` if it has ended before. */
   #end(): boolean {
     if (this.over) return false;
     this.over = true;
     this.#lifetime?.delete(this);
-    if (this.#listening) this.signal.removeEventListener('abort', this);
+    this.#unlisten?.();
     this.undo?.();
     return true;
   }

@@ -142,6 +142,12 @@ export class MemoryStore {
     return [...this.#sessions.values()].map(({ id, name, ttl }) => ({ id, name, ttl }));
   }
 
+  /** For tests: how many keys are remembered for their lock-delay. */
+  get delayed(): number {
+    this.#expire();
+    return this.#delays.size;
+  }
+
   /** For tests: how many queries are blocked. */
   get waiting(): number {
     return this.#watchers.size;
@@ -193,9 +199,7 @@ export class MemoryStore {
   /** What a session leaves: its records go with it in one step and, in a race, their keys are held back. */
   #bury({ owned, lockDelay }: Session): void {
     if (this.contention === 'race' && lockDelay > 0) {
-      const now = this.clock.now();
-      this.#delays.prune(now);
-      for (const key of owned) this.#delays.set(key, now + lockDelay);
+      this.#delays.add([...owned], this.clock.now() + lockDelay);
     }
     this.#publish(this.#ledger.apply([...owned].map((remove) => ({ remove }))));
   }
@@ -207,7 +211,9 @@ export class MemoryStore {
 
   /** Every access looks at the clock, because a timer may come late. */
   #expire(): void {
-    for (const session of this.#sessions.takeExpired(this.clock.now())) this.#bury(session);
+    const now = this.clock.now();
+    for (const session of this.#sessions.takeExpired(now)) this.#bury(session);
+    this.#delays.prune(now);
   }
 
   /** Only a blocked query needs a timer to see an expiry: without one, none is left behind. */

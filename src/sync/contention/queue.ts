@@ -1,4 +1,4 @@
-import { type Scope, type StoredRecord, SyncError } from '../backend.ts';
+import { REFUSED, type Scope, type StoredRecord, SyncError } from '../backend.ts';
 import { quoteKey } from '../keys.ts';
 import { type Attempt, type Contention, type Contest, MAX_ROUNDS, type Place } from './contention.ts';
 import { removeRecord } from './record.ts';
@@ -153,6 +153,7 @@ function foreign({ key }: Contest, record: string): SyncError {
   return new SyncError(
     'foreign-record',
     `the queue of ${quoteKey(key)} ${what}; it was left untouched: remove it if nobody needs it`,
+    REFUSED,
   );
 }
 

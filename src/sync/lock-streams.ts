@@ -1,0 +1,111 @@
+import { BehaviorSubject, type Observable, Subject, type Subscriber } from 'rxjs';
+import { IsolatedObservable, type Outbox } from './events.ts';
+import type { LossReason } from './lock-machine.ts';
+
+/** What `lock.state$` tells. */
+export type LockStatus =
+  | { readonly name: 'idle' | 'seeking' | 'waiting' | 'releasing' | 'stopped' }
+  | { readonly name: 'held'; readonly token: bigint }
+  | { readonly name: 'lost'; readonly reason: LossReason };
+
+export interface LockLoss {
+  readonly key: string;
+  readonly reason: LossReason;
+  /** Of the grant that was lost. */
+  readonly token: bigint;
+}
+
+export interface LockStreamsHost {
+  readonly outbox: Outbox;
+  report(error: unknown): void;
+}
+
+const IDLE: LockStatus = { name: 'idle' };
+
+/** What one lock tells. Most are never listened to, and there may be thousands: what serves listeners is made with the first. */
+export class LockStreams {
+  readonly #host: LockStreamsHost;
+  readonly #onObserved: () => void;
+  #status = IDLE;
+  #states: BehaviorSubject<LockStatus> | undefined;
+  #losses: Subject<LockLoss> | undefined;
+  #state$: Observable<LockStatus> | undefined;
+  #lost$: Observable<LockLoss> | undefined;
+  #subscribers = 0;
+
+  /** @param onObserved told when `observed` may have changed. */
+  constructor(host: LockStreamsHost, onObserved: () => void) {
+    this.#host = host;
+    this.#onObserved = onObserved;
+  }
+
+  get observed(): boolean {
+    return this.#subscribers > 0;
+  }
+
+  get state$(): Observable<LockStatus> {
+    this.#state$ ??= this.#observable(() => this.#begunStates());
+    return this.#state$;
+  }
+
+  get lost$(): Observable<LockLoss> {
+    this.#lost$ ??= this.#observable(() => this.#begunLosses());
+    return this.#lost$;
+  }
+
+  publish(status: LockStatus): void {
+    if (this.#states === undefined) this.#move(status);
+    else this.#host.outbox.post(() => this.#move(status));
+  }
+
+  lost(loss: LockLoss): void {
+    this.#host.outbox.post(() => this.#losses?.next(loss));
+  }
+
+  complete(): void {
+    this.#host.outbox.post(() => {
+      this.#move({ name: 'stopped' });
+      this.#states?.complete();
+      this.#losses?.complete();
+    });
+  }
+
+  #move(status: LockStatus): void {
+    if (this.#status.name === 'stopped' || this.#status.name === status.name) return;
+    this.#status = status;
+    this.#states?.next(status);
+  }
+
+  #begunStates(): Subject<LockStatus> {
+    if (this.#states === undefined) {
+      this.#states = new BehaviorSubject(this.#status);
+      if (this.#status.name === 'stopped') this.#states.complete();
+    }
+    return this.#states;
+  }
+
+  #begunLosses(): Subject<LockLoss> {
+    if (this.#losses === undefined) {
+      this.#losses = new Subject();
+      if (this.#status.name === 'stopped') this.#losses.complete();
+    }
+    return this.#losses;
+  }
+
+  #observable<T>(source: () => Subject<T>): Observable<T> {
+    const subscribe = (subscriber: Subscriber<T>): (() => void) => {
+      this.#count(1);
+      const subscription = source().subscribe(subscriber);
+      return () => {
+        subscription.unsubscribe();
+        this.#count(-1);
+      };
+    };
+    return new IsolatedObservable((error) => this.#host.report(error), subscribe);
+  }
+
+  #count(more: number): void {
+    this.#subscribers += more;
+    this.#onObserved();
+  }
+}
