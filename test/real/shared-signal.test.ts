@@ -48,7 +48,9 @@ test.each(stores)('D2: calls to %s that share a signal share a listener', async 
   const reason = new Error('enough');
   controller.abort(reason);
   // Over new connections some may have come through.
-  const reasons = (await outcomes).map((outcome) => (outcome.status === 'rejected' ? outcome.reason : reason));
+  const reasons = (await outcomes).map((outcome) =>
+    outcome.status === 'rejected' ? outcome.reason : reason,
+  );
   expect(new Set(reasons)).toEqual(new Set([reason]));
   // A store may wake for nothing; who still waited was told to end.
   await woken;
