@@ -3,6 +3,7 @@ import { SyncManager } from 'holdfast';
 import { memory } from 'holdfast/memory';
 import { VirtualClock } from 'holdfast/testing';
 import { expect, test } from 'vitest';
+import { OwnContext } from '../../src/async/own-context.ts';
 import type { Engine } from '../../src/sync/engine.ts';
 import { Outbox } from '../../src/sync/events.ts';
 import { LocalQueue, type Ticket } from '../../src/sync/local-queue.ts';
@@ -55,7 +56,8 @@ test.each(['acquire', 'lock', 'withLock', 'commit'] as const)(
 function lineOf(callers: number): { queue: LocalQueue; tickets: Ticket[] } {
   const clock = new VirtualClock();
   const never = { current: undefined, listen: () => () => undefined, demand: () => undefined };
-  const engine = { backend: memory(), clock, outbox: new Outbox(), keeper: never };
+  const context = new OwnContext();
+  const engine = { backend: memory(), clock, context, outbox: new Outbox(), keeper: never };
   const nothing = (): void => undefined;
   const events = { granted: nothing, lost: nothing, released: nothing, trouble: nothing };
   const limits = { limit: 0, within: 0 };
