@@ -8,7 +8,7 @@ const heavy = [
   'test/simulation/**/*.test.ts',
   'test/conformance/mutants.test.ts',
   'test/sync/schedules.test.ts',
-  'test/real/{many-locks,scale,stop}.test.ts',
+  'test/real/{bursts,many-locks,scale,stop}.test.ts',
 ];
 
 const resolve = {

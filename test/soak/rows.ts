@@ -1,6 +1,8 @@
 import { aborts } from './aborts.ts';
+import { type BurstKind, burst } from './burst.ts';
 import { cycles } from './cycles.ts';
 import { failovers } from './failovers.ts';
+import { idle } from './idle.ts';
 import { keys } from './keys.ts';
 import { lockSet } from './lock-set.ts';
 import { lostReleases } from './lost-releases.ts';
@@ -83,6 +85,23 @@ export const rows: readonly Row[] = [
       const built = await buildLibrary();
       return onOwnStore(store, (_, address) => manyLocks(built, store, address, 'scoped', options));
     },
+  })),
+  ...(['paired', 'outage'] as const).flatMap((kind: BurstKind) =>
+    perStore(servers, (store) => ({
+      name: `burst-${kind}-${store}`,
+      count: 20_000,
+      what:
+        kind === 'paired'
+          ? 'acquires at once, and 500 at a time'
+          : 'the same with a server that is silent for 3 s',
+      run: (options) => onOwnStore(store, (_, address) => burst(store, address, kind, options)),
+    })),
+  ),
+  ...perStore(servers, (store) => ({
+    name: `idle-${store}`,
+    count: 10_000,
+    what: 'locks held by a process that does nothing for a minute',
+    run: (options) => onOwnStore(store, (_, address) => idle(store, address, 60_000, options)),
   })),
   ...perStore(servers, (store) => ({
     name: `waiters-${store}`,

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { uniqueKey } from '../scenarios/world.ts';
+import { run } from '../servers/run.ts';
+import type { RowOptions, RowResult } from './row.ts';
+import type { StoreName } from './stores.ts';
+
+export interface IdleReport {
+  readonly held: number;
+  readonly lost: number;
+  /** Beyond renewals. */
+  readonly requestsASecond: number;
+  /** Of one core. */
+  readonly coreShare: number;
+}
+
+/** Requests beyond renewals a second, for each 1,000 locks. */
+const MOST_REQUESTS = 2;
+
+const fixture = fileURLToPath(new URL('./idle-fixture.ts', import.meta.url));
+
+/** One process holds `count` locks for `ms` milliseconds and does nothing, while another one keeps a processor busy. */
+export async function idle(
+  store: StoreName,
+  address: string,
+  ms: number,
+  { count }: RowOptions,
+): Promise<RowResult> {
+  const busyFor = ms + 60_000;
+  const rival = spawn(process.execPath, [
+    '-e',
+    `const end = Date.now() + ${busyFor}; while (Date.now() < end);`,
+  ]);
+  try {
+    const flags = ['--unhandled-rejections=strict', '--import', 'tsx'];
+    const args = [...flags, fixture, store, address, uniqueKey('idle'), String(count), String(ms)];
+    const { code, stdout, stderr } = await run(process.execPath, args, { timeout: ms + 120_000 });
+    assert.equal(code, 0, stderr);
+    const { held, lost, requestsASecond, coreShare } = JSON.parse(stdout) as IdleReport;
+    const figures =
+      `${held} locks held on ${store}, idle for ${ms / 1_000} s beside a busy processor: ${requestsASecond.toFixed(1)} requests a ` +
+      `second beyond renewals, ${(100 * coreShare).toFixed(1)} % of a core, ${lost} lost`;
+    assert.deepEqual([held, lost], [count, 0], figures);
+    assert(requestsASecond <= (MOST_REQUESTS * count) / 1_000, figures);
+    return { done: count, figures };
+  } finally {
+    rival.kill('SIGKILL');
+  }
+}
