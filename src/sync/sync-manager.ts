@@ -32,7 +32,6 @@ import {
   type StopOptions,
   type SyncManagerOptions,
 } from './options.ts';
-import { withOwnSignal } from './own-signal.ts';
 import { Proofs } from './proofs.ts';
 import { acquireScoped, type OpenCall, type ScopedHost } from './scoped.ts';
 import { SessionKeeper, type SessionState } from './session-keeper.ts';
@@ -160,7 +159,8 @@ export class SyncManager implements AsyncDisposable {
   }
 
   /**
-   * The standing claim to a key, idle at first. The same key gives the same `Lock`.
+   * The standing claim to a key, idle at first. The same key gives the same `Lock`; one that is idle, and that nobody refers
+   * or listens to any more, is forgotten with its metadata.
    * Throws `invalid-key`, `invalid-option` or `value-too-large` before any I/O, and `stopped`.
    */
   lock(key: string, options?: LockOptions): Lock {
@@ -248,9 +248,8 @@ export class SyncManager implements AsyncDisposable {
     // The work of a leader may still write what it has to when it is told to end.
     if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
     const checked = checkCommit(commit, this.#engine.backend, this.#claims);
-    const { signal: given } = checkCallOptions(options);
-    const run = (signal: AbortSignal) => guardedCommit(checked, this.#backend, this.#proofs, signal);
-    return await withOwnSignal(this.#engine.controllers, given, run);
+    const signal = checkCallOptions(options).signal ?? new AbortController().signal;
+    return await guardedCommit(checked, this.#backend, this.#proofs, signal);
   }
 
   /** How the manager is at this moment, for readiness probes. Asks nobody, and never throws. */

@@ -34,6 +34,7 @@ export class Hub {
   readonly #interests = new Map<string, Interest>();
   #watches = new Map<string, Watch>();
   #planned: NodeJS.Timeout | undefined;
+  #forgetting: NodeJS.Timeout | undefined;
   #plannedAt = Number.NEGATIVE_INFINITY;
   #planInterval = PLAN_INTERVAL;
   #waiting = 0;
@@ -116,11 +117,24 @@ export class Hub {
     interest.leftAt = performance.now();
     interest.watch?.delete(waiter);
     this.#waiting--;
-    if (this.#waiting > 0) return;
+    if (this.#waiting > 0) {
+      if (interest.waiters.size === 0) this.#forgetLater();
+      return;
+    }
     clearTimeout(this.#planned);
     this.#planned = undefined;
+    clearTimeout(this.#forgetting);
+    this.#forgetting = undefined;
     this.#interests.clear();
     this.#forgetIdle();
+  }
+
+  /** Keys that nobody waits for any more must not be kept for as long as anybody waits for anything. */
+  #forgetLater(): void {
+    this.#forgetting ??= setTimeout(() => {
+      this.#forgetting = undefined;
+      if (this.#waiting > 0) this.#schedule();
+    }, LINGER + PLAN_INTERVAL).unref();
   }
 
   #forgetIdle(): void {
