@@ -120,6 +120,8 @@ function meaningOf(status: number, text: string): { code: SyncErrorCode; hint: s
   if (/No path to datacenter/i.test(text)) {
     return { code: 'invalid-option', hint: 'look at the option "datacenter"' };
   }
+  if (/invalid key name/i.test(text))
+    return { code: 'rejected', hint: 'this version takes no such key in a path' };
   if (status === 413) return { code: 'value-too-large', hint: 'the limit is its txn_max_req_len' };
   if (status === 429 || status >= 500) return { code: 'unavailable', hint: 'is there a leader?' };
   return { code: status >= 400 ? 'rejected' : 'bad-response', hint: '' };

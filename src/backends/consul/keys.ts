@@ -37,6 +37,14 @@ export function asciiPartOf(text: string): string {
   return carryable(/^[ -~]*/.exec(text)?.[0] ?? '');
 }
 
+/**
+ * What Consul 1.21.5 takes in a path; to all else it answers 500 (hashicorp/consul#22682). Later versions only refuse what
+ * could lead elsewhere, and spaces at the ends.
+ */
+export function plainPartOf(text: string): string {
+  return carryable(/^[a-zA-Z0-9,_./\-?&=]*/.exec(text)?.[0] ?? '');
+}
+
 export function encodePath(key: string): string {
   return key.split('/').map(encodeURIComponent).join('/');
 }

@@ -1,6 +1,6 @@
 import { isSyncError, SyncError } from '../../sync/backend.ts';
 import type { Answer } from './client.ts';
-import { asciiPartOf, carryable, encodePath } from './keys.ts';
+import { asciiPartOf, carryable, encodePath, plainPartOf } from './keys.ts';
 import { type Entry, entryOf, parseExact } from './record.ts';
 import type { Listing, Target } from './scope.ts';
 import type { Lane, Transport } from './transport.ts';
@@ -27,14 +27,21 @@ export class Reader {
   }
 
   async read({ text, tree }: Target, options: ReadOptions): Promise<Listing> {
+    let refusal: unknown;
     const carried = carryable(text);
-    try {
-      return await this.#ask({ text, tree }, carried, options);
-    } catch (error) {
-      const narrower = asciiPartOf(text);
-      if (!isSyncError(error, 'rejected') || narrower === carried) throw error;
-      return this.#ask({ text, tree }, narrower, options);
+    let tried = carried;
+    for (const narrower of [carried, asciiPartOf(text), plainPartOf(text)]) {
+      if (narrower !== carried && narrower === tried) continue;
+      tried = narrower;
+      try {
+        return await this.#ask({ text, tree }, narrower, options);
+      } catch (error) {
+        // Not every version takes every key in a path; but each takes the beginning of it.
+        if (!isSyncError(error, 'rejected')) throw error;
+        refusal ??= error;
+      }
     }
+    throw refusal;
   }
 
   /** A path that carries only the beginning of a key or prefix lists what begins so, and the rest is left out here. */
