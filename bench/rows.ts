@@ -1,4 +1,5 @@
 import type { Row } from './row.ts';
+import { burstRows } from './rows/bursts.ts';
 import { callerRows } from './rows/callers.ts';
 import { contenderRows } from './rows/contenders.ts';
 import { cycleRows } from './rows/cycle.ts';
@@ -12,6 +13,7 @@ export const rows: readonly Row[] = [
   ...cycleRows,
   ...callerRows,
   ...keyRows,
+  ...burstRows,
   ...contenderRows,
   ...queueRows,
   ...handOffRows,

@@ -20,7 +20,7 @@ const GOALS: Readonly<Record<Store, number>> = { etcd: 8, Consul: 3 };
 const MOST_SOCKETS = 64;
 
 /** etcd refuses requests (`too many requests`) when 5,000 are decided and not yet carried out. */
-const MOST_BARE = 1_000;
+export const MOST_BARE = 1_000;
 
 type Cycle = (key: string) => Promise<unknown>;
 
@@ -36,7 +36,7 @@ function together(name: string, keys: number, cycle: Cycle, width = keys): Varia
   };
 }
 
-interface Bare extends AsyncDisposable {
+export interface Bare extends AsyncDisposable {
   readonly cycle: Cycle;
 }
 
@@ -77,10 +77,15 @@ async function bareConsul({ consul }: Servers): Promise<Bare> {
   };
 }
 
+/** Of this store, without any library. */
+export function bareOf(servers: Servers, store: Store): Promise<Bare> {
+  return store === 'etcd' ? bareEtcd(servers) : bareConsul(servers);
+}
+
 async function run(servers: Servers, store: Store, { blocks, onProgress }: Settings): Promise<RowReport> {
   const lines: Line[] = [];
   const raw: { keys: number; figures: Figure[] }[] = [];
-  await using bare = await (store === 'etcd' ? bareEtcd(servers) : bareConsul(servers));
+  await using bare = await bareOf(servers, store);
   for (const keys of LEVELS) {
     await using sync = newManager(servers, store);
     const variants = [
