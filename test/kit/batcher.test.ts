@@ -1,0 +1,127 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { Window } from '../../src/async/window.ts';
+import type { Footprint } from '../../src/backends/kit/batch.ts';
+import { type Batched, Batcher } from '../../src/backends/kit/batcher.ts';
+
+const LIMITS = { cost: 3, bytes: 100 };
+
+class Ask implements Batched {
+  waits = 0;
+  isOver = false;
+  readonly urgent: boolean;
+  readonly footprint: Footprint;
+
+  constructor(
+    key: string,
+    { urgent = false, cost = 1, bytes = 1, prefix = undefined as string | undefined } = {},
+  ) {
+    this.urgent = urgent;
+    this.footprint = { keys: [key], cost, bytes, prefix };
+  }
+
+  wait(): void {
+    this.waits++;
+  }
+
+  givenUp(): boolean {
+    return this.isOver;
+  }
+}
+
+const turn = () => new Promise<void>((resolve) => void setImmediate(resolve));
+
+describe('what is issued together', () => {
+  let sent: string[][];
+  let done: (() => void)[];
+  let batcher: Batcher<Ask>;
+
+  beforeEach(() => {
+    sent = [];
+    done = [];
+    batcher = new Batcher(new Window(2), LIMITS, (members, over) => {
+      sent.push(members.map(({ footprint }) => footprint.keys[0] ?? ''));
+      done.push(over);
+    });
+  });
+
+  const add = (...keys: string[]): Ask[] =>
+    keys.map((key) => {
+      const ask = new Ask(key);
+      batcher.add(ask);
+      return ask;
+    });
+
+  test('goes together up to the limits, and not before the turn of microtasks is over', async () => {
+    add('a', 'b', 'c', 'd');
+    expect(sent).toEqual([]);
+    await turn();
+    expect(sent).toEqual([['a', 'b', 'c'], ['d']]);
+  });
+
+  test('A1: waits beyond the window, and takes in what comes meanwhile', async () => {
+    const first = add('a', 'b', 'c', 'd', 'e', 'f', 'g');
+    await turn();
+    expect(sent).toEqual([
+      ['a', 'b', 'c'],
+      ['d', 'e', 'f'],
+    ]);
+    const [late] = add('h');
+    await turn();
+    expect(sent).toHaveLength(2);
+    // Who waits has to notice by itself that it is given up.
+    expect(first.map(({ waits }) => waits)).toEqual([0, 0, 0, 0, 0, 0, 1]);
+    expect(late?.waits).toBe(1);
+    done[0]?.();
+    done[0]?.();
+    expect(sent[2]).toEqual(['g', 'h']);
+    expect(sent).toHaveLength(3);
+  });
+
+  test('A1: what a hold depends on goes ahead of what would only like to hold', async () => {
+    add('a', 'b', 'c', 'd', 'e', 'f', 'waits');
+    await turn();
+    batcher.add(new Ask('look', { urgent: true }));
+    await turn();
+    done[0]?.();
+    expect(sent.slice(2)).toEqual([['look']]);
+    done[1]?.();
+    expect(sent.slice(2)).toEqual([['look'], ['waits']]);
+  });
+
+  test('leaves out who gave up, and sends nothing for nobody', async () => {
+    add('a', 'b', 'c', 'd', 'e', 'f');
+    const [g, h] = add('g', 'h');
+    const nobody = new Ask('nobody', { cost: 3 });
+    batcher.add(nobody);
+    add('last');
+    await turn();
+    for (const ask of [g, nobody]) if (ask) ask.isOver = true;
+    expect(h?.isOver).toBe(false);
+    done[0]?.();
+    expect(sent.at(-1)).toEqual(['h', 'last']);
+    done[2]?.();
+    done[1]?.();
+    expect(sent).toHaveLength(3);
+    add('next', 'other');
+    await turn();
+    expect(sent.at(-1)).toEqual(['next', 'other']);
+  });
+
+  test('never two for one key, nor one below the prefix of another', async () => {
+    add('a', 'a');
+    batcher.add(new Ask('b/own', { prefix: 'b/' }));
+    add('b/x');
+    await turn();
+    for (const members of sent) expect(new Set(members).size).toBe(members.length);
+    expect(sent.some((members) => members.includes('b/own') && members.includes('b/x'))).toBe(false);
+    for (const over of [...done]) over();
+    expect(sent.flat().toSorted()).toEqual(['a', 'a', 'b/own', 'b/x']);
+  });
+
+  test('what is larger than the limit goes by itself', async () => {
+    batcher.add(new Ask('large', { cost: 7, bytes: 1_000 }));
+    add('small');
+    await turn();
+    expect(sent).toEqual([['large'], ['small']]);
+  });
+});
