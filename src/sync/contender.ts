@@ -39,6 +39,8 @@ export class Contender implements SessionListener, HeldWatchListener {
   /** The attempt under way. A release lets it end, rather than leave behind a request nobody knows the outcome of. */
   #attempt: OngoingAttempt | undefined;
   readonly #leftovers: Leftovers;
+  /** The session under which anything was asked of the store last. */
+  #askedUnder: Session | undefined;
 
   constructor(engine: Engine, key: string, path: string, listener: ContenderListener) {
     this.#engine = engine;
@@ -270,6 +272,7 @@ export class Contender implements SessionListener, HeldWatchListener {
 
   async #attemptTo(state: Extract<LockState, { name: 'seeking' }>, session: Session): Promise<void> {
     const { controllers } = this.#engine;
+    this.#askedUnder = session;
     // Not the work's own signal: an attempt is not cut off by a release, which would make its outcome unknown.
     const controller = controllers.take();
     const attempt = new OngoingAttempt(controller);
@@ -297,6 +300,11 @@ export class Contender implements SessionListener, HeldWatchListener {
 
   async #remove(state: Extract<LockState, { name: 'releasing' }>, signal: AbortSignal): Promise<void> {
     const { clock, removals } = this.#engine;
+    // Whoever gives up while it waits for its turn has left nothing there.
+    if (state.session !== this.#askedUnder) {
+      this.#finish({ type: 'removed', of: state });
+      return;
+    }
     if (this.#attempt !== undefined) await this.#settle();
     for (let failures = 0; this.#state === state; failures++) {
       try {
