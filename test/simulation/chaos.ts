@@ -122,7 +122,7 @@ export function unleash(world: World, end: number): void {
       ...(world.chance(0.3) ? [server] : []),
       ...(world.mayDoubt ? [doubt] : []),
       ...(world.mayOperate ? [operator] : []),
-      ...(world.mayRestore ? [copies] : []),
+      ...(world.mayRestore ? [copies, copies] : []),
     ];
     const what = world.pick(world.pick(kinds))(world, process);
     if (what !== undefined) world.note(() => `-- p${process.number} ${what}`);

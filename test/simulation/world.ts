@@ -1,4 +1,11 @@
-import { type Backend, type CommitResult, type Grant, type QueryOptions, SyncError } from 'holdfast';
+import {
+  type Backend,
+  type Commit,
+  type CommitResult,
+  type Grant,
+  type QueryOptions,
+  SyncError,
+} from 'holdfast';
 import { LockHistory } from '../../src/testing/lock-history.ts';
 import { ProcessClock } from '../../src/testing/process-clock.ts';
 import { calm, type NetworkConditions, SimulatedNetwork } from '../../src/testing/simulated-network.ts';
@@ -21,16 +28,22 @@ const MARGIN = 25;
 const NOTICE = 150;
 /** Milliseconds after which what a lost request has left behind is gone, when all is well. */
 const LEFTOVER = 1_200;
-/** The same, where a removal may have failed with what is lasting: after that one waits for longer. */
-const LEFTOVER_LASTING = 3_200;
 /** Milliseconds after which a watch has told that a record is gone, when all is well. */
 const TOLD = 40;
+
+/** Milliseconds of true time by which all has arrived that was held back. */
+const ARRIVED = 5_000;
+
+/** Milliseconds after a restore in which replies are lost to whoever puts a lock. */
+const DEAF = 500;
 
 /** With these a connection may break after the request was sent. */
 const GARBLED = ['insecure', 'bad-response', 'rejected', 'permission-denied'] as const;
 
 /** Milliseconds after which a holder knows that its record is gone, also where no watch told. */
 const UNNOTICED = TTL + NOTICE;
+/** What it may take longer after several looks in a row were lost, as when a store was restored: the longest pause between two. */
+const LOOK_AGAIN = 1_000;
 
 export interface Process {
   readonly number: number;
@@ -93,6 +106,7 @@ export class World {
   /** Of the server: cursors of an earlier one mean nothing. */
   #incarnation = 1;
   #down = false;
+  #restoredAt = Number.NEGATIVE_INFINITY;
   #places = 0;
   #copy: ReturnType<InstanceType<Subject['MemoryStore']>['copy']> | undefined;
 
@@ -104,7 +118,7 @@ export class World {
     this.lockDelay = this.contention === 'race' && this.chance(0.5) ? this.between(50, 400) : 0;
     this.mayOperate = this.chance(0.3);
     this.mayTake = this.mayOperate && this.chance(0.5);
-    this.mayRestore = !this.mayOperate && this.chance(0.3);
+    this.mayRestore = !this.mayOperate && this.chance(0.4);
     this.mayGarble = this.chance(0.4);
     this.mayDoubt = this.chance(0.5);
     this.maySetBack = this.mayDoubt && this.chance(0.3);
@@ -176,8 +190,8 @@ export class World {
       wallLead: this.between(-1e6, 1e6),
     });
     const network = new SimulatedNetwork(this.clock, clock, this.between(100, 450));
-    const server = network.connect(this.#observed(memory({ store: this.store }), number));
-    const backend = this.#asked(server, () => process);
+    const server = this.#observed(memory({ store: this.store }), number);
+    const backend = this.#asked(network.connect(server), server, () => process);
     const session = { ttl: TTL, margin: MARGIN, lockDelay: this.lockDelay };
     const handOff = { limit: this.pick([0, 1, 3, 1_000]), within: this.between(20, 1_000) };
     const sync = new SyncManager({ name: `p${number}`, backend, clock, session, handOff });
@@ -227,6 +241,7 @@ export class World {
   restore(): boolean {
     if (this.#copy === undefined || this.#copy.revision === this.store.copy().revision) return false;
     this.restored = true;
+    this.#restoredAt = this.clock.now();
     this.store.restore(this.#copy);
     return true;
   }
@@ -318,8 +333,7 @@ export class World {
       const stands = process.standing.has(key);
       // What a restored copy brings back is found by whoever asks again.
       if (!asks && !stands && !this.restored) {
-        const bound = this.mayGarble ? LEFTOVER_LASTING : LEFTOVER;
-        this.#lasts(seen, `${record.key} of ${record.session}`, bound, 'a record that nobody wants');
+        this.#lasts(seen, `${record.key} of ${record.session}`, LEFTOVER, 'a record that nobody wants');
       }
       const isNext = record === head && this.contention === 'queue' && believers.length === 0;
       if (this.healed && asks && isNext) {
@@ -329,7 +343,12 @@ export class World {
     for (const { process } of believers) {
       const stands = records.some(({ session }) => owners.get(session) === `p${process}`);
       if (!stands)
-        this.#lasts(seen, `${path} of p${process}`, UNNOTICED, 'a lock is believed in without a record');
+        this.#lasts(
+          seen,
+          `${path} of p${process}`,
+          this.restored ? UNNOTICED + LOOK_AGAIN : UNNOTICED,
+          'a lock is believed in without a record',
+        );
     }
     for (const what of this.#since.keys())
       if (what.startsWith(`${path}`) && !seen.has(what)) this.#since.delete(what);
@@ -358,20 +377,43 @@ export class World {
   }
 
   /** What a process asks, at its own end of the network. */
-  #asked(backend: Backend, process: () => Process): Backend {
+  #asked(backend: Backend, server: Backend, process: () => Process): Backend {
     const { SyncError: ErrorOfSubject } = this.#subject;
     const commit: Backend['commit'] = (wanted, signal) => {
       const takes = wanted.then.some((mutation) => 'put' in mutation && mutation.session !== undefined);
       if (takes && process().noticed) {
         this.violate('a lock is asked for after a reset was noticed', `p${process().number}`);
       }
+      // The reply is lost by which a reset would be noticed.
+      if (takes && !this.well && this.clock.now() < this.#restoredAt + DEAF && this.chance(0.5)) {
+        return this.#late(wanted, server, process(), new ErrorOfSubject('unavailable', 'no reply'), 2);
+      }
+      const puts = wanted.then.some((mutation) => 'put' in mutation);
+      if (!puts || this.well || !this.mayGarble) return backend.commit(wanted, signal);
+      const garbled = new ErrorOfSubject(this.pick(GARBLED), 'garbled');
+      if (this.chance(0.1)) return this.#late(wanted, server, process(), garbled);
       return backend.commit(wanted, signal).catch((error: unknown) => {
-        if (this.well || !this.mayGarble || signal.aborted || this.chance(0.5)) throw error;
-        throw new ErrorOfSubject(this.pick(GARBLED), 'garbled');
+        throw this.well || signal.aborted || this.chance(0.5) ? error : garbled;
       });
     };
     // With or without `watch`, as it is.
     return Object.assign({}, backend, { commit });
+  }
+
+  /** The connection breaks at once, and what was asked arrives nevertheless, within so many milliseconds. */
+  #late(
+    wanted: Commit,
+    server: Backend,
+    { clock }: Process,
+    error: Error,
+    within = Math.min(2_500, ARRIVED - this.clock.now()),
+  ): Promise<CommitResult> {
+    this.clock.after(this.between(0, within), () => {
+      void server.commit(wanted, new AbortController().signal).catch(() => undefined);
+    });
+    return new Promise((_, reject) => {
+      clock.after(this.between(1, 10), () => reject(error));
+    });
   }
 
   /** Sees guarded writes in the order in which the store accepts them. */
