@@ -16,6 +16,7 @@ const KEEPER = 'sync/session-keeper.ts';
 const MACHINE = 'sync/lock-machine.ts';
 const CONTENDER = 'sync/contender.ts';
 const HELD = 'sync/held-watch.ts';
+const LEFTOVERS = 'sync/leftovers.ts';
 const LOCAL = 'sync/local-queue.ts';
 const PROOFS = 'sync/proofs.ts';
 const QUEUE = 'sync/contention/queue.ts';
@@ -70,8 +71,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     { file: MACHINE, find: 'if (!event.trusted)', put: 'if (false as boolean)' },
     {
       file: 'sync/scoped.ts',
-      find: 'if (grant.held) this.#take()?.resolve(grant);',
-      put: 'this.#take()?.resolve(grant);',
+      find: 'if (!grant.held) return;',
+      put: '',
     },
     {
       file: 'sync/lock.ts',
@@ -100,8 +101,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   ],
   'an unknown commit taken for a failure': [
     {
-      file: CONTENDER,
-      find: 'this.#unsureUntil = this.#engine.clock.now() + Math.max(session.ttl, LATEST_ARRIVAL);',
+      file: LEFTOVERS,
+      find: 'this.#until = this.#host.clock.now() + Math.max(session.ttl, LATEST_ARRIVAL);',
       put: 'void session;',
     },
     {
@@ -127,7 +128,7 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   "abort that leaves the waiter's record": [
     {
       file: LOCAL,
-      find: 'if (this.#tickets.length === 0) return this.#giveUp();',
+      find: 'if (this.#tickets.length === 0) return this.#giveUp(ticket);',
       put: 'if (this.#tickets.length === 0) return Promise.resolve();',
     },
   ],
@@ -143,8 +144,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     },
     {
       file: 'sync/scoped.ts',
-      find: 'if (grant.held) this.#take()?.resolve(grant);',
-      put: 'this.#take()?.resolve(grant);',
+      find: 'if (!grant.held) return;',
+      put: '',
     },
   ],
   'local hand-off while a write of the one before is on its way': [
@@ -206,7 +207,11 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     },
   ],
   'local hand-off of a record that is gone: not watched while somebody waits': [
-    { file: CONTENDER, find: 'this.#listener.crowded ? clock.after(UNWATCHED_CROWDED, watch) : ', put: '' },
+    {
+      file: CONTENDER,
+      find: 'this.#listener.crowded\n      ? context.run(() => clock.after(UNWATCHED_CROWDED, watch))\n      : unwatched.after(watch);',
+      put: 'unwatched.after(watch);',
+    },
     {
       file: CONTENDER,
       find: "if (state.name !== 'held' || this.#watching instanceof HeldWatch) return;",
