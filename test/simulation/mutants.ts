@@ -176,6 +176,13 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
       put: "return isSyncError(error) && error.code !== 'unavailable' && error.code !== 'bad-response';",
     },
   ],
+  'the same, of who stands in line only': [
+    {
+      file: CONTENDER,
+      find: '    if (wasRefused(error)) return;',
+      put: '    if (isLasting(error)) return;',
+    },
+  ],
   'the same, of guarded writes only': [
     {
       file: 'sync/grant.ts',
