@@ -178,7 +178,12 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   ],
   'the same, of who stands in line only': [
     {
-      file: CONTENDER,
+      file: LEFTOVERS,
+      find: "import { wasRefused } from './backoff.ts';",
+      put: "import { isLasting } from './backoff.ts';",
+    },
+    {
+      file: LEFTOVERS,
       find: '    if (wasRefused(error)) return;',
       put: '    if (isLasting(error)) return;',
     },
