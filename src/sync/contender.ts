@@ -373,6 +373,7 @@ export class Contender implements SessionListener, HeldWatchListener {
       session: session.id,
       wait: session.ttl,
       value: () => this.#listener.value(),
+      wasOurs: (id) => this.#engine.keeper.wasOurs(id),
     };
   }
 }

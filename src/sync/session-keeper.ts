@@ -36,6 +36,9 @@ export interface SessionEvents {
 /** How long closing a session that nobody believes in any more may take, in milliseconds. The TTL ends it otherwise. */
 const CLOSE_BOUND = 5_000;
 
+/** Sessions that have ended. What stands in the name of an older one is not ours to remove. */
+const MOST_REMEMBERED = 100;
+
 /**
  * Keeps one session alive: open, renew, suspend, expire, reopen. The only place with TTL arithmetic.
  *
@@ -52,6 +55,8 @@ export class SessionKeeper {
   readonly #listeners = new Set<SessionListener>();
   /** In the context of who made the manager: a renewal is no part of the request that needed a lock first. */
   readonly #inContext = AsyncResource.bind(() => this.#run());
+  /** The ids of sessions that have ended, the latest last. */
+  readonly #ended = new Set<string>();
   #current: Session | undefined;
   #loop: Promise<void> | undefined;
   #stopping = false;
@@ -74,6 +79,11 @@ export class SessionKeeper {
     this.#clock = clock;
     this.#events = events;
     this.#background = background;
+  }
+
+  /** Whether it is one of the latest sessions that have ended here. */
+  wasOurs(id: string): boolean {
+    return this.#ended.has(id);
   }
 
   get current(): Session | undefined {
@@ -125,6 +135,7 @@ export class SessionKeeper {
       this.#live(session);
       const reason = await this.#keep(session, openedAt);
       session.end(reason);
+      this.#remember(session.id);
       this.#current = undefined;
       this.#events.together(() => {
         this.#events.moved({ name: 'ended', id: session.id, reason });
@@ -134,6 +145,12 @@ export class SessionKeeper {
       if (this.#stopping) await closing;
       else if (closing) this.#background(closing);
     }
+  }
+
+  #remember(id: string): void {
+    this.#ended.add(id);
+    const [oldest] = this.#ended;
+    if (this.#ended.size > MOST_REMEMBERED && oldest !== undefined) this.#ended.delete(oldest);
   }
 
   async #open(): Promise<{ session: Session; openedAt: number } | undefined> {

@@ -118,4 +118,19 @@ describe('A3: a record without a session in a queue', () => {
     await settle(clock, sync.stop());
     expect(store.records(PATH)).toMatchObject([{ key: PATH + session, session: theirs }]);
   });
+
+  test('over our own contender is removed by us under the next session, too', async () => {
+    const { clock, store, make } = world();
+    const sync = make();
+    const lock = sync.lock('k');
+    const { isOwner } = (await settle(clock, lock.lock())) as Grant;
+    // Both before we have heard of either.
+    store.commit(plain(isOwner.key));
+    for (const { id } of store.sessions()) store.destroySession(id);
+    await clock.advance(20_000);
+    expect(lock.held).toBe(true);
+    expect(store.records(PATH)).toHaveLength(1);
+    await settle(clock, sync.stop());
+    expect(store.records(PATH)).toEqual([]);
+  });
 });

@@ -54,6 +54,8 @@ export interface Contest {
   readonly wait: number;
   /** The record's value. */
   value(): Uint8Array;
+  /** Whether this was a session of this manager that has ended. */
+  wasOurs(session: string): boolean;
 }
 
 /**

@@ -141,11 +141,27 @@ async function blockerOf(
   quiet: boolean,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  if (predecessor.session === undefined) return predecessor.key;
+  const blocker = await withoutSession(contest, predecessor, quiet, signal);
+  if (blocker === undefined) return undefined;
+  // A contender of this process under a session that has ended, and written over: nobody else would remove it.
+  if (contest.wasOurs(blocker.key.slice(contest.path.length))) {
+    await removeRecord(contest, blocker, signal);
+    return undefined;
+  }
+  return blocker.key;
+}
+
+async function withoutSession(
+  contest: Contest,
+  predecessor: StoredRecord,
+  quiet: boolean,
+  signal: AbortSignal,
+): Promise<StoredRecord | undefined> {
+  if (predecessor.session === undefined) return predecessor;
   if (!quiet) return undefined;
   const { records } = await contest.backend.query({ prefix: contest.path, oldest: 1 }, { signal });
   const [head] = records;
-  return head?.session === undefined ? head?.key : undefined;
+  return head?.session === undefined ? head : undefined;
 }
 
 function foreign({ key }: Contest, record: string): SyncError {
