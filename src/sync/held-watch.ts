@@ -39,8 +39,8 @@ export interface HeldWatchListener {
  * A watch tells of a change at once, and a look from time to time makes up for a watch that has fallen silent. Looks of all
  * locks go together, so that a backend can put a hundred of them into one request.
  *
- * A look that fails says nothing about the record. But when nothing could be learned of it for as long as its session is
- * believed in after a renewal, it is lost: etcd goes on renewing the lease of a user who has no right to anything any more, and a
+ * A look that fails says nothing about the record. But when nothing can be learned of it for as long as a session is believed
+ * in, or when that was denied for so long, it is lost: etcd goes on renewing the lease of a user who has no right to anything any more, and a
  * server may answer to renewals and to nothing else.
  */
 export class HeldWatch {
@@ -54,6 +54,8 @@ export class HeldWatch {
   #timer: Timer | undefined;
   /** When it was last known that all is well. Monotonic milliseconds. */
   #lookedAt: number;
+  /** Since when nothing can be learned. */
+  #failingSince: number | undefined;
   #watchedSince = 0;
   #failures = 0;
   /** The last watch was refused or failed: then a good read alone is no sign that all is well. */
@@ -96,6 +98,7 @@ export class HeldWatch {
           this.#lose(loss);
           return;
         }
+        this.#failingSince = undefined;
         if (!this.#deaf) this.#good();
         this.#watch(at);
       },
@@ -143,6 +146,7 @@ export class HeldWatch {
 
   #good(): void {
     this.#lookedAt = this.#host.clock.now();
+    this.#failingSince = undefined;
     this.#failures = 0;
   }
 
@@ -153,6 +157,7 @@ export class HeldWatch {
     // It had read the record by itself, as long as it stood.
     if (rereads !== undefined && now - this.#watchedSince > rereads) {
       this.#lookedAt = Math.max(this.#lookedAt, now - rereads);
+      this.#failingSince = undefined;
       this.#failures = 0;
     }
     this.#deaf = true;
@@ -163,12 +168,17 @@ export class HeldWatch {
     this.cancel();
     this.#listener.recordTrouble(error);
     const { clock } = this.#host;
+    const now = clock.now();
     const pause = retryDelay(error, this.#failures, clock.random());
     this.#failures += 1;
-    const left = this.#lookedAt + this.#session.patience - clock.now();
+    this.#failingSince ??= now;
+    // A server that says no had said yes at the last good look. One that says nothing may be about to have a leader again.
+    const isDenied = isSyncError(error, 'permission-denied');
+    const since = isDenied ? this.#lookedAt : this.#failingSince;
+    const left = since + this.#session.patience - now;
     this.#timer = clock.after(Math.min(left, pause), () => {
       if (left > pause) this.#read();
-      else this.#lose(isSyncError(error, 'permission-denied') ? 'permission-denied' : 'record-unreadable');
+      else this.#lose(isDenied ? 'permission-denied' : 'record-unreadable');
     });
   }
 
