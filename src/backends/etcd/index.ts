@@ -13,7 +13,7 @@ import {
 import { Commits } from './commits.ts';
 import { WatchHub } from './hub.ts';
 import { KeepAlive } from './keep-alive.ts';
-import { type EtcdOptions, type Resolved, resolveOptions } from './options.ts';
+import { type EtcdOptions, mayGroup, resolveOptions } from './options.ts';
 import { Queries } from './query.ts';
 import { encodeCursor } from './scope.ts';
 import { Sessions } from './sessions.ts';
@@ -89,14 +89,6 @@ export function etcd(options: EtcdOptions = {}): Backend {
       transport.close();
     },
   };
-}
-
-/**
- * Not where users have rights: etcd does not look at them inside of nested transactions (3.5.16), and we do not go round
- * them.
- */
-function mayGroup({ via }: Resolved): boolean {
-  return 'dial' in via && via.dial.login === undefined && via.dial.tls?.cert === undefined;
 }
 
 function lockPath(key: string, lockName: ((key: string) => string) | undefined): string {

@@ -78,6 +78,14 @@ export function resolveOptions(options: EtcdOptions): Resolved {
   return { via: { client }, lockName, requestTimeout };
 }
 
+/**
+ * Whether commits may be nested in one: not where users have rights, which etcd does not look at inside of nested transactions
+ * (3.5.16); we do not go round them.
+ */
+export function mayGroup({ via }: Resolved): boolean {
+  return 'dial' in via && via.dial.login === undefined && via.dial.tls?.cert === undefined;
+}
+
 function resolveDial({ hosts = DEFAULT_HOST, username, password, tls }: EtcdOptions): Dial {
   const list = typeof hosts === 'string' ? [hosts] : hosts;
   if (!Array.isArray(list) || list.length === 0)

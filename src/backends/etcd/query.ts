@@ -23,6 +23,9 @@ import type { Transport } from './transport.ts';
 /** Milliseconds. The longest that a query blocks. */
 const MAX_WAIT = 60_000;
 
+/** Milliseconds. Waits that end at about the same time end together, and so travel the reads that follow. */
+const SLOT = 500;
+
 export class Queries {
   readonly #transport: Transport;
   readonly #hub: WatchHub;
@@ -79,7 +82,7 @@ export class Queries {
     signal: AbortSignal,
   ): Promise<Wake | QueryResult> {
     return this.#transport.lifetime.run<Wake | QueryResult>(signal, ({ resolve, reject }) => {
-      const timer = setTimeout(() => resolve({ why: 'changed' }), wait);
+      const timer = setTimeout(() => resolve({ why: 'changed' }), untilSlot(wait));
       let looking: AbortController | undefined;
       const ranges = watchedOf(scope, position);
       let unopened = ranges.length;
@@ -129,7 +132,7 @@ export class Queries {
 
   #changed(scope: Scope, position: Position, wait: number, signal: AbortSignal): Promise<Wake> {
     return this.#transport.lifetime.run<Wake>(signal, ({ resolve }) => {
-      const timer = setTimeout(() => resolve({ why: 'changed' }), wait);
+      const timer = setTimeout(() => resolve({ why: 'changed' }), untilSlot(wait));
       const watch = (range: KeyRange) => this.#hub.watch(range, position.revision + 1n, resolve);
       const cancels = watchedOf(scope, position).map(watch);
       return () => {
@@ -152,4 +155,11 @@ function isNews({ revision, seen = [] }: Position, records: readonly StoredRecor
     records.length !== seen.length ||
     records.some((record) => record.revision > revision || !seen.includes(record.key))
   );
+}
+
+/** Short waits are kept as they are; a longer one may end a little earlier. */
+function untilSlot(wait: number): number {
+  if (wait < 4 * SLOT) return wait;
+  const now = performance.now();
+  return Math.floor((now + wait) / SLOT) * SLOT - now;
 }

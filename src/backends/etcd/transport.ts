@@ -5,12 +5,14 @@ import { anonymous, borrowed, type Credentials, Login } from './credentials.ts';
 import { CallFailure, Status } from './errors.ts';
 import { type BytesCall, type Carrier, dispatch, Exchange, type ObjectCall } from './exchange.ts';
 import { Lifetime } from './lifetime.ts';
-import type { Dial, Resolved } from './options.ts';
+import { type Dial, mayGroup, type Resolved } from './options.ts';
 import { Route } from './route.ts';
 
 /** Requests under way at a time, each of up to a hundred commits or reads: enough to keep a server at 50 ms distance busy. */
 const MOST_WRITES = 16;
 const MOST_READS = 16;
+/** Where commits may not travel together. */
+const MOST_LONE_WRITES = 128;
 
 /** Carries requests to one server at a time, and on to the next when that one fails. */
 export class Transport implements Carrier {
@@ -18,13 +20,15 @@ export class Transport implements Carrier {
   readonly requestTimeout: number;
   readonly lifetime = new Lifetime();
   /** Of commits and of reads. What keeps a session alive does not wait behind them. */
-  readonly writes = new Window(MOST_WRITES);
+  readonly writes: Window;
   readonly reads = new Window(MOST_READS);
   readonly credentials: Credentials;
   readonly route: Route;
 
-  constructor({ via, requestTimeout }: Resolved) {
+  constructor(resolved: Resolved) {
+    const { via, requestTimeout } = resolved;
     this.requestTimeout = requestTimeout;
+    this.writes = new Window(mayGroup(resolved) ? MOST_WRITES : MOST_LONE_WRITES);
     if ('client' in via) {
       const borrower = new Borrower(via.client);
       this.route = new Route(borrower);
