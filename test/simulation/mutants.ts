@@ -176,18 +176,6 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
       put: "return isSyncError(error) && error.code !== 'unavailable' && error.code !== 'bad-response';",
     },
   ],
-  'the same, of who stands in line only': [
-    {
-      file: LEFTOVERS,
-      find: "import { wasRefused } from './backoff.ts';",
-      put: "import { isLasting } from './backoff.ts';",
-    },
-    {
-      file: LEFTOVERS,
-      find: '    if (wasRefused(error)) return;',
-      put: '    if (isLasting(error)) return;',
-    },
-  ],
   'the same, of guarded writes only': [
     {
       file: 'sync/grant.ts',
