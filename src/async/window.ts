@@ -42,6 +42,11 @@ export class Window {
     return true;
   }
 
+  /** Resolves when it has entered, however long that takes. */
+  come(urgent: boolean): Promise<void> {
+    return new Promise((resolve) => void this.enter(urgent, resolve));
+  }
+
   /** The same for who waits by a promise, which rejects with the signal's reason. */
   turn(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {

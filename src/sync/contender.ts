@@ -2,7 +2,7 @@ import { OVER, sleep } from './abort.ts';
 import { OngoingAttempt } from './attempt.ts';
 import { afterLasting, isLasting, retryDelay } from './backoff.ts';
 import type { ContenderListener } from './contender-listener.ts';
-import type { Attempt, Contention, Contest, RecordLoss } from './contention/contention.ts';
+import type { Attempt, Contention, Contest, Holding, RecordLoss } from './contention/contention.ts';
 import { queue } from './contention/queue.ts';
 import { race } from './contention/race.ts';
 import type { Engine } from './engine.ts';
@@ -254,24 +254,14 @@ export class Contender implements SessionListener, HeldWatchListener {
     // Begun only once it is known to be under way: the metadata it asks for may give up this very claim.
     await this.#settle();
     if (this.#state !== state) return;
-    // Whoever is in line already keeps others waiting, and goes first. Who gives up before anything was sent is unsure of nothing.
-    await this.#inTurn(state.place !== undefined, async () => {
-      if (this.#state === state) await this.#attemptTo(state, session);
-    });
-  }
-
-  async #inTurn(urgent: boolean, work: () => Promise<void>): Promise<void> {
-    const { turns } = this.#engine;
-    if (!turns.tryEnter()) await new Promise<void>((resolve) => turns.enter(urgent, resolve));
-    try {
-      await work();
-    } finally {
+    const { controllers, turns } = this.#engine;
+    // Whoever is in line already keeps others waiting, and goes first.
+    if (!turns.tryEnter()) await turns.come(state.place !== undefined);
+    // Who gives up before anything was sent is unsure of nothing.
+    if (this.#state !== state) {
       turns.leave();
+      return;
     }
-  }
-
-  async #attemptTo(state: Extract<LockState, { name: 'seeking' }>, session: Session): Promise<void> {
-    const { controllers } = this.#engine;
     this.#askedUnder = session;
     // Not the work's own signal: an attempt is not cut off by a release, which would make its outcome unknown.
     const controller = controllers.take();
@@ -284,6 +274,7 @@ export class Contender implements SessionListener, HeldWatchListener {
       this.#leftovers.failed(session, error);
       throw error;
     } finally {
+      turns.leave();
       if (this.#attempt === attempt) this.#attempt = undefined;
       attempt.end();
       if (!attempt.wasCut) controllers.giveBack(controller);
@@ -309,9 +300,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     for (let failures = 0; this.#state === state; failures++) {
       try {
         const contest = this.#contest(state.session);
-        await removals.run(signal, () =>
-          this.#inTurn(true, () => this.#contention.remove(contest, state.holding, signal)),
-        );
+        await removals.run(signal, () => this.#removeInTurn(contest, state.holding, signal));
         if (state.holding !== undefined) this.#listener.removed(state.holding);
         this.#finish({ type: 'removed', of: state });
         return;
@@ -321,6 +310,16 @@ export class Contender implements SessionListener, HeldWatchListener {
         if (isLasting(error)) this.#post({ type: 'failed', of: state, pause: 0 });
         await sleep(clock, retryDelay(error, failures, clock.random()), signal);
       }
+    }
+  }
+
+  async #removeInTurn(contest: Contest, holding: Holding | undefined, signal: AbortSignal): Promise<void> {
+    const { turns } = this.#engine;
+    if (!turns.tryEnter()) await turns.come(true);
+    try {
+      await this.#contention.remove(contest, holding, signal);
+    } finally {
+      turns.leave();
     }
   }
 

@@ -11,14 +11,16 @@ export interface OwnPut {
   readonly over: 'nothing' | Revision | undefined;
 }
 
+const NONE: readonly OwnPut[] = [];
+
 export function ownPutsIn({ when, then }: Commit): readonly OwnPut[] {
-  const found: OwnPut[] = [];
-  for (const mutation of then) {
-    if (!('put' in mutation) || mutation.session === undefined) continue;
-    const { put: key, session } = mutation;
+  let found: OwnPut[] | undefined;
+  for (const { put: key, session } of then) {
+    if (key === undefined || session === undefined) continue;
+    found ??= [];
     found.push({ key, session, over: overIn(when, key) });
   }
-  return found;
+  return found ?? NONE;
 }
 
 function overIn(when: readonly Condition[], key: string): OwnPut['over'] {

@@ -22,9 +22,12 @@ export function forwardOnly(backend: Backend): Backend {
   let broken: string | undefined;
   const ownPuts = new OwnPuts();
 
-  async function commit(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
+  function commit(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
     const puts = ownPutsIn(commit);
-    if (puts.length === 0) return await passOn(commit, signal);
+    return puts.length === 0 ? passOn(commit, signal) : put(commit, puts, signal);
+  }
+
+  async function put(commit: Commit, puts: readonly OwnPut[], signal: AbortSignal): Promise<CommitResult> {
     if (broken !== undefined) {
       // What came back with the store must not keep others out for as long as our session lives.
       await takeBack(puts, signal);
@@ -35,7 +38,8 @@ export function forwardOnly(backend: Backend): Backend {
     for (const put of puts) ownPuts.sent(put, before);
     let result: CommitResult;
     try {
-      result = await passOn(commit, signal);
+      result = await backend.commit(commit, signal);
+      if ('read' in result && result.read !== undefined) await lookAt(result.read, signal);
     } catch (error) {
       for (const put of puts) {
         if (wasRefused(error)) ownPuts.answered(put);
@@ -43,15 +47,21 @@ export function forwardOnly(backend: Backend): Backend {
       }
       throw error;
     }
-    const judged = result.ok ? judgedIn(commit, puts) : NONE;
-    if (result.ok && judged.some(({ over }) => isOld(over, result.revision, before))) {
+    if (!result.ok) {
+      for (const put of puts) ownPuts.answered(put);
+      return result;
+    }
+    note(commit, result.revision);
+    const isOnly = putsIn(commit) === 1;
+    for (const { over } of puts) {
+      if (!isJudged(over, isOnly) || !isOld(over, result.revision, before)) continue;
       // First remembered, and then cleaned up after: that may fail.
       remember(before, result.revision);
       await takeBack(puts, signal);
       throw reset('unknown');
     }
     for (const put of puts) {
-      if (result.ok && judged.includes(put)) ownPuts.answered(put, result.revision);
+      if (isJudged(put.over, isOnly)) ownPuts.answered(put, result.revision);
       else ownPuts.answered(put);
     }
     return result;
@@ -59,20 +69,23 @@ export function forwardOnly(backend: Backend): Backend {
 
   async function passOn(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
     const result = await backend.commit(commit, signal);
-    if ('read' in result) {
-      for (const record of result.read ?? []) {
-        const from = reachedBefore(record);
-        if (from !== undefined) await expel(record, from, signal);
-      }
-    }
-    if (!result.ok) return result;
-    let puts = false;
-    for (const mutation of commit.then) {
-      if ('put' in mutation) puts = true;
-      else ownPuts.removed(mutation.remove);
-    }
-    if (puts && result.revision > latest) latest = result.revision;
+    if ('read' in result && result.read !== undefined) await lookAt(result.read, signal);
+    if (result.ok) note(commit, result.revision);
     return result;
+  }
+
+  async function lookAt(records: readonly StoredRecord[], signal: AbortSignal): Promise<void> {
+    for (const record of records) {
+      const from = reachedBefore(record);
+      if (from !== undefined) await expel(record, from, signal);
+    }
+  }
+
+  function note({ then }: Commit, revision: Revision): void {
+    for (const { put, remove } of then) {
+      if (put === undefined) ownPuts.removed(remove);
+      else if (revision > latest) latest = revision;
+    }
   }
 
   /** @param least a revision that the store had reached before this record was put, if such a one is known. */
@@ -156,15 +169,18 @@ export function forwardOnly(backend: Backend): Backend {
   return verbs;
 }
 
-const NONE: readonly OwnPut[] = [];
+function putsIn({ then }: Commit): number {
+  let puts = 0;
+  for (const { put } of then) if (put !== undefined) puts += 1;
+  return puts;
+}
 
 /**
- * The puts of which the answer's revision tells. It is that of the youngest record put, so beside other puts one over a
+ * Whether the answer's revision tells of this put. It is that of the youngest record put, so beside other puts one over a
  * record of before may have kept a smaller one.
  */
-function judgedIn({ then }: Commit, puts: readonly OwnPut[]): readonly OwnPut[] {
-  const isOnly = then.filter((mutation) => 'put' in mutation).length === 1;
-  return puts.filter(({ over }) => over === 'nothing' || (isOnly && over !== undefined));
+function isJudged(over: OwnPut['over'], isOnly: boolean): boolean {
+  return over === 'nothing' || (isOnly && over !== undefined);
 }
 
 /** Whether what was put just now has a revision that the store had reached before. */
