@@ -42,8 +42,15 @@ class SharedListener {
   }
 }
 
-/** Kept when nobody listens any more: one signal serves call after call. */
-const bySignal = new WeakMap<AbortSignal, SharedListener>();
+/**
+ * Kept at the signal, also when nobody listens any more: one signal serves call after call. In a `WeakMap` each would cost
+ * the collector of garbage several times what the rest costs.
+ */
+const SHARED: unique symbol = Symbol('holdfast.listener');
+
+interface Listened extends AbortSignal {
+  [SHARED]?: SharedListener;
+}
 
 /**
  * Calls `run` once when the signal aborts, unless the returned function was called before. A signal that has aborted
@@ -51,14 +58,10 @@ const bySignal = new WeakMap<AbortSignal, SharedListener>();
  */
 export function onAbort(signal: AbortSignal, run: () => void): () => void {
   if (signal.aborted) return () => {};
-  const listener = bySignal.get(signal) ?? listenTo(signal);
+  const listened: Listened = signal;
+  listened[SHARED] ??= new SharedListener(signal);
+  const listener = listened[SHARED];
   const task = new Task(run);
   listener.add(task);
   return () => listener.delete(task);
-}
-
-function listenTo(signal: AbortSignal): SharedListener {
-  const listener = new SharedListener(signal);
-  bySignal.set(signal, listener);
-  return listener;
 }
