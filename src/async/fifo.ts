@@ -10,11 +10,6 @@ export class Fifo<T> {
     return this.#items.length - this.#front;
   }
 
-  /** The one that is next. */
-  get first(): T | undefined {
-    return this.#items[this.#front];
-  }
-
   push(item: T): void {
     this.#items.push(item);
   }
@@ -28,10 +23,5 @@ export class Fifo<T> {
       this.#front = 0;
     }
     return item;
-  }
-
-  clear(): void {
-    this.#items = [];
-    this.#front = 0;
   }
 }

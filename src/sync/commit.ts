@@ -117,7 +117,7 @@ function checkMutation(mutation: SyncMutation, { traits }: Backend, claims: Clai
   checkKey(key);
   const claim = claims.problem(key);
   if (claim !== undefined) {
-    throw new SyncError('invalid-key', `key ${quoteKey(key)} ${claim}`, { outcome: 'refused' });
+    throw new SyncError('invalid-key', `key ${quoteKey(key)} ${claim}`, REFUSED);
   }
   if (mutation.put === undefined) return { remove: mutation.remove };
   const { put, session } = mutation;
@@ -134,5 +134,5 @@ function checkMutation(mutation: SyncMutation, { traits }: Backend, claims: Clai
 }
 
 function invalid(problem: string): SyncError {
-  return new SyncError('invalid-option', problem, { outcome: 'refused' });
+  return new SyncError('invalid-option', problem, REFUSED);
 }

@@ -5,15 +5,12 @@ import type { ContenderListener } from './contender-listener.ts';
 import type { Attempt, Contention, Contest, Holding, RecordLoss } from './contention/contention.ts';
 import { queue } from './contention/queue.ts';
 import { race } from './contention/race.ts';
-import type { Engine } from './engine.ts';
+import { type Engine, UNWATCHED_CROWDED } from './engine.ts';
 import { HeldWatch, type HeldWatchListener } from './held-watch.ts';
 import { Leftovers } from './leftovers.ts';
 import { type LockEvent, type LockState, type Notice, step } from './lock-machine.ts';
 import type { Session, SessionEnd } from './session.ts';
 import type { SessionListener } from './session-keeper.ts';
-
-/** The same, where others of this process wait. Those that only pass it on are through by then, and cost no watch either. */
-const UNWATCHED_CROWDED = 1;
 
 /** How long a release waits for an attempt that is still under way before it cuts it off, in milliseconds. */
 const SETTLE_BOUND = 1_000;

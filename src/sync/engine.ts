@@ -37,3 +37,6 @@ export const MOST_TURNS = 1_024;
  * section costs no watch, and a deleted record is still noticed well within half a second.
  */
 export const UNWATCHED = 100;
+
+/** The same, where others of this process wait. Those that only pass it on are through by then, and cost no watch either. */
+export const UNWATCHED_CROWDED = 1;

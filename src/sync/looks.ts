@@ -20,6 +20,8 @@ export class Looks {
   /** @param interval milliseconds, the same for all locks of one session. Returns what takes it back. */
   after(interval: number, look: () => void): () => void {
     if (this.#delay === undefined || interval !== this.#interval) {
+      // Those of a session that has ended were taken back with it.
+      this.#delay?.stop();
       this.#interval = interval;
       this.#delay = new Delay(this.#clock, interval, interval * SLACK_SHARE);
     }

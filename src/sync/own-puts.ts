@@ -26,8 +26,8 @@ export function ownPutsIn({ when, then }: Commit): readonly OwnPut[] {
 function overIn(when: readonly Condition[], key: string): OwnPut['over'] {
   for (const condition of when) {
     if (condition.key !== key) continue;
-    if ('revision' in condition) return condition.revision;
-    if ('is' in condition && condition.is === 'absent') return 'nothing';
+    if (condition.revision !== undefined) return condition.revision;
+    if (condition.is === 'absent') return 'nothing';
   }
   return undefined;
 }

@@ -149,8 +149,8 @@ export function forwardOnly(backend: Backend): Backend {
       const result = await backend.query(scope, options);
       const { signal, since } = options;
       // Not one that has waited: it may show what was read before.
-      const looked = 'key' in scope && since === undefined;
-      const least = looked ? ownPuts.look(scope.key, result.records[0], mark) : undefined;
+      const key = since === undefined ? scope.key : undefined;
+      const least = key === undefined ? undefined : ownPuts.look(key, result.records[0], mark);
       let { records } = result;
       for (const record of result.records) {
         const from = reachedBefore(record, least);

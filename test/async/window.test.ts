@@ -60,7 +60,6 @@ test('a queue gives back what was put in, in order, however much of it was taken
       if (item !== undefined) expect(item).toBe(taken++);
     }
     expect(queue.size).toBe(put - taken);
-    expect(queue.first).toBe(queue.size === 0 ? undefined : taken);
   }
   expect(taken).toBeGreaterThan(500);
 });

@@ -86,16 +86,13 @@ describe('A1: a burst', () => {
     silence();
     const crowd = Array.from({ length: CALLERS }, (_, n) => watch(sync.acquire(`k${n}`)));
     await clock.advance(10);
-    let isReleased = false;
     const released = held.release().then(() => {
-      isReleased = true;
       return crowd.filter(({ done }) => done).length;
     });
     answer();
     await clock.advance(1_000);
     // It did not wait until all who came before it had had their turn.
     expect(await released).toBeLessThan(2 * MOST_TURNS + 1);
-    expect(isReleased).toBe(true);
     await sync.stop();
   });
 });

@@ -1,5 +1,7 @@
 import type { Grant, Lock } from 'holdfast';
+import { memory } from 'holdfast/memory';
 import { describe, expect, test } from 'vitest';
+import { withVerbs } from '../with-verbs.ts';
 import { settle, setUp, watch } from './faulty.ts';
 
 const PATH = 'k/.lock/';
@@ -132,5 +134,35 @@ describe('A3: a record without a session in a queue', () => {
     expect(store.records(PATH)).toHaveLength(1);
     await settle(clock, sync.stop());
     expect(store.records(PATH)).toEqual([]);
+  });
+
+  test('that its owner has removed costs those who wait no more looks than before', async () => {
+    const { clock, store, make } = world();
+    const theirs = store.openSession({ name: 'go', ttl: 3_600_000, lockDelay: 0 });
+    const [first, second] = [`${PATH}${theirs}`, `${PATH}${theirs}0`];
+    for (const put of [first, second]) {
+      store.commit({ when: [], then: [{ put, value: Buffer.from(''), session: theirs }] });
+    }
+    const inner = memory({ store });
+    let looks = 0;
+    const backend = withVerbs(inner, {
+      query: (scope, options) => {
+        if (options.since !== undefined) looks++;
+        return inner.query(scope, options);
+      },
+    });
+    const sync = make(undefined, { backend });
+    const waiting = watch(sync.acquire('k'));
+    await clock.advance(1_000);
+    store.commit(plain(second));
+    await clock.advance(1_000);
+    store.commit({ when: [], then: [{ remove: second }] });
+    await clock.advance(1_000);
+    const before = looks;
+    // One for each TTL, and one under way.
+    await clock.advance(60_000);
+    expect(looks - before).toBeLessThanOrEqual(7);
+    expect(waiting.done).toBe(false);
+    await settle(clock, sync.stop());
   });
 });

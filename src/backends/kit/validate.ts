@@ -4,6 +4,7 @@ import {
   conditionProblem,
   type Mutation,
   mutationProblem,
+  REFUSED,
   type Scope,
   type SessionOptions,
   SyncError,
@@ -92,7 +93,7 @@ export function keyOf(mutation: Mutation): string {
 
 /** An error for what was not even asked for. */
 export function refused(code: SyncErrorCode, message: string): SyncError {
-  return new SyncError(code, message, { outcome: 'refused' });
+  return new SyncError(code, message, REFUSED);
 }
 
 /** Quotes a key for a message, in a form that shows what cannot be seen. */

@@ -50,7 +50,10 @@ export const queue: Contention = {
       const blocker = await blockerOf(contest, predecessor, predecessor.key === last, signal);
       last = predecessor.key;
       // Told once, and told again when it has gone: neither for ever silent, nor again and again.
-      if (blocker === ahead.blocker) continue;
+      if (blocker === ahead.blocker) {
+        suspect = undefined;
+        continue;
+      }
       if (blocker === undefined) return { contender };
       if (blocker !== last || blocker === suspect)
         return { contender, ahead: { at, predecessor: last, blocker } };
