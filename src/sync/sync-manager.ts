@@ -2,7 +2,7 @@ import type { Observable } from 'rxjs';
 import { OwnContext } from '../async/own-context.ts';
 import { Window } from '../async/window.ts';
 import { throwIfAborted } from './abort.ts';
-import { type Backend, type Clock, type CommitResult, REFUSED, SyncError } from './backend.ts';
+import { type Clock, type CommitResult, REFUSED, SyncError } from './backend.ts';
 import { Background } from './background.ts';
 import { Chronicle } from './chronicle.ts';
 import { Claims } from './claims.ts';
@@ -14,7 +14,7 @@ import { Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
 import type { SyncHealth } from './health.ts';
 import { type Holder, HolderWatch } from './holder.ts';
-import { backendIn, clockIn } from './in-context.ts';
+import { clockIn } from './in-context.ts';
 import { lockPathOf } from './keys.ts';
 import { Leadership } from './leader.ts';
 import { LocalQueue } from './local-queue.ts';
@@ -66,8 +66,6 @@ export class SyncManager implements AsyncDisposable {
   readonly #options: CheckedOptions;
   readonly #clock: Clock;
   readonly #engine: Engine;
-  /** For calls of users: what they begin is not theirs alone. The engine is in its own context anyway. */
-  readonly #backend: Backend;
   readonly #keeper: SessionKeeper;
   readonly #defaultMetadata: () => Uint8Array;
   readonly #context = new OwnContext();
@@ -103,7 +101,6 @@ export class SyncManager implements AsyncDisposable {
     }
     taken.add(options.backend);
     const backend = forwardOnly(options.backend);
-    this.#backend = backendIn(context, backend);
     const chronicle = this.#chronicle;
     const report = (error: unknown): void => chronicle.report(error);
     const trouble = (error: unknown): void => chronicle.trouble(error);
@@ -249,7 +246,9 @@ export class SyncManager implements AsyncDisposable {
     if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
     const checked = checkCommit(commit, this.#engine.backend, this.#claims);
     const signal = checkCallOptions(options).signal ?? new AbortController().signal;
-    return await guardedCommit(checked, this.#backend, this.#proofs, signal);
+    const { backend, context } = this.#engine;
+    // What it begins, such as a connection, is not this caller's alone.
+    return await context.run(() => guardedCommit(checked, backend, this.#proofs, signal));
   }
 
   /** How the manager is at this moment, for readiness probes. Asks nobody, and never throws. */

@@ -118,6 +118,18 @@ describe('what is issued together', () => {
     expect(sent.flat().toSorted()).toEqual(['a', 'a', 'b/own', 'b/x']);
   });
 
+  test('by itself, one waits for its turn as the others do, and is not sent once it is given up', async () => {
+    const [first, second] = [new Ask('first'), new Ask('second')];
+    for (const ask of [first, second]) batcher.alone(ask);
+    expect(sent).toEqual([['first'], ['second']]);
+    const [third, fourth] = [new Ask('third'), new Ask('fourth')];
+    for (const ask of [third, fourth]) batcher.alone(ask);
+    expect([first, second, third, fourth].map(({ waits }) => waits)).toEqual([0, 0, 1, 1]);
+    third.isOver = true;
+    done[0]?.();
+    expect(sent.slice(2)).toEqual([['fourth']]);
+  });
+
   test('what is larger than the limit goes by itself', async () => {
     batcher.add(new Ask('large', { cost: 7, bytes: 1_000 }));
     add('small');

@@ -1,6 +1,6 @@
 import { onAbort } from '../../async/signal-listeners.ts';
 import type { CommitResult } from '../../sync/backend.ts';
-import type { Footprint } from '../kit/batch.ts';
+import { type Footprint, isAboutKnown } from '../kit/batch.ts';
 import type { Batched } from '../kit/batcher.ts';
 import { keyOf } from '../kit/validate.ts';
 import type { Request, Transaction } from './transaction.ts';
@@ -46,9 +46,8 @@ export class Member implements Batched {
     return { keys, cost: plain.count, bytes: plain.bytes };
   }
 
-  /** About a record that is known: a look at it, its removal, or a write under its protection. */
   get urgent(): boolean {
-    return this.transaction.commit.when.some((condition) => condition.is === undefined);
+    return isAboutKnown(this.transaction.commit);
   }
 
   wait(): void {}

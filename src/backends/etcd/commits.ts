@@ -1,7 +1,6 @@
 import type { Commit, CommitResult, Revision } from '../../sync/backend.ts';
-import type { Footprint } from '../kit/batch.ts';
-import type { Batched } from '../kit/batcher.ts';
-import { Batcher } from '../kit/batcher.ts';
+import { type Footprint, isAboutKnown } from '../kit/batch.ts';
+import { type Batched, Batcher } from '../kit/batcher.ts';
 import { keyOf } from '../kit/validate.ts';
 import { badResponse, CallFailure, isLeaseMissing, isRefusal } from './errors.ts';
 import { type BytesCall, Exchange } from './exchange.ts';
@@ -32,24 +31,23 @@ const LISTEN_AFTER = 10;
  */
 export class Commits {
   readonly #transport: Transport;
-  readonly #mayGroup: boolean;
   readonly #batcher: Batcher<Member>;
 
-  constructor(transport: Transport, mayGroup: boolean) {
+  constructor(transport: Transport) {
     this.#transport = transport;
-    this.#mayGroup = mayGroup;
+    const alone = (member: Member): void => this.#batcher.alone(member);
     this.#batcher = new Batcher(transport.writes, GROUP_LIMITS, (members, done) => {
       const [only] = members;
       if (members.length === 1 && only !== undefined) only.send(done);
-      else new Group(transport, members, done).send();
+      else new Group(transport, members, alone, done).send();
     });
   }
 
   /** Sent once: a repetition could not tell its own first run from somebody else's. */
   commit(wanted: Commit, signal: AbortSignal): Promise<CommitResult> {
     const member = new Member(this.#transport, wanted, signal);
-    if (this.#mayGroup) this.#batcher.add(member);
-    else member.sendInTurn();
+    if (this.#transport.mayGroup) this.#batcher.add(member);
+    else this.#batcher.alone(member);
     return member.promise;
   }
 }
@@ -76,9 +74,8 @@ class Member extends Pending<CommitResult> implements Batched {
     return footprintOf(this.wanted);
   }
 
-  /** About a record that is known: a look at it, its removal, or a write under its protection. */
   get urgent(): boolean {
-    return this.wanted.when.some((condition) => condition.is === undefined);
+    return isAboutKnown(this.wanted);
   }
 
   wait(): void {
@@ -89,19 +86,6 @@ class Member extends Pending<CommitResult> implements Batched {
   givenUp(): boolean {
     if (this.signal.aborted) this.reject(this.signal.reason);
     return this.over;
-  }
-
-  /** By itself, when it is its turn. */
-  sendInTurn(): void {
-    const { writes } = this.#transport;
-    let started = false;
-    const takeBack = writes.enter(this.urgent, () => {
-      started = true;
-      this.send(() => writes.leave());
-    });
-    if (started || this.over) return;
-    this.undo = takeBack;
-    this.wait();
   }
 
   /** By itself. Calls `done` when the request is over. */
@@ -152,13 +136,23 @@ class Group implements Settle<TxnReply> {
   #listening: NodeJS.Timeout | undefined;
   #waiting: number;
 
+  readonly #alone: (member: Member) => void;
   readonly #done: () => void;
 
-  /** @param done called when the request is over. */
-  constructor(transport: Transport, members: readonly Member[], done: () => void) {
+  /**
+   * @param alone sends one of them by itself.
+   * @param done called when the request is over.
+   */
+  constructor(
+    transport: Transport,
+    members: readonly Member[],
+    alone: (member: Member) => void,
+    done: () => void,
+  ) {
     this.#transport = transport;
     this.#members = members;
     this.#waiting = members.length;
+    this.#alone = alone;
     this.#done = done;
   }
 
@@ -201,7 +195,7 @@ class Group implements Settle<TxnReply> {
   #dismiss(member: Member): void {
     member.undo = undefined;
     this.#left();
-    member.sendInTurn();
+    this.#alone(member);
   }
 
   #left(): void {

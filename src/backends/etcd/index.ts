@@ -13,7 +13,7 @@ import {
 import { Commits } from './commits.ts';
 import { WatchHub } from './hub.ts';
 import { KeepAlive } from './keep-alive.ts';
-import { type EtcdOptions, mayGroup, resolveOptions } from './options.ts';
+import { type EtcdOptions, resolveOptions } from './options.ts';
 import { Queries } from './query.ts';
 import { encodeCursor } from './scope.ts';
 import { Sessions } from './sessions.ts';
@@ -54,7 +54,7 @@ export function etcd(options: EtcdOptions = {}): Backend {
   const keepAlive = new KeepAlive(transport);
   const queries = new Queries(transport, hub);
   const sessions = new Sessions(transport, keepAlive);
-  const commits = new Commits(transport, mayGroup(resolved));
+  const commits = new Commits(transport);
   return {
     traits,
     lockPath: (key) => lockPath(key, resolved.lockName),

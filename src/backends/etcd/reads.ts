@@ -1,6 +1,6 @@
 import type { Scope } from '../../sync/backend.ts';
 import type { Footprint } from '../kit/batch.ts';
-import { Batcher } from '../kit/batcher.ts';
+import { type Batched, Batcher } from '../kit/batcher.ts';
 import { badResponse, CallFailure, isOfOne } from './errors.ts';
 import { type BytesCall, Exchange } from './exchange.ts';
 import { Pending, type Settle } from './lifetime.ts';
@@ -21,10 +21,11 @@ export class Reads {
 
   constructor(transport: Transport) {
     this.#transport = transport;
+    const alone = (read: Read): void => this.#batcher.alone(read);
     this.#batcher = new Batcher(transport.reads, LIMITS, (members, done) => {
       const [only] = members;
       if (members.length === 1 && only !== undefined) only.send(done);
-      else new Together(transport, members, done).send();
+      else new Together(transport, members, alone, done).send();
     });
   }
 
@@ -36,7 +37,7 @@ export class Reads {
   }
 }
 
-class Read extends Pending<RangeReply> {
+class Read extends Pending<RangeReply> implements Batched {
   readonly scope: Scope;
   readonly urgent = false;
   readonly #transport: Transport;
@@ -49,10 +50,11 @@ class Read extends Pending<RangeReply> {
 
   /** Reads do not mind one another. */
   get footprint(): Footprint {
-    const text = this.scope.key !== undefined ? this.scope.key : this.scope.prefix;
+    const text = this.scope.key ?? this.scope.prefix;
     return { keys: [], cost: 1, bytes: 8 * text.length };
   }
 
+  /** It listens from the beginning. */
   wait(): void {}
 
   givenUp(): boolean {
@@ -73,29 +75,21 @@ class Read extends Pending<RangeReply> {
     };
     if (this.over) done();
   }
-
-  sendInTurn(): void {
-    const { reads } = this.#transport;
-    let started = false;
-    const takeBack = reads.enter(false, () => {
-      started = true;
-      this.send(() => reads.leave());
-    });
-    if (!started && !this.over) this.undo = takeBack;
-  }
 }
 
 /** Reads that travel in one request, which is over when nobody waits for any of them. */
 class Together implements Settle<readonly RangeReply[]> {
   readonly #transport: Transport;
   readonly #members: readonly Read[];
+  readonly #alone: (read: Read) => void;
   readonly #done: () => void;
   #exchange: Exchange<readonly RangeReply[]> | undefined;
   #waiting: number;
 
-  constructor(transport: Transport, members: readonly Read[], done: () => void) {
+  constructor(transport: Transport, members: readonly Read[], alone: (read: Read) => void, done: () => void) {
     this.#transport = transport;
     this.#members = members;
+    this.#alone = alone;
     this.#done = done;
     this.#waiting = members.length;
   }
@@ -131,7 +125,7 @@ class Together implements Settle<readonly RangeReply[]> {
       }
       member.undo = undefined;
       this.#left();
-      member.sendInTurn();
+      this.#alone(member);
     }
   }
 

@@ -24,11 +24,14 @@ export class Transport implements Carrier {
   readonly reads = new Window(MOST_READS);
   readonly credentials: Credentials;
   readonly route: Route;
+  /** Whether commits may travel together. */
+  readonly mayGroup: boolean;
 
   constructor(resolved: Resolved) {
     const { via, requestTimeout } = resolved;
     this.requestTimeout = requestTimeout;
-    this.writes = new Window(mayGroup(resolved) ? MOST_WRITES : MOST_LONE_WRITES);
+    this.mayGroup = mayGroup(resolved);
+    this.writes = new Window(this.mayGroup ? MOST_WRITES : MOST_LONE_WRITES);
     if ('client' in via) {
       const borrower = new Borrower(via.client);
       this.route = new Route(borrower);

@@ -1,3 +1,10 @@
+import type { Commit } from '../../sync/backend.ts';
+
+/** Whether it is about a record that is known: a look at it, its removal, or a write under its protection. A hold depends on it. */
+export function isAboutKnown({ when }: Commit): boolean {
+  return when.some((condition) => condition.is === undefined);
+}
+
 /** What a request touches and costs. */
 export interface Footprint {
   readonly keys: readonly string[];

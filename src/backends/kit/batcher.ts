@@ -48,6 +48,16 @@ export class Batcher<M extends Batched> {
     if (open.waits) member.wait();
   }
 
+  /** By itself, when it is its turn: what may not travel with others, or was the fault of those it travelled with. */
+  alone(member: M): void {
+    let started = false;
+    this.#window.enter(member.urgent, () => {
+      started = true;
+      this.#dispatch([member]);
+    });
+    if (!started) member.wait();
+  }
+
   #openFor({ footprint, urgent }: M): Open<M> {
     const all = urgent ? this.#urgent : this.#ordinary;
     for (let n = Math.max(0, all.length - MOST_OPEN); n < all.length; n++) {
@@ -78,10 +88,14 @@ export class Batcher<M extends Batched> {
   #start(open: Open<M>): void {
     const all = open.urgent ? this.#urgent : this.#ordinary;
     all.splice(all.indexOf(open), 1);
-    const members = open.batch.members.filter((member) => !member.givenUp());
+    this.#dispatch(open.batch.members);
+  }
+
+  #dispatch(members: readonly M[]): void {
+    const waiting = members.filter((member) => !member.givenUp());
     const leave = (): void => this.#window.leave();
-    if (members.length === 0) leave();
-    else this.#send(members, once(leave));
+    if (waiting.length === 0) leave();
+    else this.#send(waiting, once(leave));
   }
 }
 
