@@ -1,6 +1,5 @@
-import { inParallel } from '../../test/soak/parallel.ts';
-import { newManager, type Store, uniqueKey } from '../clients.ts';
-import { type Figure, paired, type Variant } from '../paired.ts';
+import { newManager, type Store } from '../clients.ts';
+import { type Figure, paired } from '../paired.ts';
 import {
   type Line,
   perSecond,
@@ -10,7 +9,7 @@ import {
   type Settings,
   speedup,
 } from '../row.ts';
-import { bareOf, MOST_BARE } from './keys.ts';
+import { bareOf, MOST_BARE, together } from './keys.ts';
 
 const LEVELS = [20_000, 50_000];
 const CHUNK = 500;
@@ -22,20 +21,12 @@ async function run(servers: Servers, store: Store, { blocks, onProgress }: Setti
   await using bare = await bareOf(servers, store);
   for (const keys of LEVELS) {
     await using sync = newManager(servers, store);
-    const variant = (name: string, width: number, cycle: (key: string) => Promise<unknown>): Variant => ({
-      name,
-      async run() {
-        const stem = uniqueKey('burst');
-        await inParallel(keys, width, (number) => cycle(`${stem}/${number}`));
-        return keys;
-      },
-    });
     const cycle = async (key: string): Promise<void> => (await sync.acquire(key)).release();
     const figures = await paired(
       [
-        variant(`${CHUNK} at a time`, CHUNK, cycle),
-        variant('all at once', keys, cycle),
-        variant('bare transactions', MOST_BARE, bare.cycle),
+        together(`${CHUNK} at a time`, keys, cycle, CHUNK),
+        together('all at once', keys, cycle),
+        together('bare transactions', keys, bare.cycle, MOST_BARE),
       ],
       {
         blocks: Math.min(3, blocks),

@@ -25,7 +25,7 @@ export const MOST_BARE = 1_000;
 type Cycle = (key: string) => Promise<unknown>;
 
 /** So many keys, each taken and given back once, all at the same time or as many at a time as `width` says. */
-function together(name: string, keys: number, cycle: Cycle, width = keys): Variant {
+export function together(name: string, keys: number, cycle: Cycle, width = keys): Variant {
   return {
     name,
     async run() {

@@ -9,6 +9,7 @@ import type { SyncError } from './errors.ts';
 
 export { type Clock, systemClock, type Timer } from './clock.ts';
 export { isSyncError, REFUSED, type RequestOutcome, SyncError, type SyncErrorCode } from './errors.ts';
+export { quoteKey } from './quote.ts';
 export { conditionProblem, mutationProblem, scopeProblem } from './shapes.ts';
 
 /** Store-wide and strictly increasing, also across the deletion and the expiry of a record. */

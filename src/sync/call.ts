@@ -1,7 +1,7 @@
 import { onAbort } from '../async/signal-listeners.ts';
 import { type Clock, SyncError } from './backend.ts';
-import { quoteKey } from './keys.ts';
 import type { CallOptions } from './options.ts';
+import { quoteKey } from './quote.ts';
 
 /**
  * One caller that waits. Settles once, by whatever comes first: the engine, the caller's signal, or its timeout;

@@ -13,8 +13,9 @@ import {
 } from './backend.ts';
 import type { Claims } from './claims.ts';
 import type { Grant, Proof } from './grant.ts';
-import { checkKey, quoteKey } from './keys.ts';
+import { checkKey } from './keys.ts';
 import type { Proofs } from './proofs.ts';
+import { quoteKey } from './quote.ts';
 
 /**
  * A write of plain data, in the same store as the locks. Not of a lock: keys with a segment `.lock`, and those that this

@@ -2,8 +2,8 @@ import { expectManyListeners } from './abort.ts';
 import { type Revision, SyncError } from './backend.ts';
 import { wasRefused } from './backoff.ts';
 import type { Holding } from './contention/contention.ts';
-import { quoteKey } from './keys.ts';
 import type { LossReason } from './lock-machine.ts';
+import { quoteKey } from './quote.ts';
 import type { Session } from './session.ts';
 
 /** Low bits of a token: the number of a hand-off between callers of one process. */

@@ -1,4 +1,4 @@
-import { type Backend, REFUSED, SyncError } from './backend.ts';
+import { type Backend, quoteKey, REFUSED, SyncError } from './backend.ts';
 
 /** Bytes of UTF-8. Short enough for every store's request and URL limits. */
 export const MAX_KEY_BYTES = 1_024;
@@ -32,12 +32,6 @@ function controlIn(key: string): number | undefined {
     if (code < 0x20 || code === 0x7f) return code;
   }
   return undefined;
-}
-
-/** Quotes a key for a message, in a form that shows what cannot be seen. */
-export function quoteKey(key: unknown): string {
-  const text = JSON.stringify(key) ?? String(key);
-  return text.length > 120 ? `${text.slice(0, 117)}..."` : text;
 }
 
 export function checkKey(key: unknown): asserts key is string {

@@ -1,6 +1,6 @@
 import type { Observable } from 'rxjs';
 import type { SyncEvent } from './events.ts';
-import { quoteKey } from './keys.ts';
+import { quoteKey } from './quote.ts';
 
 /** What is told to a log. `console` and loggers such as pino are this already. */
 export interface Logger {

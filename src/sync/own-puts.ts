@@ -43,6 +43,8 @@ interface Trace {
   over: readonly Revision[] | undefined;
   /** Puts that are under way. */
   underWay: number;
+  /** One of them found something else there, or its answer does not say what stands there now: a look has to tell. */
+  open: boolean;
   /** One of them never got an answer: it may be applied late, and nobody is told when. */
   lost: boolean;
   /** The mark of the last change. */
@@ -104,9 +106,19 @@ export class OwnPuts {
   /** @param revision that of the record, if the put was applied and it is known. */
   answered({ key, session }: OwnPut, revision?: Revision): void {
     const trace = this.#end(key, session);
-    if (trace === undefined || revision === undefined) return;
+    if (trace === undefined) return;
+    if (revision === undefined) {
+      trace.open = true;
+      return;
+    }
     trace.known = revision;
     this.#rest(key, trace);
+  }
+
+  /** It was not applied, and never will be. */
+  refused({ key, session }: OwnPut): void {
+    const trace = this.#end(key, session);
+    if (trace !== undefined && !trace.open) this.#rest(key, trace);
   }
 
   failed({ key, session }: OwnPut): void {
@@ -117,12 +129,11 @@ export class OwnPuts {
     if (this.#lost.size <= this.#most) return;
     const [oldest = key] = this.#lost;
     this.#lost.delete(oldest);
-    this.#forgotten = lower(this.#traces.get(oldest)?.floor ?? NEVER, this.#forgotten);
     const forgotten = this.#traces.get(oldest);
-    if (forgotten !== undefined) {
-      forgotten.lost = false;
-      this.#rest(oldest, forgotten);
-    }
+    this.#forgotten = lower(forgotten?.floor ?? NEVER, this.#forgotten);
+    if (forgotten === undefined) return;
+    forgotten.lost = false;
+    this.#rest(oldest, forgotten);
   }
 
   removed(key: string): void {
@@ -179,13 +190,23 @@ export class OwnPuts {
     trace.floor = undefined;
     trace.over = undefined;
     trace.reached = undefined;
+    trace.open = false;
     if (trace.known === undefined) this.#traces.delete(key);
   }
 }
 
 function newTrace(): Trace {
   const known = undefined;
-  return { known, floor: undefined, reached: undefined, over: undefined, underWay: 0, lost: false, at: 0 };
+  return {
+    known,
+    floor: undefined,
+    reached: undefined,
+    over: undefined,
+    underWay: 0,
+    open: false,
+    lost: false,
+    at: 0,
+  };
 }
 
 function lower(a: Revision, b: Revision | undefined): Revision {

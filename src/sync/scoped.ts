@@ -1,11 +1,11 @@
 import { type Clock, SyncError } from './backend.ts';
 import { Call } from './call.ts';
 import type { Grant } from './grant.ts';
-import { quoteKey } from './keys.ts';
 import type { LocalQueue, Ticket } from './local-queue.ts';
 import type { LossReason } from './lock-machine.ts';
 import type { Metadata } from './metadata.ts';
 import type { CallOptions } from './options.ts';
+import { quoteKey } from './quote.ts';
 
 /** A scoped acquire on its way, which stopping rejects. */
 export interface OpenCall {

@@ -42,7 +42,7 @@ export function forwardOnly(backend: Backend): Backend {
       if ('read' in result && result.read !== undefined) await lookAt(result.read, signal);
     } catch (error) {
       for (const put of puts) {
-        if (wasRefused(error)) ownPuts.answered(put);
+        if (wasRefused(error)) ownPuts.refused(put);
         else ownPuts.failed(put);
       }
       throw error;

@@ -1,43 +1,35 @@
 import { expect, test } from 'vitest';
 import { burst } from '../soak/burst.ts';
 import { idle } from '../soak/idle.ts';
-import { onOwnStore } from '../soak/stores.ts';
+import type { RowOptions, RowResult } from '../soak/row.ts';
+import { onOwnStore, type StoreName } from '../soak/stores.ts';
+
+type Run = (store: StoreName, address: string, options: RowOptions) => Promise<RowResult>;
 
 const stores = ['etcd', 'consul'] as const;
 
+/** What a run does not put up with, it throws. */
+async function expectDone(issue: string, store: StoreName, count: number, run: Run): Promise<void> {
+  const { done, figures } = await onOwnStore(store, (_, address) => run(store, address, { count }));
+  console.info(`${issue}: ${figures}`);
+  expect(done).toBe(count);
+}
+
 test.each(stores)(
   'A1: 20,000 acquires at once on %s, with default options, cost no lock, and no request is left without an answer',
-  async (store) => {
-    const { done, figures } = await onOwnStore(store, (_, address) =>
-      burst(store, address, 'plain', { count: 20_000 }),
-    );
-    console.info(`A1: ${figures}`);
-    expect(done).toBe(20_000);
-  },
+  (store) => expectDone('A1', store, 20_000, (...world) => burst('plain', ...world)),
   300_000,
 );
 
 test.each(stores)(
   'A1: a server (%s) that is silent for 3 s in the midst of a burst costs nothing that was held before',
-  async (store) => {
-    const { done, figures } = await onOwnStore(store, (_, address) =>
-      burst(store, address, 'outage', { count: 4_000 }),
-    );
-    console.info(`A1: ${figures}`);
-    expect(done).toBe(4_000);
-  },
+  (store) => expectDone('A1', store, 4_000, (...world) => burst('outage', ...world)),
   300_000,
 );
 
 // `npm run test:soak -- idle` has 10,000 for a minute.
 test.concurrent.each(stores)(
   'A2: 2,000 locks held on %s and nobody doing anything cost at most 4 requests a second beyond renewals',
-  async (store) => {
-    const { done, figures } = await onOwnStore(store, (_, address) =>
-      idle(store, address, 20_000, { count: 2_000 }),
-    );
-    console.info(`A2: ${figures}`);
-    expect(done).toBe(2_000);
-  },
+  (store) => expectDone('A2', store, 2_000, (...world) => idle(20_000, ...world)),
   300_000,
 );

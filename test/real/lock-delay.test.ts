@@ -22,9 +22,7 @@ function attempts(backend: Backend, key: string): { readonly backend: Backend; r
       commit: (commit, signal) => {
         const at = performance.now();
         const result = backend.commit(commit, signal);
-        const asks = commit.then.some(
-          (mutation) => 'put' in mutation && mutation.put === backend.lockPath(key),
-        );
+        const asks = commit.then.some((mutation) => mutation.put === backend.lockPath(key));
         if (asks) result.then(() => sent.push(at)).catch(() => undefined);
         return result;
       },

@@ -48,7 +48,7 @@ export function recorded(backend: Backend): Recorded {
       renewSession: (id, signal) => record('renewSession', id, () => backend.renewSession(id, signal)),
       closeSession: (id, signal) => record('closeSession', id, () => backend.closeSession(id, signal)),
       query: (scope, options) =>
-        record('query', 'key' in scope ? scope.key : scope.prefix, () => backend.query(scope, options)),
+        record('query', scope.key ?? scope.prefix, () => backend.query(scope, options)),
       commit: (commit, signal) =>
         record('commit', commit.when[0]?.key ?? '', () => backend.commit(commit, signal)),
     }),

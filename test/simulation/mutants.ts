@@ -26,6 +26,8 @@ const RESET = 'sync/store-reset.ts';
 const OWN_PUTS = 'sync/own-puts.ts';
 const RECORD = 'sync/contention/record.ts';
 
+const takesEnded: Patch = { file: 'sync/scoped.ts', find: 'if (!grant.held) return;', put: '' };
+
 const distrustsLate: Patch = {
   file: SESSION,
   find: 'if (this.#ended !== undefined || this.#clock.now() >= this.#deadline) return false;',
@@ -69,11 +71,7 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   ],
   'no check of the deadline after a wait': [
     { file: MACHINE, find: 'if (!event.trusted)', put: 'if (false as boolean)' },
-    {
-      file: 'sync/scoped.ts',
-      find: 'if (!grant.held) return;',
-      put: '',
-    },
+    takesEnded,
     {
       file: 'sync/lock.ts',
       find: 'if (grant.held) this.#settle',
@@ -142,11 +140,7 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
       find: "if (state.name !== 'held' || !state.session.trusted) return false;",
       put: "if (state.name !== 'held') return false;",
     },
-    {
-      file: 'sync/scoped.ts',
-      find: 'if (!grant.held) return;',
-      put: '',
-    },
+    takesEnded,
   ],
   'local hand-off while a write of the one before is on its way': [
     { file: LOCAL, find: 'if (from.unsure) return false;', put: '' },

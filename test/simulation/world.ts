@@ -380,7 +380,9 @@ export class World {
   #asked(backend: Backend, server: Backend, process: () => Process): Backend {
     const { SyncError: ErrorOfSubject } = this.#subject;
     const commit: Backend['commit'] = (wanted, signal) => {
-      const takes = wanted.then.some((mutation) => 'put' in mutation && mutation.session !== undefined);
+      const takes = wanted.then.some(
+        (mutation) => mutation.put !== undefined && mutation.session !== undefined,
+      );
       if (takes && process().noticed) {
         this.violate('a lock is asked for after a reset was noticed', `p${process().number}`);
       }
@@ -388,7 +390,7 @@ export class World {
       if (takes && !this.well && this.clock.now() < this.#restoredAt + DEAF && this.chance(0.5)) {
         return this.#late(wanted, server, process(), new ErrorOfSubject('unavailable', 'no reply'), 2);
       }
-      const puts = wanted.then.some((mutation) => 'put' in mutation);
+      const puts = wanted.then.some((mutation) => mutation.put !== undefined);
       if (!puts || this.well || !this.mayGarble) return backend.commit(wanted, signal);
       const garbled = new ErrorOfSubject(this.pick(GARBLED), 'garbled');
       if (this.chance(0.1)) return this.#late(wanted, server, process(), garbled);

@@ -25,9 +25,9 @@ const fixture = fileURLToPath(new URL('./burst-fixture.ts', import.meta.url));
 
 /** One process, with default options, asks for `count` locks at once while it holds a twentieth of that. */
 export async function burst(
+  kind: BurstKind,
   store: StoreName,
   address: string,
-  kind: BurstKind,
   { count }: RowOptions,
 ): Promise<RowResult> {
   const held = count / 20;

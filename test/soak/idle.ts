@@ -22,9 +22,9 @@ const fixture = fileURLToPath(new URL('./idle-fixture.ts', import.meta.url));
 
 /** One process holds `count` locks for `ms` milliseconds and does nothing, while another one keeps a processor busy. */
 export async function idle(
+  ms: number,
   store: StoreName,
   address: string,
-  ms: number,
   { count }: RowOptions,
 ): Promise<RowResult> {
   const busyFor = ms + 60_000;

@@ -123,5 +123,5 @@ class LostReplies {
 
 function removedBy({ then }: Commit): string | undefined {
   const [mutation] = then;
-  return mutation !== undefined && 'remove' in mutation ? mutation.remove : undefined;
+  return mutation?.remove;
 }

@@ -94,14 +94,14 @@ export const rows: readonly Row[] = [
         kind === 'paired'
           ? 'acquires at once, and 500 at a time'
           : 'the same with a server that is silent for 3 s',
-      run: (options) => onOwnStore(store, (_, address) => burst(store, address, kind, options)),
+      run: (options) => onOwnStore(store, (_, address) => burst(kind, store, address, options)),
     })),
   ),
   ...perStore(servers, (store) => ({
     name: `idle-${store}`,
     count: 10_000,
     what: 'locks held by a process that does nothing for a minute',
-    run: (options) => onOwnStore(store, (_, address) => idle(store, address, 60_000, options)),
+    run: (options) => onOwnStore(store, (_, address) => idle(60_000, store, address, options)),
   })),
   ...perStore(servers, (store) => ({
     name: `waiters-${store}`,

@@ -17,7 +17,7 @@ const backend: Backend = withVerbs(inner, {
     return inner.closeSession(id, signal);
   },
   commit: async (commit, signal) => {
-    if (!stopping || !commit.then.some((mutation) => 'remove' in mutation))
+    if (!stopping || !commit.then.some((mutation) => mutation.remove !== undefined))
       return inner.commit(commit, signal);
     report.removals++;
     if (closing) report.removalsAfterClosing++;

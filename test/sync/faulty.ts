@@ -1,4 +1,10 @@
-import { type Backend, type Commit, SyncManager, type SyncManagerOptions } from 'holdfast';
+import {
+  type Backend,
+  type Commit,
+  type SyncErrorCode,
+  SyncManager,
+  type SyncManagerOptions,
+} from 'holdfast';
 import { MemoryStore, memory } from 'holdfast/memory';
 import { VirtualClock } from 'holdfast/testing';
 import { withVerbs } from '../with-verbs.ts';
@@ -11,18 +17,29 @@ export type Request =
 
 export type Fault = <T>(request: Request, pass: () => Promise<T>) => Promise<T>;
 
+/** What a backend may say of a request that had been sent. */
+export const CODES: readonly SyncErrorCode[] = [
+  'unavailable',
+  'bad-response',
+  'insecure',
+  'permission-denied',
+  'value-too-large',
+  'rejected',
+  'invalid-option',
+  'stopped',
+];
+
 export const isOwnedPut = (request: Request): boolean =>
   request.verb === 'commit' &&
-  request.commit.then.some((mutation) => 'put' in mutation && mutation.session !== undefined);
+  request.commit.then.some((mutation) => mutation.put !== undefined && mutation.session !== undefined);
 
 export const isRemoval = (request: Request): boolean =>
-  request.verb === 'commit' && request.commit.then.some((mutation) => 'remove' in mutation);
+  request.verb === 'commit' && request.commit.then.some((mutation) => mutation.remove !== undefined);
 
 export const isWriteTo =
   (key: string) =>
   (request: Request): boolean =>
-    request.verb === 'commit' &&
-    request.commit.then.some((mutation) => 'put' in mutation && mutation.put === key);
+    request.verb === 'commit' && request.commit.then.some((mutation) => mutation.put === key);
 
 export function faulty(backend: Backend, fault: Fault): Backend {
   return withVerbs(backend, {

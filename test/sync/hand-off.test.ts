@@ -1,6 +1,6 @@
-import { type Grant, SyncError, type SyncManager } from 'holdfast';
+import { type Grant, type Proof, SyncError, type SyncManager } from 'holdfast';
 import { describe, expect, test } from 'vitest';
-import { type Fault, got, isOwnedPut, isRemoval, isWriteTo, setUp, watch } from './faulty.ts';
+import { CODES, type Fault, got, isOwnedPut, isRemoval, isWriteTo, setUp, watch } from './faulty.ts';
 
 /** Counts what goes to the store for the sake of locks. */
 function counting() {
@@ -84,7 +84,10 @@ describe.each(['queue', 'race'] as const)('%s: callers of one process', (content
     expect(got(second).token >> 16n).toBeGreaterThan(got(first).token >> 16n);
   });
 
-  test('wait for the writes of the one before', async () => {
+  test.each<[string, (proof: Proof) => Proof]>([
+    ['the proof itself', (proof) => proof],
+    ['a clone of it (A8)', structuredClone],
+  ])('wait for the writes of the one before, under %s', async (_, of) => {
     const { clock, make, pause } = setUp(contention);
     const sync = make(async (request, pass) => {
       if (isWriteTo('data')(request)) await pause(50);
@@ -92,7 +95,7 @@ describe.each(['queue', 'race'] as const)('%s: callers of one process', (content
     });
     const [first, second] = [watch(sync.acquire('k')), watch(sync.acquire('k'))];
     await clock.advance(10);
-    const writing = watch(sync.commit(write(got(first))));
+    const writing = watch(sync.commit({ ...write(got(first)), when: [of(got(first).isOwner)] }));
     void got(first).release();
     await clock.advance(40);
     expect(second.done).toBe(false);
@@ -100,23 +103,26 @@ describe.each(['queue', 'race'] as const)('%s: callers of one process', (content
     expect([writing.value?.ok, got(second).token]).toEqual([true, got(first).token + 1n]);
   });
 
-  test('do not share a record with a write whose outcome nobody knows', async () => {
-    const { clock, make, pause } = setUp(contention);
-    let late: Promise<unknown> | undefined;
-    const sync = make(async (request, pass) => {
-      if (!isWriteTo('data')(request) || late !== undefined) return await pass();
-      late = pause(60).then(pass);
-      throw new SyncError('unavailable', 'no answer');
-    });
-    const [first, second] = [watch(sync.acquire('k')), watch(sync.acquire('k'))];
-    await clock.advance(10);
-    const lost = watch(sync.commit(write(got(first))));
-    void got(first).release();
-    await clock.advance(30);
-    expect([lost.code, got(second).held]).toEqual(['unavailable', true]);
-    await clock.advance(100);
-    expect(await late).toMatchObject({ ok: false, why: 'conflict' });
-  });
+  test.each(CODES)(
+    'do not share a record with a write that failed as `%s`, with nothing known (A5)',
+    async (code) => {
+      const { clock, make, pause } = setUp(contention);
+      let late: Promise<unknown> | undefined;
+      const sync = make(async (request, pass) => {
+        if (!isWriteTo('data')(request) || late !== undefined) return await pass();
+        late = pause(60).then(pass);
+        throw new SyncError(code, 'no answer');
+      });
+      const [first, second] = [watch(sync.acquire('k')), watch(sync.acquire('k'))];
+      await clock.advance(10);
+      const lost = watch(sync.commit(write(got(first))));
+      void got(first).release();
+      await clock.advance(30);
+      expect([lost.code, got(second).held]).toEqual([code, true]);
+      await clock.advance(100);
+      expect(await late).toMatchObject({ ok: false, why: 'conflict' });
+    },
+  );
 
   test('cannot write any more under a proof that was handed on, nor under a copy of it', async () => {
     const { clock, make } = setUp(contention);

@@ -128,7 +128,7 @@ describe('D1: a lock that somebody can tell of is the same for ever', () => {
     let finish: (() => void) | undefined;
     const backend = withVerbs(inner, {
       commit: async (commit, signal) => {
-        if (commit.then.some((mutation) => 'remove' in mutation)) {
+        if (commit.then.some((mutation) => mutation.remove !== undefined)) {
           await new Promise<void>((resolve) => {
             finish = resolve;
           });

@@ -1,18 +1,6 @@
-import { type Grant, SyncError, type SyncErrorCode } from 'holdfast';
+import { type Grant, SyncError } from 'holdfast';
 import { describe, expect, test } from 'vitest';
-import { type Fault, got, isOwnedPut, isWriteTo, setUp, watch } from './faulty.ts';
-
-/** What a backend may say of a request that had been sent. */
-const CODES: readonly SyncErrorCode[] = [
-  'unavailable',
-  'bad-response',
-  'insecure',
-  'permission-denied',
-  'value-too-large',
-  'rejected',
-  'invalid-option',
-  'stopped',
-];
+import { CODES, type Fault, got, isOwnedPut, isWriteTo, setUp, watch } from './faulty.ts';
 
 /** Milliseconds. */
 const LATE = 2_500;
@@ -39,28 +27,6 @@ describe.each(['queue', 'race'] as const)('%s', (contention) => {
       const other = watch(make().acquire('k'));
       await clock.advance(10);
       expect(got(other).held).toBe(true);
-    },
-  );
-
-  test.each(CODES)(
-    'A5: a guarded write that fails as `%s`, with nothing known, is not shared a record with',
-    async (code) => {
-      const { clock, make, pause } = setUp(contention);
-      let late: Promise<unknown> | undefined;
-      const sync = make(async (request, pass) => {
-        if (!isWriteTo('data')(request) || late !== undefined) return await pass();
-        late = pause(60).then(pass);
-        throw new SyncError(code, 'garbled');
-      });
-      const [first, second] = [watch(sync.acquire('k')), watch(sync.acquire('k'))];
-      await clock.advance(10);
-      const lost = watch(sync.commit(write(got(first))));
-      await clock.advance(0);
-      void got(first).release();
-      await clock.advance(30);
-      expect([lost.code, got(second).held]).toEqual([code, true]);
-      await clock.advance(100);
-      expect(await late).toMatchObject({ ok: false, why: 'conflict' });
     },
   );
 

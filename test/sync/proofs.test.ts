@@ -64,22 +64,6 @@ describe.each(['queue', 'race'] as const)(
       ]);
     });
 
-    test('A8: a hand-off waits for a write under a clone', async () => {
-      const { clock, make, pause } = setUp(contention);
-      const sync = make(async (request, pass) => {
-        if (isWriteTo('data')(request)) await pause(50);
-        return await pass();
-      });
-      const [first, second] = [watch(sync.acquire('k')), watch(sync.acquire('k'))];
-      await clock.advance(10);
-      const writing = watch(sync.commit(write(structuredClone(got(first).isOwner))));
-      void got(first).release();
-      await clock.advance(40);
-      expect(second.done).toBe(false);
-      await clock.advance(20);
-      expect([writing.value?.ok, got(second).token]).toEqual([true, got(first).token + 1n]);
-    });
-
     test('A8: a clone is refused once the grant was given back, also while its record still stands', async () => {
       const { clock, store, make } = setUp(contention);
       const sync = make((request, pass) => {

@@ -106,7 +106,7 @@ describe.each(['queue', 'race'] as const)('%s', (contention) => {
       await pause(2);
       const stuck =
         request.verb === 'commit' &&
-        request.commit.then.some((mutation) => 'remove' in mutation && mutation.remove.startsWith('bad'));
+        request.commit.then.some((mutation) => mutation.remove?.startsWith('bad'));
       return stuck ? await hang(request.signal) : await pass();
     });
     watch(sync.acquire('bad'));

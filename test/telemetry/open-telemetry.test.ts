@@ -211,7 +211,9 @@ test('what cannot be given back, or not even be tried to, has ended when the man
     new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
   const backend = withVerbs(inner, {
     commit: (commit, signal) =>
-      commit.then.some((mutation) => 'remove' in mutation) ? stuck(signal) : inner.commit(commit, signal),
+      commit.then.some((mutation) => mutation.remove !== undefined)
+        ? stuck(signal)
+        : inner.commit(commit, signal),
   });
   const sync = new SyncManager({ name: 'shop', backend, telemetry });
   // More than are removed at a time.

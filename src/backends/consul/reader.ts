@@ -28,13 +28,9 @@ export class Reader {
 
   async read({ text, tree }: Target, options: ReadOptions): Promise<Listing> {
     let refusal: unknown;
-    const carried = carryable(text);
-    let tried = carried;
-    for (const narrower of [carried, asciiPartOf(text), plainPartOf(text)]) {
-      if (narrower !== carried && narrower === tried) continue;
-      tried = narrower;
+    for (const carried of new Set([carryable(text), asciiPartOf(text), plainPartOf(text)])) {
       try {
-        return await this.#ask({ text, tree }, narrower, options);
+        return await this.#ask({ text, tree }, carried, options);
       } catch (error) {
         // Not every version takes every key in a path; but each takes the beginning of it.
         if (!isSyncError(error, 'rejected')) throw error;

@@ -1,4 +1,4 @@
-import type { Backend, BackendTraits } from '../../sync/backend.ts';
+import { type Backend, type BackendTraits, quoteKey } from '../../sync/backend.ts';
 import { reading } from '../kit/reading.ts';
 import {
   checkCommit,
@@ -7,7 +7,6 @@ import {
   checkTtl,
   checkWait,
   type Limits,
-  quote,
   refused,
 } from '../kit/validate.ts';
 import { Commits } from './commits.ts';
@@ -100,7 +99,7 @@ function lockPath(key: string, lockName: ((key: string) => string) | undefined):
   }
   if (key.split('/').includes(LOCK_SEGMENT)) {
     const problem = `must not have a segment "${LOCK_SEGMENT}": locks are kept under that name`;
-    throw refused('invalid-key', `the key ${quote(key)} ${problem}`);
+    throw refused('invalid-key', `the key ${quoteKey(key)} ${problem}`);
   }
   return `${key}/${LOCK_SEGMENT}/`;
 }

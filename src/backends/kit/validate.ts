@@ -4,6 +4,7 @@ import {
   conditionProblem,
   type Mutation,
   mutationProblem,
+  quoteKey,
   REFUSED,
   type Scope,
   type SessionOptions,
@@ -57,7 +58,10 @@ export function checkCommit(commit: Commit, limits: Limits): void {
     if (key !== checked) checkName('key', key, limits.keyProblem);
     checked = key;
     if (keys?.has(key)) {
-      throw refused('invalid-option', `a commit must not have two mutations for one key, here ${quote(key)}`);
+      throw refused(
+        'invalid-option',
+        `a commit must not have two mutations for one key, here ${quoteKey(key)}`,
+      );
     }
     keys?.add(key);
     if (mutation.put !== undefined) checkPut(mutation, limits);
@@ -96,19 +100,13 @@ export function refused(code: SyncErrorCode, message: string): SyncError {
   return new SyncError(code, message, REFUSED);
 }
 
-/** Quotes a key for a message, in a form that shows what cannot be seen. */
-export function quote(key: unknown): string {
-  const text = JSON.stringify(key) ?? String(key);
-  return text.length > 120 ? `${text.slice(0, 117)}..."` : text;
-}
-
 function checkName(
   kind: 'key' | 'prefix',
   name: unknown,
   problemOf: (name: string) => string | undefined,
 ): void {
   const problem = typeof name === 'string' ? problemOf(name) : 'must be a string';
-  if (problem !== undefined) throw refused('invalid-key', `the ${kind} ${quote(name)} ${problem}`);
+  if (problem !== undefined) throw refused('invalid-key', `the ${kind} ${quoteKey(name)} ${problem}`);
 }
 
 function checkSize({ when, then, read, count }: Commit, { maxOperations }: Limits): void {
@@ -122,13 +120,16 @@ function checkSize({ when, then, read, count }: Commit, { maxOperations }: Limit
 
 function checkPut({ put, value, session }: Mutation & { readonly put: string }, limits: Limits): void {
   if (!((value as unknown) instanceof Uint8Array)) {
-    throw refused('invalid-option', `the value for ${quote(put)} must be a Uint8Array`);
+    throw refused('invalid-option', `the value for ${quoteKey(put)} must be a Uint8Array`);
   }
   if (session !== undefined && typeof (session as unknown) !== 'string') {
-    throw refused('invalid-option', `the session of ${quote(put)} must be a string, not ${String(session)}`);
+    throw refused(
+      'invalid-option',
+      `the session of ${quoteKey(put)} must be a string, not ${String(session)}`,
+    );
   }
   if (value.byteLength > limits.maxValueBytes) {
     const size = `${value.byteLength} bytes; at most ${limits.maxValueBytes} fit`;
-    throw refused('value-too-large', `the value for ${quote(put)} has ${size}`);
+    throw refused('value-too-large', `the value for ${quoteKey(put)} has ${size}`);
   }
 }

@@ -7,6 +7,7 @@ import {
   type Cursor,
   type QueryOptions,
   type QueryResult,
+  quoteKey,
   type RequestOutcome,
   type Revision,
   type Scope,
@@ -20,7 +21,6 @@ import {
   checkSession,
   checkWait,
   type Limits,
-  quote,
   refused,
 } from '../kit/validate.ts';
 import type { MemoryStore } from './store.ts';
@@ -66,7 +66,7 @@ export class MemoryBackend implements Backend {
     if (this.traits.contention === 'race') return key;
     if (key.split('/').includes(QUEUE)) {
       const problem = `must not have a segment "${QUEUE}": locks are kept under that name`;
-      throw refused('invalid-key', `the key ${quote(key)} ${problem}`);
+      throw refused('invalid-key', `the key ${quoteKey(key)} ${problem}`);
     }
     return `${key}/${QUEUE}/`;
   }

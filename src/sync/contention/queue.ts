@@ -1,5 +1,5 @@
 import { REFUSED, type Scope, type StoredRecord, SyncError } from '../backend.ts';
-import { quoteKey } from '../keys.ts';
+import { quoteKey } from '../quote.ts';
 import { type Attempt, type Contention, type Contest, MAX_ROUNDS, type Place } from './contention.ts';
 import { removeRecord } from './record.ts';
 
