@@ -15,6 +15,8 @@ interface Waiting {
  */
 export class Window {
   #free: number;
+  /** Whoever is started may be over at once, and thousands after one another: then each would stand on the stack of the one before. */
+  #starting = false;
   readonly #urgent = new Fifo<Waiting>();
   readonly #ordinary = new Fifo<Waiting>();
 
@@ -37,7 +39,7 @@ export class Window {
 
   /** Without waiting. `false`: there is no room. */
   tryEnter(): boolean {
-    if (this.#free === 0) return false;
+    if (this.#free === 0 || this.#starting) return false;
     this.#free -= 1;
     return true;
   }
@@ -71,15 +73,27 @@ export class Window {
 
   /** Room for the next one. */
   leave(): void {
+    this.#free += 1;
+    if (this.#starting) return;
+    this.#starting = true;
+    try {
+      for (let start = this.#next(); start !== undefined; start = this.#next()) {
+        this.#free -= 1;
+        start();
+      }
+    } finally {
+      this.#starting = false;
+    }
+  }
+
+  #next(): (() => void) | undefined {
+    if (this.#free === 0) return undefined;
     for (const queue of [this.#urgent, this.#ordinary]) {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        const { start } = next;
-        if (start === undefined) continue;
-        start();
-        return;
+        if (next.start !== undefined) return next.start;
       }
     }
-    this.#free += 1;
+    return undefined;
   }
 }
 

@@ -20,7 +20,7 @@ export class Claims {
   }
 
   forget(path: string): void {
-    this.#paths.delete(path);
+    if (this.#paths.size > 0) this.#paths.delete(path);
   }
 
   /** Why a commit must not change this key, or nothing. */

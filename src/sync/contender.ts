@@ -249,7 +249,7 @@ export class Contender implements SessionListener, HeldWatchListener {
 
   async #seek(state: Extract<LockState, { name: 'seeking' }>, session: Session): Promise<void> {
     // Begun only once it is known to be under way: the metadata it asks for may give up this very claim.
-    await this.#settle();
+    await (this.#attempt === undefined ? undefined : this.#settle(this.#attempt));
     if (this.#state !== state) return;
     const { controllers, turns } = this.#engine;
     // Whoever is in line already keeps others waiting, and goes first.
@@ -293,7 +293,7 @@ export class Contender implements SessionListener, HeldWatchListener {
       this.#finish({ type: 'removed', of: state });
       return;
     }
-    if (this.#attempt !== undefined) await this.#settle();
+    if (this.#attempt !== undefined) await this.#settle(this.#attempt);
     for (let failures = 0; this.#state === state; failures++) {
       try {
         const contest = this.#contest(state.session);
@@ -333,10 +333,8 @@ export class Contender implements SessionListener, HeldWatchListener {
     this.#listener.released();
   }
 
-  /** Waits until no attempt is under way, and cuts off one that takes too long. */
-  async #settle(): Promise<void> {
-    const attempt = this.#attempt;
-    if (attempt === undefined) return;
+  /** Waits until an attempt is over, and cuts it off if that takes too long. */
+  async #settle(attempt: OngoingAttempt): Promise<void> {
     const timer = this.#engine.clock.after(SETTLE_BOUND, () => attempt.cut());
     await attempt.ended;
     timer.cancel();

@@ -35,16 +35,12 @@ function overIn(when: readonly Condition[], key: string): OwnPut['over'] {
 interface Trace {
   /** Of the record that stands there in our name, as far as we know. */
   known: Revision | undefined;
-  /** The latest revision when the first of the puts was sent that a record there can come from. */
+  /** The latest revision when the first of the puts was sent that a record there can come from, and of which that is not known. */
   floor: Revision | undefined;
   /** The largest revision that a record there had before it went. Whatever comes later is younger, however late it comes. */
   reached: Revision | undefined;
   /** What those puts were over: it may still stand there, as it was. */
   over: readonly Revision[] | undefined;
-  /** Puts that are under way. */
-  underWay: number;
-  /** One of them found something else there, or its answer does not say what stands there now: a look has to tell. */
-  open: boolean;
   /** One of them never got an answer: it may be applied late, and nobody is told when. */
   lost: boolean;
   /** The mark of the last change. */
@@ -60,6 +56,8 @@ const NEVER = -1n;
 /**
  * What this process has put in the name of its newest session, as far as it says which revisions a record there can have. Of
  * a key with nothing there nothing is remembered, unless a put had no answer; and of none beyond the session.
+ *
+ * It learns of a put when that is over, since no lock puts twice at a time: of what was refused it never hears.
  */
 export class OwnPuts {
   readonly #traces = new Map<string, Trace>();
@@ -91,39 +89,28 @@ export class OwnPuts {
     this.#forgotten = undefined;
   }
 
-  /** @param latest the largest revision that was complete before. */
-  sent({ key, session, over }: OwnPut, latest: Revision): void {
+  /** The put was applied, and its record got this revision. */
+  applied({ key, session }: OwnPut, revision: Revision): void {
     if (session !== this.#session) return;
-    const trace = this.#traces.get(key) ?? newTrace();
-    this.#traces.set(key, trace);
-    trace.at = ++this.#mark;
-    trace.underWay += 1;
-    const least = over === undefined ? NEVER : lower(latest, this.#forgotten);
-    trace.floor = lower(least, trace.floor);
-    if (typeof over === 'bigint') trace.over = [...(trace.over ?? []), over];
-  }
-
-  /** @param revision that of the record, if the put was applied and it is known. */
-  answered({ key, session }: OwnPut, revision?: Revision): void {
-    const trace = this.#end(key, session);
-    if (trace === undefined) return;
-    if (revision === undefined) {
-      trace.open = true;
-      return;
-    }
+    const trace = this.#traceOf(key);
     trace.known = revision;
     this.#rest(key, trace);
   }
 
-  /** It was not applied, and never will be. */
-  refused({ key, session }: OwnPut): void {
-    const trace = this.#end(key, session);
-    if (trace !== undefined && !trace.open) this.#rest(key, trace);
+  /**
+   * What stands there now is not what its answer tells of, if there is anything: a look has to tell.
+   *
+   * @param latest the largest revision that was complete before the put was sent.
+   */
+  unclear(put: OwnPut, latest: Revision): void {
+    this.#open(put, latest);
   }
 
-  failed({ key, session }: OwnPut): void {
-    const trace = this.#end(key, session);
+  /** It never got an answer, and may be applied late. */
+  failed(put: OwnPut, latest: Revision): void {
+    const trace = this.#open(put, latest);
     if (trace === undefined) return;
+    const { key } = put;
     trace.lost = true;
     this.#lost.add(key);
     if (this.#lost.size <= this.#most) return;
@@ -166,11 +153,29 @@ export class OwnPuts {
     return undefined;
   }
 
-  #end(key: string, session: string): Trace | undefined {
-    const trace = session === this.#session ? this.#traces.get(key) : undefined;
-    if (trace === undefined) return undefined;
+  #open({ key, session, over }: OwnPut, latest: Revision): Trace | undefined {
+    if (session !== this.#session) return undefined;
+    const trace = this.#traceOf(key);
+    const least = over === undefined ? NEVER : lower(latest, this.#forgotten);
+    trace.floor = lower(least, trace.floor);
+    if (typeof over === 'bigint') trace.over = [...(trace.over ?? []), over];
+    return trace;
+  }
+
+  #traceOf(key: string): Trace {
+    let trace = this.#traces.get(key);
+    if (trace === undefined) {
+      trace = {
+        known: undefined,
+        floor: undefined,
+        reached: undefined,
+        over: undefined,
+        lost: false,
+        at: 0,
+      };
+      this.#traces.set(key, trace);
+    }
     trace.at = ++this.#mark;
-    trace.underWay -= 1;
     return trace;
   }
 
@@ -186,27 +191,12 @@ export class OwnPuts {
 
   /** Every put was answered, and what stands there is known: what they could have come to is of no use any more. */
   #rest(key: string, trace: Trace): void {
-    if (trace.lost || trace.underWay > 0) return;
+    if (trace.lost) return;
     trace.floor = undefined;
     trace.over = undefined;
     trace.reached = undefined;
-    trace.open = false;
     if (trace.known === undefined) this.#traces.delete(key);
   }
-}
-
-function newTrace(): Trace {
-  const known = undefined;
-  return {
-    known,
-    floor: undefined,
-    reached: undefined,
-    over: undefined,
-    underWay: 0,
-    open: false,
-    lost: false,
-    at: 0,
-  };
 }
 
 function lower(a: Revision, b: Revision | undefined): Revision {

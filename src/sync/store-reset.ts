@@ -35,20 +35,16 @@ export function forwardOnly(backend: Backend): Backend {
     }
     // Only what was complete before this one was sent must have a smaller revision.
     const before = latest;
-    for (const put of puts) ownPuts.sent(put, before);
     let result: CommitResult;
     try {
       result = await backend.commit(commit, signal);
       if ('read' in result && result.read !== undefined) await lookAt(result.read, signal);
     } catch (error) {
-      for (const put of puts) {
-        if (wasRefused(error)) ownPuts.refused(put);
-        else ownPuts.failed(put);
-      }
+      if (!wasRefused(error)) for (const put of puts) ownPuts.failed(put, before);
       throw error;
     }
     if (!result.ok) {
-      for (const put of puts) ownPuts.answered(put);
+      if (result.why === 'conflict') for (const put of puts) ownPuts.unclear(put, before);
       return result;
     }
     note(commit, result.revision);
@@ -61,8 +57,8 @@ export function forwardOnly(backend: Backend): Backend {
       throw reset('unknown');
     }
     for (const put of puts) {
-      if (isJudged(put.over, isOnly)) ownPuts.answered(put, result.revision);
-      else ownPuts.answered(put);
+      if (isJudged(put.over, isOnly)) ownPuts.applied(put, result.revision);
+      else ownPuts.unclear(put, before);
     }
     return result;
   }

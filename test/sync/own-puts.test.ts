@@ -17,47 +17,38 @@ function begun(most?: number): OwnPuts {
   return puts;
 }
 
-const unanswered = (puts: OwnPuts, asked: OwnPut, latest: bigint): void => {
-  puts.sent(asked, latest);
-  puts.failed(asked);
-};
-
 const look = (puts: OwnPuts, key: string, revision?: bigint, session?: string) =>
   puts.look(key, revision === undefined ? undefined : record(key, revision, session), puts.mark);
 
 test('A6: of a put without an answer, the lowest of several says how old its record cannot be', () => {
   const puts = begun();
-  unanswered(puts, put('k'), 20n);
-  unanswered(puts, put('k'), 30n);
+  puts.failed(put('k'), 20n);
+  puts.failed(put('k'), 30n);
   expect(look(puts, 'k', 20n)).toBe(20n);
   expect(look(puts, 'k', 21n)).toBeUndefined();
 });
 
 test('A6: a put that may come late does not make an older record of before one of ours', () => {
   const puts = begun();
-  unanswered(puts, put('k'), 20n);
-  puts.sent(put('k'), 25n);
-  puts.answered(put('k'), 40n);
+  puts.failed(put('k'), 20n);
+  puts.applied(put('k'), 40n);
   puts.removed('k');
-  puts.sent(put('k'), 50n);
-  puts.answered(put('k'));
+  puts.unclear(put('k'), 50n);
   expect(look(puts, 'k', 40n)).toBe(40n);
   expect(look(puts, 'k', 41n)).toBeUndefined();
 });
 
 test('A6: a put over a record may leave it as it was', () => {
   const puts = begun();
-  unanswered(puts, put('k', 10n), 20n);
+  puts.failed(put('k', 10n), 20n);
   expect(look(puts, 'k', 15n)).toBe(20n);
   expect(look(puts, 'k', 10n)).toBeUndefined();
 });
 
 test('A6: a record of ours never gets older, and may be written over', () => {
   const puts = begun();
-  puts.sent(put('k'), 9n);
-  puts.answered(put('k'), 10n);
-  puts.sent(put('k'), 20n);
-  puts.answered(put('k'));
+  puts.applied(put('k'), 10n);
+  puts.unclear(put('k'), 20n);
   expect(look(puts, 'k', 9n)).toBe(10n);
   expect(look(puts, 'k', 15n)).toBeUndefined();
 });
@@ -65,18 +56,16 @@ test('A6: a record of ours never gets older, and may be written over', () => {
 test('A6: what was put without a condition says nothing', () => {
   const puts = begun();
   const unconditioned: OwnPut = { key: 'k', session: 's', over: undefined };
-  unanswered(puts, unconditioned, 20n);
+  puts.failed(unconditioned, 20n);
   expect(look(puts, 'k', 1n)).toBeUndefined();
 });
 
 test('A6: a look that began before the last change says nothing', () => {
   const puts = begun();
-  puts.sent(put('k'), 9n);
-  puts.answered(put('k'), 10n);
+  puts.applied(put('k'), 10n);
   const { mark } = puts;
   puts.removed('k');
-  puts.sent(put('k'), 20n);
-  puts.answered(put('k'), 21n);
+  puts.applied(put('k'), 21n);
   expect(puts.look('k', record('k', 10n), mark)).toBeUndefined();
   expect(look(puts, 'k', 10n)).toBe(21n);
 });
@@ -85,42 +74,29 @@ test('A6: nothing is remembered of what is gone, nor beyond the session', () => 
   const puts = begun();
   for (let n = 0; n < 1_000; n++) {
     const key = `k${n}`;
-    puts.sent(put(key), BigInt(n));
-    if (n % 4 === 3) {
-      puts.refused(put(key));
-      continue;
-    }
-    if (n % 3 === 0) puts.answered(put(key));
-    else puts.answered(put(key), BigInt(n + 1));
+    if (n % 3 === 0) puts.unclear(put(key), BigInt(n));
+    else puts.applied(put(key), BigInt(n + 1));
     if (n % 3 === 1) puts.removed(key);
     else look(puts, key, 2_000n, 'another');
   }
   expect(puts.size).toBe(0);
-  unanswered(puts, put('k'), 20n);
+  puts.failed(put('k'), 20n);
   puts.begin('next');
   expect(puts.size).toBe(0);
-  puts.sent(put('k'), 20n);
+  puts.failed(put('k'), 20n);
+  puts.unclear(put('k'), 20n);
+  puts.applied(put('k'), 21n);
   expect(puts.size).toBe(0);
-});
-
-test('A6: a put that was refused takes nothing away from what another put left open', () => {
-  const puts = begun();
-  puts.sent(put('k'), 20n);
-  puts.answered(put('k'));
-  puts.sent(put('k'), 30n);
-  puts.refused(put('k'));
-  expect(look(puts, 'k', 20n)).toBe(20n);
 });
 
 test('A6: what is forgotten for want of room takes no record of ours for an old one', () => {
   const puts = begun(2);
   for (const [n, key] of ['a', 'b', 'c', 'd'].entries()) {
-    unanswered(puts, put(key), BigInt(20 + n));
+    puts.failed(put(key), BigInt(20 + n));
   }
   expect(puts.size).toBe(2);
   // Applied late, at 25, and found by another put.
-  puts.sent(put('a'), 30n);
-  puts.answered(put('a'));
+  puts.unclear(put('a'), 30n);
   expect(look(puts, 'a', 25n)).toBeUndefined();
   expect(look(puts, 'c', 22n)).toBe(22n);
 });

@@ -67,6 +67,7 @@ export class Groups {
       if (left === 0) controller.abort(OVER);
     };
     for (const member of together) member.onLeave = leave;
+    if (together.length === 1) together[0]?.listen();
     let members = together;
     try {
       while (members.length > 0) {
@@ -92,7 +93,7 @@ export class Groups {
   #settle(members: readonly Member[], indexes: readonly bigint[]): void {
     let from = 0;
     for (const member of members) {
-      member.settle(this.#host.applied(member.transaction, indexes, from));
+      if (!member.givenUp()) member.settle(this.#host.applied(member.transaction, indexes, from));
       from += member.transaction.plain.readFrom;
     }
   }

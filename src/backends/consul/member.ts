@@ -18,7 +18,7 @@ export class Member implements Batched {
   readonly #waiting: Set<Member>;
   readonly #resolve: (result: CommitResult | Promise<CommitResult>) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #unlisten: () => void;
+  #unlisten: (() => void) | undefined;
 
   constructor(
     transaction: Sharing,
@@ -32,7 +32,6 @@ export class Member implements Batched {
     this.#waiting = waiting.add(this);
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#unlisten = onAbort(signal, () => this.fail(signal.reason));
   }
 
   get footprint(): Footprint {
@@ -50,10 +49,14 @@ export class Member implements Batched {
     return isAboutKnown(this.transaction.commit);
   }
 
-  wait(): void {}
-
   givenUp(): boolean {
+    if (this.signal.aborted) this.fail(this.signal.reason);
     return !this.#waiting.has(this);
+  }
+
+  /** From now on its signal ends it. */
+  listen(): void {
+    this.#unlisten = onAbort(this.signal, () => this.fail(this.signal.reason));
   }
 
   fail(error: unknown): void {
@@ -71,7 +74,7 @@ export class Member implements Batched {
 
   #leave(): boolean {
     if (!this.#waiting.delete(this)) return false;
-    this.#unlisten();
+    this.#unlisten?.();
     this.onLeave?.();
     return true;
   }

@@ -1,12 +1,13 @@
 import type { Commit, CommitResult, Revision } from '../../sync/backend.ts';
 import { type Footprint, isAboutKnown } from '../kit/batch.ts';
-import { type Batched, Batcher } from '../kit/batcher.ts';
+import { Batcher } from '../kit/batcher.ts';
 import { keyOf } from '../kit/validate.ts';
 import { badResponse, CallFailure, isLeaseMissing, isRefusal } from './errors.ts';
 import { type BytesCall, Exchange } from './exchange.ts';
-import { Pending, type Settle } from './lifetime.ts';
+import { Pending } from './lifetime.ts';
 import { decodeTxn, type TxnOutcome, type TxnReply } from './reply.ts';
 import { encodeGroup, encodeTxn, TXN } from './request.ts';
+import { type Passenger, Together, type Vehicle } from './together.ts';
 import type { Transport } from './transport.ts';
 
 /**
@@ -22,9 +23,6 @@ const GROUP_LIMITS = { cost: MOST_MEMBERS, bytes: 1024 * 1024 };
 /** Bytes that a key costs on top of itself. */
 const OVERHEAD = 64;
 
-/** Milliseconds for which the signals of those who travel together are not listened to. */
-const LISTEN_AFTER = 10;
-
 /**
  * Commits that are issued together go to the server together: as transactions nested in one, each with its own
  * conditions and outcome, for one consensus write.
@@ -35,11 +33,15 @@ export class Commits {
 
   constructor(transport: Transport) {
     this.#transport = transport;
-    const alone = (member: Member): void => this.#batcher.alone(member);
+    const vehicle: Vehicle<Member, TxnReply> = {
+      call: transactions,
+      settle: settleAll,
+      alone: (member) => this.#batcher.alone(member),
+    };
     this.#batcher = new Batcher(transport.writes, GROUP_LIMITS, (members, done) => {
       const [only] = members;
       if (members.length === 1 && only !== undefined) only.send(done);
-      else new Group(transport, members, alone, done).send();
+      else new Together(transport, members, vehicle, done).send();
     });
   }
 
@@ -53,7 +55,7 @@ export class Commits {
 }
 
 /** One commit on its way, and who waits for it. */
-class Member extends Pending<CommitResult> implements Batched {
+class Member extends Pending<CommitResult> implements Passenger {
   readonly wanted: Commit;
   /** Encoded when it was asked for: the values are those of that moment. */
   readonly request: Buffer;
@@ -76,16 +78,6 @@ class Member extends Pending<CommitResult> implements Batched {
 
   get urgent(): boolean {
     return isAboutKnown(this.wanted);
-  }
-
-  wait(): void {
-    this.attach(this.#transport.lifetime);
-  }
-
-  /** Asks the signal, to which nobody may be listening yet. */
-  givenUp(): boolean {
-    if (this.signal.aborted) this.reject(this.signal.reason);
-    return this.over;
   }
 
   /** By itself. Calls `done` when the request is over. */
@@ -125,87 +117,19 @@ class Member extends Pending<CommitResult> implements Batched {
   }
 }
 
-/**
- * Members that travel in one request. Each may give up by its own signal: to listen to them all costs a tenth of a lock's cycle,
- * so that is begun only when the answer is not there soon.
- */
-class Group implements Settle<TxnReply> {
-  readonly #transport: Transport;
-  readonly #members: readonly Member[];
-  #exchange: Exchange<TxnReply> | undefined;
-  #listening: NodeJS.Timeout | undefined;
-  #waiting: number;
+function transactions(members: readonly Member[]): BytesCall<TxnReply> {
+  const request = encodeGroup(members.map(({ request }) => request));
+  const repeatable = members.every((member) => member.repeatable);
+  return { ...transaction(request, repeatable), expects: isRefusal };
+}
 
-  readonly #alone: (member: Member) => void;
-  readonly #done: () => void;
-
-  /**
-   * @param alone sends one of them by itself.
-   * @param done called when the request is over.
-   */
-  constructor(
-    transport: Transport,
-    members: readonly Member[],
-    alone: (member: Member) => void,
-    done: () => void,
-  ) {
-    this.#transport = transport;
-    this.#members = members;
-    this.#waiting = members.length;
-    this.#alone = alone;
-    this.#done = done;
+function settleAll(members: readonly Member[], { parts = [], revision }: TxnReply): boolean {
+  if (parts.length !== members.length) return false;
+  for (const [place, part] of parts.entries()) {
+    const member = members[place];
+    if (member?.givenUp() === false) member.answer(part, revision);
   }
-
-  send(): void {
-    if (!this.#transport.lifetime.add(this)) {
-      this.#done();
-      return;
-    }
-    const left = () => this.#left();
-    for (const member of this.#members) member.undo = left;
-    const request = encodeGroup(this.#members.map(({ request }) => request));
-    const repeatable = this.#members.every((member) => member.repeatable);
-    const call = { ...transaction(request, repeatable), expects: isRefusal };
-    this.#listening = setTimeout(() => {
-      for (const member of this.#members) if (!member.over) member.listen();
-    }, LISTEN_AFTER);
-    this.#exchange = new Exchange(this.#transport, call, this);
-    // It may have failed at once.
-    if (this.#waiting === 0) this.#exchange.end();
-  }
-
-  resolve({ parts = [], revision }: TxnReply): void {
-    if (parts.length === this.#members.length) {
-      for (const [place, part] of parts.entries()) {
-        const member = this.#members[place];
-        if (member?.givenUp() === false) member.answer(part, revision);
-      }
-    } else this.reject(badResponse('the server', 'a transaction without its parts'));
-  }
-
-  reject(error: unknown): void {
-    for (const member of this.#members) {
-      if (member.givenUp()) continue;
-      // One of them is at fault, and nothing of any was done: then each has to answer for itself.
-      if (error instanceof CallFailure) this.#dismiss(member);
-      else member.reject(error);
-    }
-  }
-
-  #dismiss(member: Member): void {
-    member.undo = undefined;
-    this.#left();
-    this.#alone(member);
-  }
-
-  #left(): void {
-    this.#waiting -= 1;
-    if (this.#waiting > 0) return;
-    clearTimeout(this.#listening);
-    this.#transport.lifetime.delete(this);
-    this.#exchange?.end();
-    this.#done();
-  }
+  return true;
 }
 
 function transaction(request: Buffer, repeatable: boolean): BytesCall<TxnReply> {

@@ -33,14 +33,13 @@ export class Pending<T> implements Settle<T> {
   attach(lifetime: Lifetime): void {
     if (this.over || this.#lifetime !== undefined || !lifetime.add(this)) return;
     this.#lifetime = lifetime;
-    this.listen();
+    if (!this.givenUp()) this.#unlisten = onAbort(this.signal, () => this.reject(this.signal.reason));
   }
 
-  /** From now on its signal ends it. */
-  listen(): void {
+  /** Asks its signal, to which nobody may be listening. */
+  givenUp(): boolean {
     if (this.signal.aborted) this.reject(this.signal.reason);
-    if (this.over || this.#unlisten !== undefined) return;
-    this.#unlisten = onAbort(this.signal, () => this.reject(this.signal.reason));
+    return this.over;
   }
 
   resolve(value: T): void {

@@ -1,11 +1,12 @@
 import type { Scope } from '../../sync/backend.ts';
 import type { Footprint } from '../kit/batch.ts';
-import { type Batched, Batcher } from '../kit/batcher.ts';
-import { badResponse, CallFailure, isOfOne } from './errors.ts';
+import { Batcher } from '../kit/batcher.ts';
+import { isOfOne } from './errors.ts';
 import { type BytesCall, Exchange } from './exchange.ts';
-import { Pending, type Settle } from './lifetime.ts';
+import { Pending } from './lifetime.ts';
 import { decodeRange, decodeReads, type RangeReply } from './reply.ts';
 import { encodeRange, encodeReads, RANGE, TXN } from './request.ts';
+import { type Passenger, Together, type Vehicle } from './together.ts';
 import type { Transport } from './transport.ts';
 
 /** The server allows 128 operations a request (`--max-txn-ops`). */
@@ -21,23 +22,26 @@ export class Reads {
 
   constructor(transport: Transport) {
     this.#transport = transport;
-    const alone = (read: Read): void => this.#batcher.alone(read);
+    const vehicle: Vehicle<Read, readonly RangeReply[]> = {
+      call: ranges,
+      settle: settleAll,
+      alone: (read) => this.#batcher.alone(read),
+    };
     this.#batcher = new Batcher(transport.reads, LIMITS, (members, done) => {
       const [only] = members;
       if (members.length === 1 && only !== undefined) only.send(done);
-      else new Together(transport, members, alone, done).send();
+      else new Together(transport, members, vehicle, done).send();
     });
   }
 
   read(scope: Scope, signal: AbortSignal): Promise<RangeReply> {
     const read = new Read(this.#transport, scope, signal);
-    read.attach(this.#transport.lifetime);
-    if (!read.over) this.#batcher.add(read);
+    this.#batcher.add(read);
     return read.promise;
   }
 }
 
-class Read extends Pending<RangeReply> implements Batched {
+class Read extends Pending<RangeReply> implements Passenger {
   readonly scope: Scope;
   readonly urgent = false;
   readonly #transport: Transport;
@@ -54,15 +58,13 @@ class Read extends Pending<RangeReply> implements Batched {
     return { keys: [], cost: 1, bytes: 8 * text.length };
   }
 
-  /** It listens from the beginning. */
-  wait(): void {}
-
-  givenUp(): boolean {
-    return this.over;
-  }
-
   /** By itself. Calls `done` when the request is over. */
   send(done: () => void): void {
+    this.attach(this.#transport.lifetime);
+    if (this.over) {
+      done();
+      return;
+    }
     const request = encodeRange(this.scope);
     const exchange = new Exchange(
       this.#transport,
@@ -77,62 +79,21 @@ class Read extends Pending<RangeReply> implements Batched {
   }
 }
 
-/** Reads that travel in one request, which is over when nobody waits for any of them. */
-class Together implements Settle<readonly RangeReply[]> {
-  readonly #transport: Transport;
-  readonly #members: readonly Read[];
-  readonly #alone: (read: Read) => void;
-  readonly #done: () => void;
-  #exchange: Exchange<readonly RangeReply[]> | undefined;
-  #waiting: number;
+function ranges(members: readonly Read[]): BytesCall<readonly RangeReply[]> {
+  return {
+    path: TXN,
+    request: encodeReads(members.map(({ scope }) => scope)),
+    decode: decodeReads,
+    repeatable: true,
+    expects: isOfOne,
+  };
+}
 
-  constructor(transport: Transport, members: readonly Read[], alone: (read: Read) => void, done: () => void) {
-    this.#transport = transport;
-    this.#members = members;
-    this.#alone = alone;
-    this.#done = done;
-    this.#waiting = members.length;
+function settleAll(members: readonly Read[], replies: readonly RangeReply[]): boolean {
+  if (replies.length !== members.length) return false;
+  for (const [place, reply] of replies.entries()) {
+    const member = members[place];
+    if (member?.givenUp() === false) member.resolve(reply);
   }
-
-  send(): void {
-    const left = (): void => this.#left();
-    for (const member of this.#members) member.undo = left;
-    const call: BytesCall<readonly RangeReply[]> = {
-      path: TXN,
-      request: encodeReads(this.#members.map(({ scope }) => scope)),
-      decode: decodeReads,
-      repeatable: true,
-      expects: isOfOne,
-    };
-    this.#exchange = new Exchange(this.#transport, call, this);
-    if (this.#waiting === 0) this.#exchange.end();
-  }
-
-  resolve(replies: readonly RangeReply[]): void {
-    if (replies.length !== this.#members.length) {
-      this.reject(badResponse('the server', 'a transaction without its parts'));
-      return;
-    }
-    for (const [place, reply] of replies.entries()) this.#members[place]?.resolve(reply);
-  }
-
-  reject(error: unknown): void {
-    for (const member of this.#members) {
-      if (member.over) continue;
-      if (!(error instanceof CallFailure)) {
-        member.reject(error);
-        continue;
-      }
-      member.undo = undefined;
-      this.#left();
-      this.#alone(member);
-    }
-  }
-
-  #left(): void {
-    this.#waiting -= 1;
-    if (this.#waiting > 0) return;
-    this.#exchange?.end();
-    this.#done();
-  }
+  return true;
 }

@@ -2,7 +2,8 @@ import type { Commit } from '../../sync/backend.ts';
 
 /** Whether it is about a record that is known: a look at it, its removal, or a write under its protection. A hold depends on it. */
 export function isAboutKnown({ when }: Commit): boolean {
-  return when.some((condition) => condition.is === undefined);
+  for (const { is } of when) if (is === undefined) return true;
+  return false;
 }
 
 /** What a request touches and costs. */

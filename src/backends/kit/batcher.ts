@@ -4,13 +4,14 @@ import { Batch, type BatchLimits, type Footprint } from './batch.ts';
 /** Of many batches that wait, only the youngest take in more: a thousand commits for one key must not become a million looks. */
 const MOST_OPEN = 4;
 
+/** How often those who wait or travel together are asked whether they gave up, in milliseconds: to listen to each costs a tenth of a cycle. */
+const ASK_EVERY = 10;
+
 export interface Batched {
   readonly footprint: Footprint;
   /** Goes ahead of what is not: see `Window`. */
   readonly urgent: boolean;
-  /** It was not sent at once, and waits for its turn: it has to listen to whoever gives it up. */
-  wait(): void;
-  /** Nobody waits for it any more. */
+  /** Asks its signal whether anybody waits for it yet. By itself it is not asked any more, and has to listen. */
   givenUp(): boolean;
 }
 
@@ -18,7 +19,6 @@ export interface Batched {
 interface Open<M> {
   readonly batch: Batch<M>;
   readonly urgent: boolean;
-  waits: boolean;
 }
 
 /**
@@ -34,6 +34,9 @@ export class Batcher<M extends Batched> {
   readonly #ordinary: Open<M>[] = [];
   /** Begun in this turn. */
   #fresh: Open<M>[] = [];
+  /** Who waits for a turn, and who travels together. */
+  readonly #asked = new Set<readonly M[]>();
+  #asking: NodeJS.Timeout | undefined;
 
   /** @param send must call `done` once, when its request is over. */
   constructor(window: Window, limits: BatchLimits, send: (members: readonly M[], done: () => void) => void) {
@@ -43,28 +46,23 @@ export class Batcher<M extends Batched> {
   }
 
   add(member: M): void {
-    const open = this.#openFor(member);
-    open.batch.add(member, member.footprint);
-    if (open.waits) member.wait();
+    const { footprint, urgent } = member;
+    const open = this.#openFor(footprint, urgent);
+    open.batch.add(member, footprint);
   }
 
   /** By itself, when it is its turn: what may not travel with others, or was the fault of those it travelled with. */
   alone(member: M): void {
-    let started = false;
-    this.#window.enter(member.urgent, () => {
-      started = true;
-      this.#dispatch([member]);
-    });
-    if (!started) member.wait();
+    this.#enter([member], member.urgent, nothing);
   }
 
-  #openFor({ footprint, urgent }: M): Open<M> {
+  #openFor(footprint: Footprint, urgent: boolean): Open<M> {
     const all = urgent ? this.#urgent : this.#ordinary;
     for (let n = Math.max(0, all.length - MOST_OPEN); n < all.length; n++) {
       const open = all[n] as Open<M>;
       if (open.batch.takes(footprint)) return open;
     }
-    const created = { batch: new Batch<M>(this.#limits), urgent, waits: false };
+    const created = { batch: new Batch<M>(this.#limits), urgent };
     all.push(created);
     if (this.#fresh.push(created) === 1) queueMicrotask(() => this.#flush());
     return created;
@@ -74,28 +72,46 @@ export class Batcher<M extends Batched> {
     const fresh = this.#fresh;
     this.#fresh = [];
     for (const open of fresh) {
-      let started = false;
-      this.#window.enter(open.urgent, () => {
-        started = true;
-        this.#start(open);
-      });
-      if (started) continue;
-      open.waits = true;
-      for (const member of open.batch.members) member.wait();
+      const all = open.urgent ? this.#urgent : this.#ordinary;
+      this.#enter(open.batch.members, open.urgent, () => all.splice(all.indexOf(open), 1));
     }
   }
 
-  #start(open: Open<M>): void {
-    const all = open.urgent ? this.#urgent : this.#ordinary;
-    all.splice(all.indexOf(open), 1);
-    this.#dispatch(open.batch.members);
+  /** @param closed called when they are sent. */
+  #enter(members: readonly M[], urgent: boolean, closed: () => void): void {
+    let waits = true;
+    this.#window.enter(urgent, () => {
+      waits = false;
+      this.#askNoMore(members);
+      closed();
+      this.#dispatch(members);
+    });
+    if (waits) this.#ask(members);
   }
 
   #dispatch(members: readonly M[]): void {
     const waiting = members.filter((member) => !member.givenUp());
-    const leave = (): void => this.#window.leave();
-    if (waiting.length === 0) leave();
-    else this.#send(waiting, once(leave));
+    if (waiting.length > 1) this.#ask(waiting);
+    const done = once(() => {
+      this.#askNoMore(waiting);
+      this.#window.leave();
+    });
+    if (waiting.length === 0) done();
+    else this.#send(waiting, done);
+  }
+
+  #ask(members: readonly M[]): void {
+    this.#asked.add(members);
+    this.#asking ??= setInterval(() => {
+      for (const asked of this.#asked) for (const member of asked) member.givenUp();
+    }, ASK_EVERY);
+  }
+
+  #askNoMore(members: readonly M[]): void {
+    this.#asked.delete(members);
+    if (this.#asked.size > 0) return;
+    clearInterval(this.#asking);
+    this.#asking = undefined;
   }
 }
 
@@ -107,3 +123,5 @@ function once(task: () => void): () => void {
     task();
   };
 }
+
+function nothing(): void {}

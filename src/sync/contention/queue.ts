@@ -89,7 +89,7 @@ async function enter(contest: Contest, signal: AbortSignal): Promise<Contender |
   if (result.ok) {
     const { revision } = result;
     const contender = { created: revision, revision };
-    return result.count === 1 ? acquired(contest, contender) : contender;
+    return result.count === 1 ? acquired(contest, contender, key) : contender;
   }
   if (result.why === 'session-gone') return { outcome: 'session-gone' };
   if (result.why === 'delayed') return { outcome: 'delayed', retryAfter: result.retryAfter };
@@ -176,10 +176,12 @@ function foreign({ key }: Contest, record: string): SyncError {
   );
 }
 
-function acquired(contest: Contest, contender: Contender): Attempt {
-  const { path, session } = contest;
-  const { created, revision } = contender;
-  return { outcome: 'acquired', holding: { record: path + session, session, revision, token: created } };
+function acquired(
+  { path, session }: Contest,
+  { created, revision }: Contender,
+  record = path + session,
+): Attempt {
+  return { outcome: 'acquired', holding: { record, session, revision, token: created } };
 }
 
 async function own(contest: Contest, signal: AbortSignal): Promise<StoredRecord | undefined> {
