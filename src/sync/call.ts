@@ -3,6 +3,13 @@ import { type Clock, SyncError } from './backend.ts';
 import type { CallOptions } from './options.ts';
 import { quoteKey } from './quote.ts';
 
+/** What a caller waits for. */
+export interface Awaited {
+  readonly key: string;
+  /** What went wrong last on the way to it: most often why a timeout is reached. */
+  readonly trouble: unknown;
+}
+
 /**
  * One caller that waits. Settles once, by whatever comes first: the engine, the caller's signal, or its timeout;
  * and then neither listener nor timer is left.
@@ -17,10 +24,9 @@ export class Call<T> {
   /**
    * The signal must not be aborted yet.
    *
-   * @param key of the lock it waits for.
    * @param onGiveUp told when the caller gave up by its signal or timeout.
    */
-  constructor(clock: Clock, options: CallOptions, key: string, onGiveUp: () => void) {
+  constructor(clock: Clock, options: CallOptions, awaited: Awaited, onGiveUp: () => void) {
     this.promise = new Promise<T>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -34,7 +40,7 @@ export class Call<T> {
       timeout === undefined
         ? undefined
         : clock.after(timeout, () => {
-            giveUp(this.#timeout(key, timeout));
+            giveUp(timedOut(awaited, timeout));
           });
     const unlisten = signal && onAbort(signal, () => giveUp(signal.reason));
     this.#cleanup = () => {
@@ -42,9 +48,6 @@ export class Call<T> {
       unlisten?.();
     };
   }
-
-  /** The last trouble on the way: most often why a timeout was reached. */
-  trouble: unknown;
 
   resolve(value: T): boolean {
     if (!this.#settle()) return false;
@@ -65,16 +68,32 @@ export class Call<T> {
     this.#cleanup = undefined;
     return true;
   }
+}
 
-  #timeout(key: string, timeout: number): SyncError {
-    const { trouble } = this;
-    const hint = trouble instanceof Error ? `; last trouble: ${trouble.message}` : '';
-    return new SyncError(
-      'timeout',
-      `the lock ${quoteKey(key)} was not acquired within ${timeout} ms${hint}`,
-      {
-        cause: trouble,
-      },
-    );
-  }
+/** Resolves when this does, which never rejects; or when the caller's signal aborts or its time is over, counted from now. */
+export function limited(
+  clock: Clock,
+  signal: AbortSignal | undefined,
+  timeout: number | undefined,
+  work: Promise<unknown>,
+): Promise<unknown> {
+  if (signal === undefined && timeout === undefined) return work;
+  if (signal?.aborted) return Promise.resolve();
+  return new Promise<void>((resolve) => {
+    const timer = timeout === undefined ? undefined : clock.after(timeout, () => done());
+    const unlisten = signal && onAbort(signal, () => done());
+    const done = (): void => {
+      timer?.cancel();
+      unlisten?.();
+      resolve();
+    };
+    work.then(done, done);
+  });
+}
+
+function timedOut({ key, trouble }: Awaited, timeout: number): SyncError {
+  const hint = trouble instanceof Error ? `; last trouble: ${trouble.message}` : '';
+  return new SyncError('timeout', `the lock ${quoteKey(key)} was not acquired within ${timeout} ms${hint}`, {
+    cause: trouble,
+  });
 }

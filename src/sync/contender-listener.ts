@@ -19,6 +19,6 @@ export interface ContenderListener {
   occupied(): void;
   refused(error: SyncError): void;
   /** Something failed and is being tried again. */
-  trouble(error: unknown, source: 'session' | 'lock'): void;
+  failed(error: unknown, source: 'session' | 'lock'): void;
   released(): void;
 }

@@ -93,7 +93,9 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   sessionTrouble(error: unknown): void {
-    if (this.#state.name === 'seeking' && this.#state.session === undefined) this.#trouble(error, 'session');
+    const state = this.#state;
+    if (state.name === 'seeking' && state.session === undefined) this.#trouble(error, 'session');
+    else if (state.name === 'held') this.#listener.failed(error, 'session');
   }
 
   recordLost(reason: RecordLoss): void {
@@ -105,7 +107,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   recordTrouble(error: unknown): void {
-    this.#listener.trouble(error, 'lock');
+    this.#listener.failed(error, 'lock');
   }
 
   #post(event: LockEvent): void {
@@ -138,6 +140,7 @@ export class Contender implements SessionListener, HeldWatchListener {
         return;
       case 'refused':
         this.#listener.refused(notice.error);
+        this.#listener.failed(notice.error, 'lock');
         return;
       case 'session-gone':
         this.#engine.keeper.reportGone(notice.session);
@@ -157,7 +160,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   #begin(state: LockState): void {
-    const { context } = this.#engine;
+    const { context, patience } = this.#engine;
     switch (state.name) {
       case 'idle':
         if (this.#leftovers.possible)
@@ -178,6 +181,8 @@ export class Contender implements SessionListener, HeldWatchListener {
         this.#beginLost(state);
         return;
       case 'releasing':
+        // It goes on being tried, but nobody has to wait for it any longer.
+        this.#watching = patience.after(() => this.#post({ type: 'failed', of: state, pause: 0 }));
         context.run(() => this.#run(state, (signal) => this.#remove(state, signal)));
         return;
       case 'stopped':
@@ -342,8 +347,9 @@ export class Contender implements SessionListener, HeldWatchListener {
 
   #trouble(error: unknown, source: 'session' | 'lock'): void {
     this.#engine.outbox.during(() => {
-      this.#listener.trouble(error, source);
+      // First what is certain: who asked only once is not told that nobody knows.
       if (isLasting(error)) this.#listener.refused(error);
+      this.#listener.failed(error, source);
     });
   }
 

@@ -20,6 +20,8 @@ export interface Engine {
   readonly turns: Window;
   /** Of `UNWATCHED`. */
   readonly unwatched: Delay;
+  /** Of a TTL: for so long somebody waits for a removal that does not succeed. */
+  readonly patience: Delay;
   readonly looks: Looks;
   readonly removals: Removals;
   /** Takes over a promise that never rejects; stopping waits for it. */

@@ -12,8 +12,10 @@ export interface SyncHealth {
   readonly trustedFor: number;
   /** Locks held. */
   readonly held: number;
-  /** Calls and standing claims that wait for their lock. */
+  /** Calls that wait for their lock. */
   readonly waiting: number;
+  /** Standing claims whose lock is not held, whether or not a call waits for it. */
+  readonly standing: number;
   /** Whether this process leads its service. */
   readonly leader: boolean;
   /** Why the session cannot be opened or renewed, if that is so. */

@@ -1,5 +1,5 @@
 import { distinctUntilChanged, map, type Observable } from 'rxjs';
-import { type Clock, isSyncError, type Timer } from './backend.ts';
+import type { Clock, Timer } from './backend.ts';
 import type { Grant } from './grant.ts';
 import type { Holder } from './holder.ts';
 import { LeaderWork, type Term } from './leader-work.ts';
@@ -26,7 +26,6 @@ const DEFAULT_GRACE = 5_000;
 export interface LeadershipHost {
   readonly clock: Clock;
   report(error: unknown): void;
-  trouble(error: unknown): void;
   /** Throws `stopped` after the manager was stopped. */
   assertRunning(): void;
 }
@@ -73,7 +72,7 @@ export class Leadership {
   stand(): void {
     this.#endPause();
     if (this.#leaving > 0) this.#pause = 0;
-    else this.lock.tryLock().catch((error: unknown) => this.#untold(error));
+    else this.lock.tryLock().catch(() => undefined);
   }
 
   /**
@@ -143,11 +142,5 @@ export class Leadership {
   #endPause(): void {
     this.#pausing?.cancel();
     this.#pausing = undefined;
-  }
-
-  /** What was refused before there was a claim, or for good, has been told to nobody yet. */
-  #untold(error: unknown): void {
-    const untold = ['invalid-option', 'value-too-large', 'foreign-record'] as const;
-    if (untold.some((code) => isSyncError(error, code))) this.#host.trouble(error);
   }
 }

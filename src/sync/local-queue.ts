@@ -4,12 +4,13 @@ import { Contender } from './contender.ts';
 import type { ContenderListener } from './contender-listener.ts';
 import type { Holding } from './contention/contention.ts';
 import type { Engine } from './engine.ts';
-import type { SyncError } from './errors.ts';
+import { SyncError } from './errors.ts';
 import type { Outbox } from './events.ts';
 import { Grant } from './grant.ts';
 import type { LockState, LossReason } from './lock-machine.ts';
 import type { Proofs } from './proofs.ts';
 import type { Session } from './session.ts';
+import type { SessionKeeper } from './session-keeper.ts';
 
 /** One local caller in line for a key: a standing claim, or one scoped acquire. */
 export interface Ticket extends Waiter<Ticket> {
@@ -23,8 +24,8 @@ export interface Ticket extends Waiter<Ticket> {
   /** Not to be had at the moment. */
   occupied(): void;
   refused(error: SyncError): void;
-  /** Something failed and is being tried again. */
-  trouble(error: unknown): void;
+  /** The last try failed, or there is no session to try with: nobody knows when that will be over. */
+  failing(): void;
   moved(state: LockState): void;
   /** How a grant of this ticket is given back, if there is more to it than to leave the queue. */
   release?(): Promise<void>;
@@ -62,16 +63,20 @@ export class LocalQueue implements ContenderListener {
   readonly #outbox: Outbox;
   readonly #proofs: Proofs;
   readonly #clock: Clock;
+  readonly #keeper: SessionKeeper;
   readonly #races: boolean;
   readonly #limits: HandOffLimits;
   readonly #events: QueueEvents;
   readonly #onIdle: () => void;
   readonly #tickets = new Line<Ticket>();
-  readonly #awaitingRelease: (() => void)[] = [];
+  readonly #awaitingRelease: { readonly resolve: () => void; readonly impatient: boolean }[] = [];
   /** On their way under the grant that was given back last. */
   #writes: Promise<unknown> | undefined;
   /** What is known of the contender's place, for who takes it over. */
-  #lastNotice: ((head: Ticket) => void) | undefined;
+  #lastNotice: 'occupied' | SyncError | undefined;
+  #trouble: unknown;
+  /** Whether the last attempt failed. */
+  #failed = false;
   #current: Grant | undefined;
   /** The last grant of the holding that stands, or that is not known to be gone; and the TTL of its session. */
   #latest: { readonly grant: Grant; readonly ttl: number } | undefined;
@@ -95,6 +100,7 @@ export class LocalQueue implements ContenderListener {
     this.#outbox = engine.outbox;
     this.#proofs = proofs;
     this.#clock = engine.clock;
+    this.#keeper = engine.keeper;
     this.#races = engine.backend.traits.contention === 'race';
     this.#limits = limits;
     this.#events = events;
@@ -108,27 +114,45 @@ export class LocalQueue implements ContenderListener {
   enter(ticket: Ticket): void {
     this.#outbox.during(() => {
       this.#tickets.push(ticket);
-      if (this.#tickets.first === ticket) this.#contender.claim();
-      else {
+      if (this.#tickets.first === ticket) {
+        this.#contender.claim();
+        if (this.failing) ticket.failing();
+      } else {
         this.#contender.watchHeld();
         ticket.occupied();
+        if (this.#lastNotice instanceof SyncError) ticket.refused(this.#lastNotice);
       }
     });
   }
 
-  /** Gives up a place or a grant. Resolves when nothing of it is left, at the latest with the session. */
-  leave(ticket: Ticket): Promise<void> {
+  /** What went wrong last, until it is held. */
+  get trouble(): unknown {
+    return this.#trouble;
+  }
+
+  /** Whether the last try failed, or there is no session to try with. */
+  get failing(): boolean {
+    return this.#failed || this.#keeper.impaired;
+  }
+
+  /**
+   * Gives up a place or a grant. Resolves when nothing of it is left, at the latest with the session or after its TTL; then it goes
+   * on in the background.
+   *
+   * @param impatient resolve as soon as a request fails, or if the last one has failed already.
+   */
+  leave(ticket: Ticket, impatient = false): Promise<void> {
     return this.#outbox.during(() => {
       const wasFirst = this.#tickets.first === ticket;
       if (!this.#tickets.delete(ticket)) return ticket.left ?? Promise.resolve();
-      return wasFirst ? this.#leaveHead(ticket) : Promise.resolve();
+      return wasFirst ? this.#leaveHead(ticket, impatient) : Promise.resolve();
     });
   }
 
-  #leaveHead(ticket: Ticket): Promise<void> {
+  #leaveHead(ticket: Ticket, impatient: boolean): Promise<void> {
     const current = this.#current;
     if (current === undefined) {
-      if (this.#tickets.length === 0) return this.#giveUp(ticket);
+      if (this.#tickets.length === 0) return this.#giveUp(ticket, impatient);
       this.#inherit();
       return Promise.resolve();
     }
@@ -138,14 +162,16 @@ export class LocalQueue implements ContenderListener {
     this.#events.released(current);
     this.#writes = current.pendingWrites;
     this.#handedBack = current;
-    return this.#giveUp(ticket);
+    return this.#giveUp(ticket, impatient);
   }
 
   /** The next in line takes over the contender's place, and is told what was told of it. */
   #inherit(): void {
     const head = this.#tickets.first;
-    head?.moved(this.#contender.state);
-    if (head !== undefined) this.#lastNotice?.(head);
+    if (head === undefined) return;
+    head.moved(this.#contender.state);
+    if (this.#lastNotice === 'occupied') head.occupied();
+    else if (this.failing) head.failing();
   }
 
   /** Everybody leaves. Resolves when nothing is left at the store. */
@@ -164,14 +190,15 @@ export class LocalQueue implements ContenderListener {
   }
 
   /** Gives the contender's place or grant back; but a grant's own writes must reach the store before. */
-  #giveUp(ticket?: Ticket): Promise<void> {
+  #giveUp(ticket?: Ticket, impatient = false): Promise<void> {
     this.#yielding?.cancel();
-    const released = new Promise<void>((resolve) => {
-      this.#awaitingRelease.push(() => {
+    const released = new Promise<void>((done) => {
+      const resolve = (): void => {
         // Not kept: a promise keeps the asynchronous context of who made it.
         if (ticket !== undefined) ticket.left = undefined;
-        resolve();
-      });
+        done();
+      };
+      this.#awaitingRelease.push({ resolve, impatient });
     });
     if (ticket !== undefined) ticket.left = released;
     const writes = this.#writes;
@@ -185,7 +212,12 @@ export class LocalQueue implements ContenderListener {
         }),
       );
     }
+    if (this.failing) this.#hurry();
     return released;
+  }
+
+  #hurry(): void {
+    for (const { resolve, impatient } of this.#awaitingRelease) if (impatient) resolve();
   }
 
   #release(): void {
@@ -226,11 +258,17 @@ export class LocalQueue implements ContenderListener {
 
   moved(state: LockState): void {
     if (state.name === 'seeking') this.#lastNotice = undefined;
+    else if (state.name === 'idle') this.#failed = false;
     this.#tickets.first?.moved(state);
+    if (state.name === 'seeking' && state.session === undefined && this.failing) {
+      this.#tickets.first?.failing();
+    }
   }
 
   granted(session: Session, holding: Holding): void {
     this.#lastNotice = undefined;
+    this.#trouble = undefined;
+    this.#failed = false;
     this.#heldSince = this.#clock.now();
     this.#handOffs = 0;
     this.#grant(session, holding);
@@ -273,22 +311,25 @@ export class LocalQueue implements ContenderListener {
   }
 
   occupied(): void {
-    this.#notice((head) => head.occupied());
+    this.#lastNotice = 'occupied';
+    this.#failed = false;
+    this.#tickets.first?.occupied();
   }
 
+  /** Everybody who waits would be refused as well. */
   refused(error: SyncError): void {
-    this.#notice((head) => head.refused(error));
+    this.#lastNotice = error;
+    for (const ticket of this.#tickets.reversed()) ticket.refused(error);
   }
 
-  #notice(notice: (head: Ticket) => void): void {
-    this.#lastNotice = notice;
-    const head = this.#tickets.first;
-    if (head !== undefined) notice(head);
-  }
-
-  trouble(error: unknown, source: 'session' | 'lock'): void {
-    if (source === 'lock') this.#events.trouble(error);
-    this.#tickets.first?.trouble(error);
+  failed(error: unknown, source: 'session' | 'lock'): void {
+    if (source === 'lock') {
+      this.#failed = true;
+      this.#events.trouble(error);
+    }
+    this.#trouble = error;
+    this.#tickets.first?.failing();
+    this.#hurry();
   }
 
   removed(holding: Holding): void {
@@ -303,7 +344,7 @@ export class LocalQueue implements ContenderListener {
   }
 
   #nothingLeft(): void {
-    for (const resolve of this.#awaitingRelease.splice(0)) resolve();
+    for (const { resolve } of this.#awaitingRelease.splice(0)) resolve();
   }
 
   #endHolding(): void {

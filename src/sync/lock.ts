@@ -30,6 +30,8 @@ export interface LockHost {
 
 /** Of all locks of a manager, so that nobody has to look at each. */
 export interface LockTally {
+  /** Calls that wait. */
+  calls: number;
   /** Those with a standing claim. */
   claimed: number;
   /** Those of them with a grant, whether or not it can be believed in at the moment. */
@@ -163,8 +165,6 @@ export class Lock {
   async #ask(options: CallOptions | undefined, once: boolean): Promise<Grant | undefined> {
     const checked = checkCallOptions(options);
     throwIfAborted(checked.signal);
-    // Bad metadata is told to the caller who asks, before any I/O.
-    if (this.#claim === undefined) this.#host.encode(this.metadata);
     const queue = this.#host.queue(this.key);
     return this.#host.teller.asking(this.key, once ? 'tryLock' : 'lock', () =>
       this.#enter(queue, checked, once),
@@ -177,16 +177,18 @@ export class Lock {
     once: boolean,
   ): Promise<Grant | undefined> | Grant | undefined {
     return this.#host.outbox.during(() => {
+      const isNew = this.#claim === undefined;
       this.#stand(queue);
+      // Bad metadata is told to the caller who asks. The claim stands all the same: what a function gives may be right later.
+      if (isNew) this.#host.encode(this.metadata);
       const { grant } = this;
       if (grant !== undefined) return grant;
       if (this.#refusal !== undefined) throw this.#refusal;
-      if (once && this.#occupied) return undefined;
-      const call = new Call<Grant | undefined>(this.#host.clock, options, this.key, () =>
-        this.#calls.delete(entry),
-      );
+      if (once && (this.#occupied || queue.failing)) return undefined;
+      const call = new Call<Grant | undefined>(this.#host.clock, options, queue, () => this.#forget(entry));
       const entry = { call, once };
       this.#calls.add(entry);
+      this.#host.tally.calls += 1;
       return call.promise;
     });
   }
@@ -200,20 +202,22 @@ export class Lock {
       lost: (reason, grant) => this.#lost(reason, grant),
       occupied: () => {
         this.#occupied = true;
-        this.#settle((entry) => entry.once && entry.call.resolve(undefined));
+        this.#notNow();
       },
       refused: (error) => {
         this.#refusal = error;
         this.#settle((entry) => entry.call.reject(error));
       },
-      trouble: (error) => {
-        for (const { call } of this.#calls) call.trouble = error;
-      },
+      failing: () => this.#notNow(),
       moved: (state) => this.#moved(state),
       release: () => this.release(),
     };
     this.#setClaim({ ticket, queue });
     queue.enter(ticket);
+  }
+
+  #notNow(): void {
+    this.#settle((entry) => entry.once && entry.call.resolve(undefined));
   }
 
   #granted(grant: Grant): void {
@@ -260,7 +264,11 @@ export class Lock {
   }
 
   #settle(settle: (entry: { call: Call<Grant | undefined>; once: boolean }) => boolean): void {
-    for (const entry of [...this.#calls]) if (settle(entry)) this.#calls.delete(entry);
+    for (const entry of [...this.#calls]) if (settle(entry)) this.#forget(entry);
+  }
+
+  #forget(entry: { call: Call<Grant | undefined>; once: boolean }): void {
+    if (this.#calls.delete(entry)) this.#host.tally.calls -= 1;
   }
 
   #rejectCalls(error: () => SyncError): void {

@@ -1,5 +1,5 @@
 import { type Clock, SyncError } from './backend.ts';
-import { Call } from './call.ts';
+import { Call, limited } from './call.ts';
 import type { Grant } from './grant.ts';
 import type { LocalQueue, Ticket } from './local-queue.ts';
 import type { LossReason } from './lock-machine.ts';
@@ -27,6 +27,7 @@ class ScopedTicket implements Ticket, OpenCall {
   before: Ticket | undefined;
   behind: Ticket | undefined;
   readonly #queue: LocalQueue;
+  readonly #options: CallOptions;
   readonly #once: boolean;
   readonly #host: ScopedHost;
   /** Until it is granted: a function keeps the asynchronous context of who gave it. */
@@ -42,10 +43,11 @@ class ScopedTicket implements Ticket, OpenCall {
     host: ScopedHost,
   ) {
     this.#queue = queue;
+    this.#options = options;
     this.#once = once;
     this.#metadata = metadata;
     this.#host = host;
-    this.#call = new Call(host.clock, options, queue.key, () => {
+    this.#call = new Call(host.clock, options, queue, () => {
       this.#take();
       // At once, and not only with the rejection: who takes over the place may ask in the same turn.
       host.background(queue.leave(this));
@@ -60,9 +62,15 @@ class ScopedTicket implements Ticket, OpenCall {
   }
 
   async #leaveNothing(asked: Promise<Grant | undefined>): Promise<Grant | undefined> {
+    const { clock } = this.#host;
+    const { signal, timeout } = this.#options;
+    const until = clock.now() + (timeout ?? 0);
     const grant = await asked;
-    if (grant === undefined) await this.#queue.leave(this);
-    return grant;
+    if (grant !== undefined) return grant;
+    const left = timeout === undefined ? undefined : Math.max(0, until - clock.now());
+    // What was asked for is known. A removal that fails goes on in the background.
+    await limited(clock, signal, left, this.#queue.leave(this, true));
+    return undefined;
   }
 
   /** To be settled. It is over then, and nobody else settles it. */
@@ -105,8 +113,8 @@ class ScopedTicket implements Ticket, OpenCall {
     this.#reject(error);
   }
 
-  trouble(error: unknown): void {
-    if (this.#call !== undefined) this.#call.trouble = error;
+  failing(): void {
+    this.occupied();
   }
 
   moved(): void {}

@@ -64,6 +64,7 @@ export class SessionKeeper {
   #renewal: AbortController | undefined;
   #goneReported: Session | undefined;
   #verifyNow = false;
+  #impaired = false;
 
   constructor(
     name: string,
@@ -88,6 +89,11 @@ export class SessionKeeper {
 
   get current(): Session | undefined {
     return this.#current;
+  }
+
+  /** Whether there is no session although there was one, or what was last tried for it has failed. */
+  get impaired(): boolean {
+    return this.#impaired;
   }
 
   listen(listener: SessionListener): () => void {
@@ -137,6 +143,7 @@ export class SessionKeeper {
       session.end(reason);
       this.#remember(session.id);
       this.#current = undefined;
+      this.#impaired = true;
       this.#events.together(() => {
         this.#events.moved({ name: 'ended', id: session.id, reason });
         for (const listener of [...this.#listeners]) listener.sessionEnded(session, reason);
@@ -253,11 +260,13 @@ export class SessionKeeper {
   }
 
   #live(session: Session): void {
+    this.#impaired = false;
     this.#events.moved({ name: 'live', id: session.id });
     for (const listener of [...this.#listeners]) listener.sessionLive(session);
   }
 
   #trouble(error: unknown): void {
+    this.#impaired = true;
     for (const listener of [...this.#listeners]) listener.sessionTrouble(error);
   }
 

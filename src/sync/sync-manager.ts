@@ -4,6 +4,7 @@ import { Window } from '../async/window.ts';
 import { throwIfAborted } from './abort.ts';
 import { type Clock, type CommitResult, REFUSED, SyncError } from './backend.ts';
 import { Background } from './background.ts';
+import { limited } from './call.ts';
 import { Chronicle } from './chronicle.ts';
 import { Claims } from './claims.ts';
 import { checkCommit, guardedCommit, type SyncCommit } from './commit.ts';
@@ -73,7 +74,7 @@ export class SyncManager implements AsyncDisposable {
   readonly #chronicle = new Chronicle(this.#outbox);
   readonly #background: Background;
   readonly #locks = new LockRegistry<Lock>();
-  readonly #tally: LockTally = { claimed: 0, granted: 0 };
+  readonly #tally: LockTally = { calls: 0, claimed: 0, granted: 0 };
   readonly #queues = new Map<string, LocalQueue>();
   readonly #claims = new Claims(this.#queues);
   readonly #proofs: Proofs;
@@ -126,6 +127,7 @@ export class SyncManager implements AsyncDisposable {
       controllers: new Controllers(),
       turns: new Window(MOST_TURNS),
       unwatched: new Delay(clockIn(context, clock), UNWATCHED),
+      patience: new Delay(clockIn(context, clock), timing.ttl),
       looks: new Looks(clockIn(context, clock)),
       removals: new Removals(),
       background,
@@ -183,7 +185,6 @@ export class SyncManager implements AsyncDisposable {
     this.#leadership ??= new Leadership(this.leadershipLock(), this.observe(this.#leadershipKey), {
       clock: this.#clock,
       report: (error) => this.#chronicle.report(error),
-      trouble: (error) => this.#chronicle.trouble(error),
       assertRunning: () => this.#assertRunning(),
     });
     return this.#leadership;
@@ -227,7 +228,7 @@ export class SyncManager implements AsyncDisposable {
       if (grant.ended !== 'released') grant.assertHeld();
       return result;
     } finally {
-      await grant.release();
+      await limited(this.#clock, options?.signal, options?.timeout, grant.release());
     }
   }
 
@@ -257,15 +258,16 @@ export class SyncManager implements AsyncDisposable {
     const { held, sessionFailure } = this.#chronicle;
     const { name: state } = this.#chronicle.session;
     const trusted = this.#running && session?.trusted === true;
-    const { claimed, granted } = this.#tally;
+    const { calls, claimed, granted } = this.#tally;
     // All grants are of the one session.
-    const standing = session?.trusted === true ? claimed - granted : claimed;
+    const standing = trusted ? claimed - granted : claimed;
     return {
       ready: trusted || (this.#running && state === 'idle'),
       session: state,
       trustedFor: trusted ? session.deadline - this.#clock.now() : 0,
       held: trusted ? held : 0,
-      waiting: this.#openCalls.size + standing,
+      waiting: this.#openCalls.size + calls,
+      standing,
       leader: this.#locks.get(this.#leadershipKey)?.held ?? false,
       trouble: sessionFailure instanceof Error ? sessionFailure.message : undefined,
     };
@@ -294,6 +296,7 @@ export class SyncManager implements AsyncDisposable {
     await within(this.#clock, bound * (1 - CLOSING_SHARE), this.#releaseAll(bound * LEADER_SHARE));
     for (const queue of this.#queues.values()) queue.stop();
     this.#engine.unwatched.stop();
+    this.#engine.patience.stop();
     this.#engine.looks.stop();
     await within(this.#clock, bound * CLOSING_SHARE, this.#keeper.stop());
     try {

@@ -58,7 +58,7 @@ export class Instruments {
       unit: '{lock}',
     });
     this.#waiters = meter.createObservableUpDownCounter('holdfast.lock.waiters', {
-      description: 'Calls and standing claims that wait for their lock at present.',
+      description: 'Calls that wait for their lock at present.',
       unit: '{waiter}',
     });
     this.#trustedFor = meter.createObservableGauge('holdfast.session.trusted_for', {

@@ -51,6 +51,7 @@ const server: Harm[] = [
 const machine: Harm[] = [
   (world, process) => {
     process.clock.freeze();
+    process.halts += 1;
     world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake(() => world.check()));
     return 'is frozen';
   },
@@ -67,6 +68,7 @@ const doubt: Harm[] = [
   (world, process) => {
     if (world.maySetBack) return undefined;
     process.clock.sleep();
+    process.halts += 1;
     world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake(() => world.check()));
     return 'sleeps';
   },

@@ -126,8 +126,16 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   "abort that leaves the waiter's record": [
     {
       file: LOCAL,
-      find: 'if (this.#tickets.length === 0) return this.#giveUp(ticket);',
+      find: 'if (this.#tickets.length === 0) return this.#giveUp(ticket, impatient);',
       put: 'if (this.#tickets.length === 0) return Promise.resolve();',
+    },
+  ],
+  'a try that waits until the store is back': [
+    { file: LOCAL, find: 'return this.#failed || this.#keeper.impaired;', put: 'return false;' },
+    {
+      file: LOCAL,
+      find: 'this.#trouble = error;\n    this.#tickets.first?.failing();',
+      put: 'this.#trouble = error;',
     },
   ],
   'stale continuation applied to a newer epoch': [

@@ -60,7 +60,9 @@ async function work(
         const timeout = world.between(10, 800);
         const once = world.chance(0.5);
         const asked = world.clock.now();
-        const grant = await asking(process, key, once ? lock.tryLock({ timeout }) : lock.lock({ timeout }));
+        const ask = (): Promise<Grant | undefined> =>
+          once ? trying(world, process, (options) => lock.tryLock(options)) : lock.lock({ timeout });
+        const grant = await asking(process, key, ask());
         if (grant === undefined) continue;
         await use(grant, asked);
         // Often it holds on, and the next round finds it held.
@@ -96,7 +98,7 @@ async function useScoped(
     if (await givenBack(sync, grant)) release.done();
   };
   if (world.chance(0.2)) {
-    const tried = await sync.tryAcquire(key, { timeout: 1_000 });
+    const tried = await trying(world, process, (options) => sync.tryAcquire(key, options));
     if (tried === undefined) return;
     await finish(tried);
     return;
@@ -117,6 +119,27 @@ async function useScoped(
     await finish(grant);
   } finally {
     abort?.cancel();
+  }
+}
+
+/** Milliseconds that a single attempt may take: its session is opened, its requests are lost, and so is that which takes it back. */
+const ATTEMPT = 2_500;
+
+/** A try ends with its attempt, also without a limit of its own. */
+async function trying(
+  world: World,
+  process: Process,
+  call: (options: { readonly timeout?: number }) => Promise<Grant | undefined>,
+): Promise<Grant | undefined> {
+  const { clock, halts } = process;
+  const began = clock.now();
+  try {
+    return await call(world.chance(0.5) ? { timeout: world.between(10, 800) } : {});
+  } finally {
+    const took = clock.now() - began;
+    if (process.halts === halts && took > ATTEMPT) {
+      world.violate('a try waited for longer than an attempt', `p${process.number}: ${took.toFixed(0)} ms`);
+    }
   }
 }
 

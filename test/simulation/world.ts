@@ -61,6 +61,8 @@ export interface Process {
   noticed: boolean;
   /** The scoped callers in line for a key, by the number in which they asked. */
   readonly line: Map<string, Set<number>>;
+  /** How often it was frozen or asleep. */
+  halts: number;
   dead: boolean;
 }
 
@@ -205,6 +207,7 @@ export class World {
       asking: new Map(),
       standing: new Set(),
       line: new Map(),
+      halts: 0,
       dead: false,
       noticed: false,
     };

@@ -72,7 +72,7 @@ function lineOf(callers: number): { queue: LocalQueue; tickets: Ticket[] } {
   );
   const tickets = Array.from({ length: callers }, (): Ticket => {
     const told = { granted: nothing, lost: nothing, occupied: nothing, refused: nothing };
-    return { standing: false, value: () => new Uint8Array(), trouble: nothing, moved: nothing, ...told };
+    return { standing: false, value: () => new Uint8Array(), failing: nothing, moved: nothing, ...told };
   });
   for (const ticket of tickets) queue.enter(ticket);
   return { queue, tickets };

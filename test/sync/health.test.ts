@@ -15,7 +15,7 @@ test('health follows the session, and asks nobody', async () => {
     return down ? Promise.reject(new SyncError('unavailable', 'no server')) : pass();
   });
   const sync = new SyncManager({ name: 'svc', backend, clock, session });
-  const nothing = { trustedFor: 0, held: 0, waiting: 0, leader: false, trouble: undefined };
+  const nothing = { trustedFor: 0, held: 0, waiting: 0, standing: 0, leader: false, trouble: undefined };
   expect(sync.health()).toEqual({ ...nothing, ready: true, session: 'idle' });
 
   const asked = sync.leadershipLock().lock();
@@ -25,6 +25,7 @@ test('health follows the session, and asks nobody', async () => {
     ready: false,
     session: 'opening',
     waiting: 1,
+    standing: 1,
     trouble: 'no server',
   });
 
@@ -56,7 +57,8 @@ test('health follows the session, and asks nobody', async () => {
     session: 'opening',
     held: 0,
     leader: false,
-    waiting: 1,
+    waiting: 0,
+    standing: 1,
     trustedFor: 0,
   });
 
@@ -78,11 +80,11 @@ test('health counts what is held and who waits', async () => {
   const refused = Promise.allSettled(waiting);
   await clock.advance(100);
   expect(first.health()).toMatchObject({ held: 3, waiting: 1 });
-  expect(second.health()).toMatchObject({ held: 0, waiting: 3 });
+  expect(second.health()).toMatchObject({ held: 0, waiting: 3, standing: 1 });
   await settle(clock, (grants[0] as (typeof grants)[0]).release());
   await clock.advance(100);
   expect(first.health()).toMatchObject({ held: 2, waiting: 1 });
-  expect(second.health()).toMatchObject({ held: 1, waiting: 2 });
+  expect(second.health()).toMatchObject({ held: 1, waiting: 2, standing: 1 });
   await settle(clock, Promise.all([first.stop(), second.stop()]));
   await refused;
   expect([first, second].map((sync) => sync.health().held)).toEqual([0, 0]);
@@ -112,6 +114,11 @@ test.each(['queue', 'race'] as const)(
     const locks: Lock[] = keys.map((key) => sync.lock(key));
     const grants: Grant[] = [];
     const open = new Set<object>();
+    const counted = async (call: Promise<unknown>): Promise<void> => {
+      open.add(call);
+      await call.catch(() => undefined);
+      open.delete(call);
+    };
     const acquire = (by: SyncManager, key: string): void => {
       const call = {};
       if (by === sync) open.add(call);
@@ -131,8 +138,8 @@ test.each(['queue', 'race'] as const)(
       const key = keys[draw(keys.length)] as string;
       const lock = sync.lock(key);
       const actions: (() => unknown)[] = [
-        () => lock.tryLock().catch(() => undefined),
-        () => lock.lock({ timeout: 50 }).catch(() => undefined),
+        () => counted(lock.tryLock()),
+        () => counted(lock.lock({ timeout: 50 })),
         () => lock.release(),
         () => acquire(sync, key),
         () => acquire(rival, key),
@@ -145,11 +152,11 @@ test.each(['queue', 'race'] as const)(
       actions[draw(actions.length)]?.();
       await clock.advance(draw(3) === 0 ? 200 : 5);
       const standing = locks.filter(({ claimed, held }) => claimed && !held).length;
-      expect(sync.health().waiting).toBe(open.size + standing);
+      expect(sync.health()).toMatchObject({ waiting: open.size, standing });
       for (const { claimed, held } of locks) ways.add(`${claimed} ${held}`);
     }
     expect(ways).toEqual(new Set(['false false', 'true false', 'true true']));
     await settle(clock, Promise.all([sync.stop(), rival.stop()]));
-    expect(sync.health().waiting).toBe(0);
+    expect(sync.health()).toMatchObject({ waiting: 0, standing: 0 });
   },
 );

@@ -1,6 +1,6 @@
 import { type Grant, type SyncEvent, SyncManager, type Term } from 'holdfast';
 import { memory } from 'holdfast/memory';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { settle, setUp } from './faulty.ts';
 
 /** A leader on a virtual clock, whose work ends so many milliseconds after its signal. */
@@ -170,19 +170,27 @@ test('a term is not missed because its session was in doubt when it could have b
 test.each([
   ['metadata that cannot be written', 'invalid-option'],
   ['metadata that is too large', 'value-too-large'],
-])('who cannot stand for leadership because of %s is told so', async (_, code) => {
-  const metadata = () => {
-    if (code === 'invalid-option') throw new Error('not ready');
-    return 'x'.repeat(10_000_000);
-  };
-  await using sync = new SyncManager({ name: 'svc', backend: memory(), metadata });
-  const events: SyncEvent[] = [];
-  sync.events$.subscribe((event) => events.push(event));
-  sync.leadership.stand();
-  await Promise.resolve();
-  await Promise.resolve();
-  expect(events).toMatchObject([{ type: 'trouble', error: { code } }]);
-});
+])(
+  'B4: who cannot stand for leadership because of %s is told so, and stands once it can',
+  async (_, code) => {
+    let ready = false;
+    const metadata = () => {
+      if (ready) return 'ready';
+      if (code === 'invalid-option') throw new Error('not ready');
+      return 'x'.repeat(10_000_000);
+    };
+    await using sync = new SyncManager({ name: 'svc', backend: memory(), metadata });
+    const events: SyncEvent[] = [];
+    sync.events$.subscribe((event) => events.push(event));
+    sync.leadership.stand();
+    await expect(sync.leadership.ask()).rejects.toMatchObject({ code });
+    await vi.waitFor(() =>
+      expect(events).toContainEqual({ type: 'trouble', error: expect.objectContaining({ code }) }),
+    );
+    ready = true;
+    await vi.waitFor(() => expect(sync.leadership.isLeader).toBe(true), { timeout: 10_000 });
+  },
+);
 
 test('work that ends as its grant told it to has not failed', async () => {
   const { clock, sync, leadership, settle } = leading(0);
