@@ -25,7 +25,7 @@ const rooms: Record<string, Room> = {
     may: ['src/async/', 'src/backends/kit/', 'src/sync/backend.ts'],
     packages: ['etcd3', '@grpc/grpc-js'],
   },
-  'src/decorators/': { may: ['src/index.ts'], packages: [] },
+  'src/decorators/': { may: ['src/index.ts', 'src/sync/work-context.ts'], packages: [] },
   'src/di/': { may: ['src/index.ts', 'src/decorators/index.ts'], packages: ['inversify'] },
   'src/nestjs/': { may: ['src/index.ts', 'src/decorators/index.ts'], packages: ['@nestjs/common'] },
   'src/telemetry/': { may: ['src/index.ts'], packages: ['@opentelemetry/api'] },

@@ -1,5 +1,5 @@
 import { currentSyncManager, SyncError } from '../index.ts';
-import { runUnder } from './current.ts';
+import { runUnder } from '../sync/work-context.ts';
 import { aroundMethod, type DecoratesMethod } from './method.ts';
 import type { DecoratorOptions } from './with-lock.ts';
 

@@ -1,5 +1,5 @@
 import { type AcquireOptions, currentSyncManager, type SyncManager } from '../index.ts';
-import { runUnder } from './current.ts';
+import { runUnder } from '../sync/work-context.ts';
 import { aroundMethod, type DecoratesMethod } from './method.ts';
 
 export interface DecoratorOptions {
@@ -20,6 +20,7 @@ export function WithLock<Args extends readonly unknown[] = []>(
   return aroundMethod((self, args, proceed) => {
     const sync = manager?.(self as never) ?? currentSyncManager('@WithLock');
     const name = typeof key === 'string' ? key : key(...(args as unknown as Args));
+    // Also where the manager itself does not keep track of it.
     return sync.withLock(name, (grant) => runUnder(grant, proceed), options);
   }) as DecoratesMethod<Args>;
 }

@@ -10,6 +10,7 @@
  * - `rejected`: the server refused the request for another reason.
  * - `bad-response`: what came back was not an answer of this server.
  * - `foreign-record`: the key holds something that is not a lock of this kind. It was left untouched.
+ * - `deadlock`: the lock is held by the very work that asks for it.
  * - `lost`: the grant is no longer held.
  * - `released`: the claim was given up by `release()`.
  * - `store-reset`: the store went back in time (emptied or restored): a new token would not be larger than an old one.
@@ -29,6 +30,7 @@ export type SyncErrorCode =
   | 'rejected'
   | 'bad-response'
   | 'foreign-record'
+  | 'deadlock'
   | 'lost'
   | 'released'
   | 'store-reset'

@@ -2,6 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { isSyncError, SyncError } from './backend.ts';
 import type { Grant } from './grant.ts';
 import type { Lock } from './lock.ts';
+import { runUnder } from './work-context.ts';
 
 /** One term of leadership, as the work done under it sees it. */
 export interface Term {
@@ -95,7 +96,7 @@ export class LeaderWork implements AsyncDisposable {
       this.#term = new AbortController();
       const signal = AbortSignal.any([grant.signal, this.#stopping.signal, this.#term.signal]);
       try {
-        await this.#work({ signal, token: grant.token, grant });
+        await runUnder(grant, () => this.#work({ signal, token: grant.token, grant }));
       } catch (error) {
         if (!isEndBy(signal, error)) this.#report(error);
       }

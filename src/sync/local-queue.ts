@@ -125,6 +125,11 @@ export class LocalQueue implements ContenderListener {
     });
   }
 
+  /** The grant that is held here at the moment. */
+  get holder(): Grant | undefined {
+    return this.#current;
+  }
+
   /** What went wrong last, until it is held. */
   get trouble(): unknown {
     return this.#trouble;

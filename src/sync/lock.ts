@@ -11,6 +11,7 @@ import type { Metadata } from './metadata.ts';
 import { type CallOptions, checkCallOptions } from './options.ts';
 import { quoteKey } from './quote.ts';
 import type { Teller } from './telemetry.ts';
+import { assertNotUnder } from './work-context.ts';
 
 /** What a lock needs of its manager. */
 export interface LockHost {
@@ -178,6 +179,7 @@ export class Lock {
   ): Promise<Grant | undefined> | Grant | undefined {
     return this.#host.outbox.during(() => {
       const isNew = this.#claim === undefined;
+      if (!once && this.grant === undefined) assertNotUnder(queue.holder);
       this.#stand(queue);
       // Bad metadata is told to the caller who asks. The claim stands all the same: what a function gives may be right later.
       if (isNew) this.#host.encode(this.metadata);

@@ -46,6 +46,12 @@ export interface SyncManagerOptions {
    * token. These bounds give callers of other processes their turn.
    */
   readonly handOff?: HandOff;
+  /**
+   * Whether a caller who would wait for itself, such as `withLock('k')` inside the work of `withLock('k')`, is told so at once with
+   * `deadlock`. It takes an `AsyncLocalStorage` around that work, which before Node 24 makes every promise of the process dearer
+   * if there is no other one yet. Default true.
+   */
+  readonly detectDeadlocks?: boolean;
   /** What operators see on a lock's record. Default: `{ service, host, pid, since }`. */
   readonly metadata?: Metadata;
   /** Told what happens, each loss once. `console` will do, as will pino and its like. Default: nothing is logged. */
@@ -97,6 +103,7 @@ export interface CheckedOptions {
   readonly logger: Logger | undefined;
   readonly telemetry: Telemetry | undefined;
   readonly clock: Clock;
+  readonly detectDeadlocks: boolean;
 }
 
 const DEFAULT_TTL = 10_000;
@@ -114,7 +121,7 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
     throw invalid('options', 'must be an object with at least "name" and "backend"');
   }
   const { name, backend, session = {}, handOff = {}, metadata } = options;
-  const { logger, telemetry, clock = systemClock } = options;
+  const { logger, telemetry, clock = systemClock, detectDeadlocks = true } = options;
   const problem = keyProblem(name) ?? (name.includes('/') ? 'must not have a slash' : undefined);
   if (problem !== undefined) throw invalid('name', problem);
   if (typeof backend?.commit !== 'function') {
@@ -126,8 +133,19 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
     if (typeof logger?.[level] !== 'function') throw invalid('logger', `must have a method "${level}"`);
   }
   checkTelemetry(telemetry);
+  if (typeof detectDeadlocks !== 'boolean') throw invalid('detectDeadlocks', 'must be true or false');
   const timing = checkTiming(session, backend);
-  return { name, backend, timing, handOff: checkHandOff(handOff), metadata, logger, telemetry, clock };
+  return {
+    name,
+    backend,
+    timing,
+    handOff: checkHandOff(handOff),
+    metadata,
+    logger,
+    telemetry,
+    clock,
+    detectDeadlocks,
+  };
 }
 
 function checkHandOff({ limit = 10_000, within = 100 }: HandOff): HandOffLimits {

@@ -6,7 +6,6 @@ import { type Clock, type CommitResult, REFUSED, SyncError } from './backend.ts'
 import { Background } from './background.ts';
 import { limited } from './call.ts';
 import { Chronicle } from './chronicle.ts';
-import { Claims } from './claims.ts';
 import { checkCommit, guardedCommit, type SyncCommit } from './commit.ts';
 import { Controllers } from './controllers.ts';
 import { Delay } from './delay.ts';
@@ -18,7 +17,8 @@ import { type Holder, HolderWatch } from './holder.ts';
 import { clockIn } from './in-context.ts';
 import { lockPathOf } from './keys.ts';
 import { Leadership } from './leader.ts';
-import { LocalQueue } from './local-queue.ts';
+import type { LocalQueue } from './local-queue.ts';
+import { LocalQueues } from './local-queues.ts';
 import { Lock, type LockHost, type LockTally } from './lock.ts';
 import { LockRegistry } from './lock-registry.ts';
 import { logTo } from './logger.ts';
@@ -39,6 +39,7 @@ import { SessionKeeper, type SessionState } from './session-keeper.ts';
 import { Removals, within } from './stopping.ts';
 import { forwardOnly } from './store-reset.ts';
 import { Teller } from './telemetry.ts';
+import { assertNotUnder, runUnder } from './work-context.ts';
 
 const STOP_BOUND = 5_000;
 
@@ -75,8 +76,7 @@ export class SyncManager implements AsyncDisposable {
   readonly #background: Background;
   readonly #locks = new LockRegistry<Lock>();
   readonly #tally: LockTally = { calls: 0, claimed: 0, granted: 0 };
-  readonly #queues = new Map<string, LocalQueue>();
-  readonly #claims = new Claims(this.#queues);
+  readonly #queues: LocalQueues;
   readonly #proofs: Proofs;
   readonly #openCalls = new Set<OpenCall>();
   readonly #lockHost: LockHost;
@@ -133,6 +133,7 @@ export class SyncManager implements AsyncDisposable {
       background,
     };
     const encode = (chosen: Metadata | undefined): Uint8Array => this.#encode(chosen);
+    this.#queues = new LocalQueues(this.#engine, this.#proofs, this.#options.handOff, chronicle);
     const queue = (key: string): LocalQueue => this.#queue(key);
     this.#lockHost = {
       clock,
@@ -223,7 +224,9 @@ export class SyncManager implements AsyncDisposable {
   ): Promise<T> {
     const grant = await this.acquire(key, options);
     try {
-      const result = await this.#teller.holding(grant, () => work(grant));
+      const result = await this.#teller.holding(grant, () =>
+        this.#options.detectDeadlocks ? runUnder(grant, () => work(grant)) : work(grant),
+      );
       // Giving it back early is the work's own business.
       if (grant.ended !== 'released') grant.assertHeld();
       return result;
@@ -245,7 +248,7 @@ export class SyncManager implements AsyncDisposable {
   async commit(commit: SyncCommit, options?: { readonly signal?: AbortSignal }): Promise<CommitResult> {
     // The work of a leader may still write what it has to when it is told to end.
     if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
-    const checked = checkCommit(commit, this.#engine.backend, this.#claims);
+    const checked = checkCommit(commit, this.#engine.backend, this.#queues.claims);
     const signal = checkCallOptions(options).signal ?? new AbortController().signal;
     const { backend, context } = this.#engine;
     // What it begins, such as a connection, is not this caller's alone.
@@ -294,7 +297,7 @@ export class SyncManager implements AsyncDisposable {
     this.#rejectAll();
     // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
     await within(this.#clock, bound * (1 - CLOSING_SHARE), this.#releaseAll(bound * LEADER_SHARE));
-    for (const queue of this.#queues.values()) queue.stop();
+    for (const queue of this.#queues) queue.stop();
     this.#engine.unwatched.stop();
     this.#engine.patience.stop();
     this.#engine.looks.stop();
@@ -333,7 +336,7 @@ export class SyncManager implements AsyncDisposable {
     // Everything ends before anybody is told of it, and nothing is watched while the records are removed.
     this.#outbox.during(() => {
       // First, so that a standing lock hands nothing on to who waits behind it.
-      for (const [key, queue] of this.#queues) if (chosen(key)) releases.push(queue.drain());
+      for (const queue of this.#queues) if (chosen(queue.key)) releases.push(queue.drain());
       for (const lock of this.#locks) if (chosen(lock.key)) releases.push(lock.release());
     });
     await Promise.all(releases);
@@ -351,6 +354,7 @@ export class SyncManager implements AsyncDisposable {
     const metadata = options?.metadata ?? this.#options.metadata;
     this.#encode(metadata);
     const queue = this.#queue(key);
+    if (!once) assertNotUnder(queue.holder);
     return this.#teller.asking(key, once ? 'tryAcquire' : 'acquire', () =>
       acquireScoped(queue, checked, once, inPresentContext(metadata), this.#scopedHost),
     );
@@ -358,28 +362,7 @@ export class SyncManager implements AsyncDisposable {
 
   #queue(key: string): LocalQueue {
     this.#assertRunning();
-    let queue = this.#queues.get(key);
-    if (queue === undefined) {
-      const path = lockPathOf(this.#engine.backend, key);
-      const { handOff } = this.#options;
-      const created: LocalQueue = new LocalQueue(
-        this.#engine,
-        this.#proofs,
-        key,
-        path,
-        handOff,
-        this.#chronicle,
-        () => {
-          if (!created.empty || this.#queues.get(key) !== created) return;
-          this.#queues.delete(key);
-          this.#claims.forget(path);
-        },
-      );
-      queue = created;
-      this.#queues.set(key, queue);
-      this.#claims.add(key, path);
-    }
-    return queue;
+    return this.#queues.of(key);
   }
 
   #encode(metadata: Metadata | undefined): Uint8Array {

@@ -1,0 +1,53 @@
+import { Claims } from './claims.ts';
+import type { Engine } from './engine.ts';
+import { lockPathOf } from './keys.ts';
+import { type HandOffLimits, LocalQueue, type QueueEvents } from './local-queue.ts';
+import type { Proofs } from './proofs.ts';
+
+/** The queues of one manager by their keys, each for as long as somebody is in it or something of it is left. */
+export class LocalQueues {
+  /** What a commit must leave alone. */
+  readonly claims: Claims;
+  readonly #engine: Engine;
+  readonly #proofs: Proofs;
+  readonly #limits: HandOffLimits;
+  readonly #events: QueueEvents;
+  readonly #queues = new Map<string, LocalQueue>();
+
+  constructor(engine: Engine, proofs: Proofs, limits: HandOffLimits, events: QueueEvents) {
+    this.#engine = engine;
+    this.#proofs = proofs;
+    this.#limits = limits;
+    this.#events = events;
+    this.claims = new Claims(this.#queues);
+  }
+
+  /** Made anew if it was forgotten. Throws `invalid-key`. */
+  of(key: string): LocalQueue {
+    return this.#queues.get(key) ?? this.#make(key);
+  }
+
+  [Symbol.iterator](): Iterator<LocalQueue> {
+    return this.#queues.values();
+  }
+
+  #make(key: string): LocalQueue {
+    const path = lockPathOf(this.#engine.backend, key);
+    const queue: LocalQueue = new LocalQueue(
+      this.#engine,
+      this.#proofs,
+      key,
+      path,
+      this.#limits,
+      this.#events,
+      () => {
+        if (!queue.empty || this.#queues.get(key) !== queue) return;
+        this.#queues.delete(key);
+        this.claims.forget(path);
+      },
+    );
+    this.#queues.set(key, queue);
+    this.claims.add(key, path);
+    return queue;
+  }
+}
