@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
-import { bounded } from './abort.ts';
+import { bounded, OVER, sleep } from './abort.ts';
 import { type Backend, type Clock, SyncError } from './backend.ts';
 import { backoff, isLasting, retryDelay } from './backoff.ts';
 import { scheduleFor, type Timing } from './options.ts';
@@ -57,6 +57,8 @@ export class SessionKeeper {
   readonly #inContext = AsyncResource.bind(() => this.#run());
   /** The ids of sessions that have ended, the latest last. */
   readonly #ended = new Set<string>();
+  /** Of sessions that are being closed. */
+  readonly #closings = new Set<AbortController>();
   #current: Session | undefined;
   #loop: Promise<void> | undefined;
   #stopping = false;
@@ -120,6 +122,11 @@ export class SessionKeeper {
     this.#goneReported = session;
     this.#renewal?.abort(new SyncError('unavailable', 'the session is gone'));
     this.#wake?.();
+  }
+
+  /** Nobody waits any longer for sessions to be closed. */
+  abandon(): void {
+    for (const controller of this.#closings) controller.abort(OVER);
   }
 
   /** Ends the loop and closes the session. The keys must have been released before. */
@@ -239,22 +246,26 @@ export class SessionKeeper {
 
   /** Best effort: ends early what the TTL would end, so that others need not wait for it. */
   async #close(id: string): Promise<void> {
-    const start = this.#clock.now();
+    const controller = new AbortController();
+    this.#closings.add(controller);
     const bound = Math.min(CLOSE_BOUND, this.#timing.ttl);
+    try {
+      await bounded(this.#clock, bound, controller, (signal) => this.#closeUntil(id, signal));
+    } catch {
+      // Not to be had: the TTL has to do it.
+    } finally {
+      this.#closings.delete(controller);
+    }
+  }
+
+  async #closeUntil(id: string, signal: AbortSignal): Promise<void> {
     for (let failures = 0; ; failures++) {
-      const left = start + bound - this.#clock.now();
-      if (left <= 0) return;
       try {
-        await bounded(this.#clock, left, new AbortController(), (signal) =>
-          this.#backend.closeSession(id, signal),
-        );
+        await this.#backend.closeSession(id, signal);
         return;
       } catch (error) {
-        // Not to be had: the TTL has to do it.
-        if (isLasting(error)) return;
-        await new Promise<void>((resolve) => {
-          this.#clock.after(Math.min(left, backoff(failures, this.#clock.random())), resolve);
-        });
+        if (signal.aborted || isLasting(error)) return;
+        await sleep(this.#clock, backoff(failures, this.#clock.random()), signal);
       }
     }
   }

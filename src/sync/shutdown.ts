@@ -1,14 +1,23 @@
+import { systemClock } from './clock.ts';
 import { checkDuration } from './options.ts';
+import { within } from './stopping.ts';
 import type { SyncManager } from './sync-manager.ts';
 
 export interface ShutdownOptions {
   /** Default `SIGTERM` and `SIGINT`. */
   readonly signals?: readonly NodeJS.Signals[];
-  /** Done before anything is given back, such as to stop taking requests. What it rejects with becomes a process warning. */
+  /**
+   * Done before anything is given back, such as to stop taking requests. What it rejects with becomes a process warning, and so
+   * does that it takes longer than `beforeTimeout`: then everything is given back all the same.
+   */
   readonly before?: () => Promise<void> | void;
+  /** Milliseconds that `before` may take. Default 5 000. */
+  readonly beforeTimeout?: number;
   /** Milliseconds that `stop()` may take for each manager. Default 5 000. */
   readonly timeout?: number;
 }
+
+const DEFAULT_BEFORE = 5_000;
 
 const DEFAULT_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
 
@@ -23,7 +32,8 @@ export function installShutdown(
   managers: SyncManager | readonly SyncManager[],
   options: ShutdownOptions = {},
 ): () => void {
-  const { signals = DEFAULT_SIGNALS, before, timeout } = options;
+  const { signals = DEFAULT_SIGNALS, before, beforeTimeout = DEFAULT_BEFORE, timeout } = options;
+  checkDuration('beforeTimeout', beforeTimeout);
   if (timeout !== undefined) checkDuration('timeout', timeout);
   const all = 'stop' in managers ? [managers] : [...managers];
   const uninstall = (): void => {
@@ -37,13 +47,25 @@ export function installShutdown(
     shutDown().then(end, end);
   };
   const shutDown = async (): Promise<void> => {
-    try {
-      await before?.();
-    } catch (error) {
-      process.emitWarning(error instanceof Error ? error : String(error), 'SyncShutdownWarning');
-    }
+    if (before !== undefined) await within(systemClock, beforeTimeout, first(before), late);
     await Promise.all(all.map((manager) => manager.stop(timeout === undefined ? {} : { timeout })));
   };
   for (const signal of signals) process.on(signal, onSignal);
   return uninstall;
+}
+
+async function first(before: () => Promise<void> | void): Promise<void> {
+  try {
+    await before();
+  } catch (error) {
+    warn(error instanceof Error ? error : String(error));
+  }
+}
+
+function late(ms: number): void {
+  warn(`\`before\` did not end within ${ms} ms; the locks are given back all the same`);
+}
+
+function warn(what: Error | string): void {
+  process.emitWarning(what, 'SyncShutdownWarning');
 }

@@ -3,13 +3,21 @@ import type { Clock } from './backend.ts';
 /** How many records are removed at a time by `stop()`. */
 const PARALLELISM = 64;
 
-/** Resolves when the work is done, which never rejects, or after so many milliseconds. */
-export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
+/** Resolves when the work is done, which never rejects, or after so many milliseconds: then `late` is told before. */
+export async function within(
+  clock: Clock,
+  ms: number,
+  work: Promise<unknown>,
+  late?: (ms: number) => void,
+): Promise<void> {
   let giveUp = (): void => {};
   const bounded = new Promise<void>((resolve) => {
     giveUp = resolve;
   });
-  const timer = clock.after(ms, () => giveUp());
+  const timer = clock.after(ms, () => {
+    late?.(ms);
+    giveUp();
+  });
   await Promise.race([work, bounded]);
   timer.cancel();
 }

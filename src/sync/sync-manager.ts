@@ -43,11 +43,10 @@ import { assertNotUnder, runUnder } from './work-context.ts';
 
 const STOP_BOUND = 5_000;
 
-/** The part of that which is kept for closing the session, whatever the releases take. */
-const CLOSING_SHARE = 0.2;
-
-/** And the part that the work of the leader may take to end. */
+/** By which part of that each step is over, whatever it takes: the leader's work, the releases, the close of the session. */
 const LEADER_SHARE = 0.3;
+const RELEASES_SHARE = 0.8;
+const CLOSING_SHARE = 0.95;
 
 /** Backends belong to one manager. */
 const taken = new WeakSet<object>();
@@ -295,21 +294,32 @@ export class SyncManager implements AsyncDisposable {
     this.#holders.stop();
     this.#engine.removals.bound();
     this.#rejectAll();
+    const begun = this.#clock.now();
+    /** Nothing waits for a server or a backend that does not answer. */
+    const until = (share: number, work: Promise<unknown>): Promise<void> =>
+      within(this.#clock, begun + share * bound - this.#clock.now(), work);
     // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
-    await within(this.#clock, bound * (1 - CLOSING_SHARE), this.#releaseAll(bound * LEADER_SHARE));
+    await until(RELEASES_SHARE, this.#releaseAll(bound * LEADER_SHARE));
     for (const queue of this.#queues) queue.stop();
     this.#engine.unwatched.stop();
     this.#engine.patience.stop();
     this.#engine.looks.stop();
-    await within(this.#clock, bound * CLOSING_SHARE, this.#keeper.stop());
+    await until(CLOSING_SHARE, this.#keeper.stop());
+    this.#keeper.abandon();
+    await until(
+      1,
+      this.#dispose().then(() => this.#background.settled()),
+    );
+    for (const lock of this.#locks) lock.complete();
+    this.#chronicle.complete();
+  }
+
+  async #dispose(): Promise<void> {
     try {
       await this.#engine.backend[Symbol.asyncDispose]();
     } catch (error) {
       this.#chronicle.trouble(error);
     }
-    await this.#background.settled();
-    for (const lock of this.#locks) lock.complete();
-    this.#chronicle.complete();
   }
 
   /** Everybody who waits is told at once, however long the releases take. */

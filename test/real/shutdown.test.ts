@@ -15,12 +15,16 @@ const NEXT_WITHIN = 200;
 
 function leader(args: readonly string[]) {
   const child = spawnChild(process.execPath, ['--import', 'tsx', fixture, ...args], {
-    stdio: ['ignore', 'pipe', 2],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
-  if (child.stdout === null) throw new TypeError('a pipe was asked for');
+  if (child.stdout === null || child.stderr === null) throw new TypeError('a pipe was asked for');
+  let errors = '';
+  child.stderr.on('data', (data) => {
+    errors += data;
+  });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const told = async (): Promise<string> => (await lines.next()).value;
-  return { child, told, exited: once(child, 'exit') };
+  return { child, told, exited: once(child, 'close'), warned: () => errors };
 }
 
 test.concurrent.each(stores)(
@@ -54,6 +58,22 @@ test('whoever else listens to the signal decides how the process ends', async ()
   expect(await told()).toBe('leads');
   child.kill('SIGTERM');
   expect(await exited).toEqual([7, null]);
+});
+
+test('B6: a `before` that never ends does not keep the locks, and is told', async () => {
+  const name = uniqueKey('hangs').replaceAll('/', '-');
+  const backend = () => connectTo('etcd', addressOf('etcd'));
+  await using managers = new Managers({ name: 'etcd', ttl: 10_000, lockDelay: 0, backend });
+  const { child, told, exited, warned } = leader(['etcd', addressOf('etcd'), name, 'hangs']);
+  expect(await told()).toBe('leads');
+  const leads = managers.make({ name }).leadershipLock().lock();
+  const begun = performance.now();
+  child.kill('SIGTERM');
+  await leads;
+  expect(performance.now() - begun).toBeGreaterThan(295);
+  expect(performance.now() - begun).toBeLessThan(300 + NEXT_WITHIN + busy());
+  expect(await exited).toEqual([null, 'SIGTERM']);
+  expect(warned()).toMatch(/SyncShutdownWarning: `before` did not end within 300 ms/);
 });
 
 test('can be taken back, and refuses a bad timeout by name', async () => {
