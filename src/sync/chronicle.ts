@@ -5,6 +5,7 @@ import type { QueueEvents } from './local-queue.ts';
 import type { LossReason } from './lock-machine.ts';
 import type { Session } from './session.ts';
 import type { SessionEvents, SessionListener, SessionState } from './session-keeper.ts';
+import type { Warnings } from './warnings.ts';
 
 /** What happens to a manager: told to its streams, and kept as far as its health shows it. */
 export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
@@ -15,6 +16,7 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
   readonly #events = new Subject<SyncEvent>();
   #held = 0;
   #sessionFailure: unknown;
+  #warnings: Warnings | undefined;
 
   constructor(outbox: Outbox) {
     this.#outbox = outbox;
@@ -22,6 +24,11 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
     this.session$ = new IsolatedObservable(report, (subscriber) => this.#sessions.subscribe(subscriber));
     // A subscriber of this very stream that always fails would be told of its own failure for ever.
     this.events$ = new IsolatedObservable(warn, (subscriber) => this.#events.subscribe(subscriber));
+  }
+
+  /** From now on. */
+  warn(warnings: Warnings): void {
+    this.#warnings = warnings;
   }
 
   get session(): SessionState {
@@ -45,6 +52,7 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
 
   lost({ key, token }: Grant, reason: LossReason): void {
     this.#held -= 1;
+    this.#warnings?.lost(key, reason);
     this.#emit({ type: 'lock-lost', key, token, reason });
   }
 
@@ -53,8 +61,9 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
     this.#emit({ type: 'lock-released', key, token });
   }
 
-  trouble(error: unknown): void {
-    this.#emit({ type: 'trouble', error });
+  trouble(error: unknown, key?: string): void {
+    this.#warnings?.trouble(error, key);
+    this.#emit(key === undefined ? { type: 'trouble', error } : { type: 'trouble', error, key });
   }
 
   moved(state: SessionState): void {
@@ -71,6 +80,7 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
   }
 
   sessionLive(): void {
+    this.#warnings?.rightAgain();
     this.#sessionFailure = undefined;
   }
 

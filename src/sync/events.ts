@@ -10,8 +10,8 @@ export type SyncEvent =
   | { readonly type: 'lock-held'; readonly key: string; readonly token: bigint }
   | { readonly type: 'lock-lost'; readonly key: string; readonly token: bigint; readonly reason: LossReason }
   | { readonly type: 'lock-released'; readonly key: string; readonly token: bigint }
-  /** A request to the server failed; it is being tried again. */
-  | { readonly type: 'trouble'; readonly error: unknown }
+  /** A request to the server failed; it is being tried again. `key` of the lock that it was for; without it, it was for the session. */
+  | { readonly type: 'trouble'; readonly error: unknown; readonly key?: string }
   /** A subscriber threw. It harmed nobody else. */
   | { readonly type: 'listener-failed'; readonly error: unknown };
 

@@ -49,7 +49,7 @@ export interface QueueEvents {
   granted(grant: Grant): void;
   lost(grant: Grant, reason: LossReason): void;
   released(grant: Grant): void;
-  trouble(error: unknown): void;
+  trouble(error: unknown, key: string): void;
 }
 
 /**
@@ -330,7 +330,7 @@ export class LocalQueue implements ContenderListener {
   failed(error: unknown, source: 'session' | 'lock'): void {
     if (source === 'lock') {
       this.#failed = true;
-      this.#events.trouble(error);
+      this.#events.trouble(error, this.key);
     }
     this.#trouble = error;
     this.#tickets.first?.failing();

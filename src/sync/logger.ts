@@ -1,6 +1,8 @@
 import type { Observable } from 'rxjs';
+import type { Clock } from './backend.ts';
 import type { SyncEvent } from './events.ts';
 import { quoteKey } from './quote.ts';
+import { Troubles } from './troubles.ts';
 
 /** What is told to a log. `console` and loggers such as pino are this already. */
 export interface Logger {
@@ -14,22 +16,18 @@ export const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 type Level = (typeof LEVELS)[number];
 
 /**
- * Writes what happens to a log: each loss once, as a warning; what is tried again only when it is another failure than
- * the one before. Never a value, a token of a server, or a password.
+ * Writes what happens to a log: each loss once, as a warning; of what is tried again each kind once, and then at most once a
+ * minute. Never a value, a token of a server, or a password.
  */
-export function logTo(logger: Logger, service: string, events$: Observable<SyncEvent>): void {
-  let lastTrouble: string | undefined;
+export function logTo(logger: Logger, service: string, clock: Clock, events$: Observable<SyncEvent>): void {
+  const troubles = new Troubles(clock);
   events$.subscribe((event) => {
-    const trouble = event.type === 'trouble' ? String(event.error) : undefined;
-    const isSame = trouble !== undefined && trouble === lastTrouble;
-    if (trouble !== undefined) lastTrouble = trouble;
-    // What came right again may be told again.
-    if (event.type === 'session' && event.state.name === 'live') lastTrouble = undefined;
-    if (isSame) return;
-    const line = lineOf(event);
+    if (event.type === 'session' && event.state.name === 'live') troubles.rightAgain();
+    const more = event.type === 'trouble' ? troubles.due(event.error, event.key) : '';
+    const line = more === undefined ? undefined : lineOf(event);
     if (line === undefined) return;
     const [level, message] = line;
-    logger[level](`${service}: ${message}`);
+    logger[level](`${service}: ${message}${more}`);
   });
 }
 
@@ -46,7 +44,10 @@ function lineOf(event: SyncEvent): [Level, string] | undefined {
     case 'lock-released':
       return ['debug', `released the lock ${quoteKey(event.key)}, token ${event.token}`];
     case 'trouble':
-      return ['warn', `trying again after ${String(event.error)}`];
+      return [
+        'warn',
+        `${event.key === undefined ? '' : `lock ${quoteKey(event.key)}: `}trying again after ${event.error}`,
+      ];
     case 'listener-failed':
       return ['error', `a callback failed: ${String(event.error)}`];
   }

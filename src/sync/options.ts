@@ -54,7 +54,10 @@ export interface SyncManagerOptions {
   readonly detectDeadlocks?: boolean;
   /** What operators see on a lock's record. Default: `{ service, host, pid, since }`. */
   readonly metadata?: Metadata;
-  /** Told what happens, each loss once. `console` will do, as will pino and its like. Default: nothing is logged. */
+  /**
+   * Told what happens, each loss once. `console` will do, as will pino and its like. Default: a lost lock
+   * and trouble that lasts become process warnings, and `NODE_DEBUG=holdfast` shows everything.
+   */
   readonly logger?: Logger;
   /** Told of calls and events: see `holdfast/opentelemetry`. Default: none. */
   readonly telemetry?: Telemetry;

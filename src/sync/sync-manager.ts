@@ -39,6 +39,7 @@ import { SessionKeeper, type SessionState } from './session-keeper.ts';
 import { Removals, within } from './stopping.ts';
 import { forwardOnly } from './store-reset.ts';
 import { Teller } from './telemetry.ts';
+import { debugLog, Warnings } from './warnings.ts';
 import { assertNotUnder, runUnder } from './work-context.ts';
 
 const STOP_BOUND = 5_000;
@@ -111,7 +112,9 @@ export class SyncManager implements AsyncDisposable {
     this.#defaultMetadata = defaultMetadata(name, clock, backend.traits.maxValueBytes);
     this.#background = new Background(trouble);
     const background = (task: Promise<unknown>): void => this.#background.run(task);
-    if (logger !== undefined) logTo(logger, name, events$);
+    const log = logger ?? debugLog();
+    if (log !== undefined) logTo(log, name, clock, events$);
+    if (logger === undefined) chronicle.warn(new Warnings(name, clock));
     this.#keeper = new SessionKeeper(name, backend, timing, clock, chronicle, background);
     this.#keeper.listen(chronicle);
     const observed = { name, backend: backend.traits.name, events$, health: () => this.health() };

@@ -1,9 +1,13 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { type Logger, SyncError, SyncManager } from 'holdfast';
 import { MemoryStore, memory } from 'holdfast/memory';
 import pino from 'pino';
-import { expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { until } from '../scenarios/world.ts';
-import { faulty, setUp } from './faulty.ts';
+import { faulty, isOwnedPut, settle, setUp } from './faulty.ts';
+
+const REFUSED = { outcome: 'refused' } as const;
 
 function recorder() {
   const lines: string[] = [];
@@ -54,6 +58,111 @@ test('what is tried again is logged when it is another failure, and again after 
   const stopped = sync.stop();
   await clock.advance(10_000);
   await stopped;
+});
+
+test.each(['queue', 'race'] as const)(
+  'C3: two hundred locks that are refused in as many words are told once, and once a minute (%s)',
+  async (contention) => {
+    const { lines, logger } = recorder();
+    const { clock, make } = setUp(contention);
+    const sync = make(
+      (request, pass) =>
+        isOwnedPut(request)
+          ? Promise.reject(new SyncError('permission-denied', `no right, request ${Math.random()}`, REFUSED))
+          : pass(),
+      { logger },
+    );
+    const keys = new Set<string | undefined>();
+    sync.events$.subscribe((event) => event.type === 'trouble' && keys.add(event.key));
+    for (let n = 0; n < 1_000; n++)
+      sync
+        .lock(`k${n}`)
+        .tryLock()
+        .catch(() => undefined);
+    await clock.advance(180_000);
+    const told = lines.filter((line) => line.includes('no right'));
+    expect(told).toHaveLength(3);
+    expect(told[0]).toMatch(/^warn svc: lock "k0": trying again after SyncError: no right, request \S+$/);
+    expect(told[1]).toMatch(/\(\d+ more of this kind since, of 200 locks\)$/);
+    expect(keys.size).toBe(200);
+    await settle(clock, sync.stop());
+  },
+);
+
+describe('B7: without a logger', () => {
+  const spied = () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    onTestFinished(() => warned.mockRestore());
+    return { told: () => warned.mock.calls.map(([message, type]) => `${String(type)}: ${String(message)}`) };
+  };
+
+  test('trouble that lasts is told once, with its hint, and not what passes', async () => {
+    const { told } = spied();
+    const { clock, make } = setUp('queue');
+    let down = true;
+    const hint = 'cannot reach the server; is it running?';
+    const sync = make((_, pass) => (down ? Promise.reject(new SyncError('unavailable', hint)) : pass()));
+    void sync.lock('k').tryLock();
+    await clock.advance(3_000);
+    down = false;
+    await clock.advance(5_000);
+    expect(told()).toEqual([]);
+    down = true;
+    await clock.advance(100_000);
+    expect(told()).toEqual([
+      expect.stringMatching(/^SyncWarning: svc: for \d s there is no session, .*tried again: cannot reach/),
+      'SyncWarning: svc: lost the lock "k": deadline',
+    ]);
+    await clock.advance(600_000);
+    expect(told()).toHaveLength(3);
+    await settle(clock, sync.stop());
+  });
+
+  test('each loss is told, and of a thousand at once ten, with how many more they are', async () => {
+    const { told } = spied();
+    const { clock, store, make } = setUp('queue');
+    const sync = make();
+    await settle(clock, Promise.all(Array.from({ length: 1_000 }, (_, n) => sync.acquire(`k${n}`))));
+    store.destroySession(store.sessions()[0]?.id ?? '');
+    await clock.advance(5_000);
+    expect(told()).toHaveLength(11);
+    expect(told()[0]).toMatch(/^SyncWarning: svc: lost the lock "k0": /);
+    expect(told()[10]).toBe('SyncWarning: svc: and 990 more locks with them');
+    await settle(clock, sync.stop());
+  });
+
+  test('a lock that is refused for good is named', async () => {
+    const { told } = spied();
+    const { clock, make } = setUp('queue');
+    const sync = make((request, pass) =>
+      isOwnedPut(request) ? Promise.reject(new SyncError('permission-denied', 'no right', REFUSED)) : pass(),
+    );
+    await expect(settle(clock, sync.lock('k').tryLock())).rejects.toMatchObject({
+      code: 'permission-denied',
+    });
+    await clock.advance(20_000);
+    expect(told()).toEqual([
+      expect.stringMatching(/svc: for \d s the lock "k" cannot be had, .*: no right$/),
+    ]);
+    await settle(clock, sync.stop());
+  });
+
+  test('NODE_DEBUG=holdfast shows all of it, and without it a process prints nothing', async () => {
+    const program = `
+      import { SyncManager } from './src/index.ts';
+      import { memory } from './src/backends/memory/index.ts';
+      const sync = new SyncManager({ name: 'svc', backend: memory() });
+      await sync.withLock('k', () => undefined);
+      await sync.stop();`;
+    const run = (debug: string) =>
+      spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+        cwd: fileURLToPath(new URL('../..', import.meta.url)),
+        env: { ...process.env, NODE_DEBUG: debug },
+        encoding: 'utf8',
+      });
+    expect(run('').stderr).toBe('');
+    expect(run('holdfast').stderr).toMatch(/HOLDFAST \d+: debug svc: holds the lock "k", token \d+/);
+  });
 });
 
 test('a logger that throws harms nobody', async () => {
