@@ -119,8 +119,8 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   'session closed before the keys are released': [
     {
       file: 'sync/sync-manager.ts',
-      find: 'await within(this.#clock, bound * (1 - CLOSING_SHARE), this.#releaseAll(bound * LEADER_SHARE));',
-      put: 'await this.#keeper.stop();\n    await within(this.#clock, bound * (1 - CLOSING_SHARE), this.#releaseAll(bound * LEADER_SHARE));',
+      find: 'await until(RELEASES_SHARE, this.#releaseAll(bound * LEADER_SHARE));',
+      put: 'await this.#keeper.stop();\n    await until(RELEASES_SHARE, this.#releaseAll(bound * LEADER_SHARE));',
     },
   ],
   "abort that leaves the waiter's record": [
