@@ -17,10 +17,15 @@ export interface Replica {
 /** Milliseconds after which an unplugged backend gives up a call. */
 const REQUEST_TIMEOUT = 500;
 
+const nothing = (): void => undefined;
+/** What is lost is told by the demo itself. */
+const QUIET = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+
 export type OnReport = (replica: number, report: Report) => void;
 
 export function managerOf(backend: Backend, store: StoreName): SyncManager {
-  return new SyncManager({ name: 'demo', backend, session: { ttl: TTL[store], lockDelay: LOCK_DELAY } });
+  const session = { ttl: TTL[store], lockDelay: LOCK_DELAY };
+  return new SyncManager({ name: 'demo', backend, session, logger: QUIET });
 }
 
 export function startReplica(

@@ -13,7 +13,9 @@ export interface ContenderListener {
   granted(session: Session, holding: Holding): void;
   /** The record of this holding is known to be gone. */
   removed(holding: Holding): void;
-  /** The session of the held lock was in doubt, and has been verified. */
+  /** The session of the held lock is in doubt, and being verified. */
+  doubted(): void;
+  /** It has been verified. */
   reconfirmed(): void;
   lost(reason: LossReason): void;
   occupied(): void;

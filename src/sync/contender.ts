@@ -88,6 +88,10 @@ export class Contender implements SessionListener, HeldWatchListener {
     else this.#post({ type: 'session-live', session });
   }
 
+  sessionDoubted(session: Session): void {
+    if (this.#state.name === 'held' && this.#state.session === session) this.#listener.doubted();
+  }
+
   sessionEnded(session: Session, reason: SessionEnd): void {
     this.#post({ type: 'session-ended', session, reason });
   }

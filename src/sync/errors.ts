@@ -11,6 +11,7 @@
  * - `bad-response`: what came back was not an answer of this server.
  * - `foreign-record`: the key holds something that is not a lock of this kind. It was left untouched.
  * - `deadlock`: the lock is held by the very work that asks for it.
+ * - `suspended`: the grant is in doubt: the machine may have slept, and its session is being verified.
  * - `lost`: the grant is no longer held.
  * - `released`: the claim was given up by `release()`.
  * - `store-reset`: the store went back in time (emptied or restored): a new token would not be larger than an old one.
@@ -31,6 +32,7 @@ export type SyncErrorCode =
   | 'bad-response'
   | 'foreign-record'
   | 'deadlock'
+  | 'suspended'
   | 'lost'
   | 'released'
   | 'store-reset'

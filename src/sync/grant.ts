@@ -58,6 +58,7 @@ export class Grant implements AsyncDisposable {
   #writes: Set<Promise<unknown>> | undefined;
   #unsure = false;
   #ended: GrantEnd | undefined;
+  #doubting: (() => void)[] | undefined;
   #controller: AbortController | undefined;
 
   /** @internal */
@@ -93,7 +94,29 @@ export class Grant implements AsyncDisposable {
     return this.#controller.signal;
   }
 
-  /** Throws a `SyncError` `lost` or `released` unless the lock is held. */
+  /**
+   * Whether it is in doubt, and `held` is `false` for that reason alone: the machine may have slept, or somebody set the clock. A
+   * renewal that is under way will tell, at the latest at the session's deadline. Tokens and guarded commits are as good as ever.
+   */
+  get suspended(): boolean {
+    return this.#ended === undefined && this.#session.doubtful;
+  }
+
+  /** @internal Resolves when it is not in doubt: at once, most often, and at the latest at the session's deadline. */
+  get settled(): Promise<void> {
+    if (!this.suspended) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#doubting ??= [];
+      this.#doubting.push(resolve);
+    });
+  }
+
+  /** @internal The session was verified. */
+  reconfirmed(): void {
+    for (const resolve of this.#doubting?.splice(0) ?? []) resolve();
+  }
+
+  /** Throws a `SyncError` `lost`, `released` or `suspended` unless the lock is held. */
   assertHeld(): void {
     if (!this.held) throw this.#reason();
   }
@@ -138,6 +161,7 @@ export class Grant implements AsyncDisposable {
   /** @internal Ends belief at once; the signal is aborted by `announce`, when the engine is at rest. */
   end(why: GrantEnd): void {
     this.#ended ??= why;
+    this.reconfirmed();
   }
 
   /** @internal */
@@ -148,6 +172,12 @@ export class Grant implements AsyncDisposable {
   #reason(): SyncError {
     const lock = `the lock ${quoteKey(this.key)}`;
     if (this.#ended === 'released') return new SyncError('released', `${lock} was released`);
+    if (this.suspended) {
+      return new SyncError(
+        'suspended',
+        `${lock} is in doubt: the machine may have slept, and its session is being verified`,
+      );
+    }
     return new SyncError('lost', `${lock} was lost (${this.#ended ?? 'deadline'})`);
   }
 }

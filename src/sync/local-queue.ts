@@ -20,6 +20,8 @@ export interface Ticket extends Waiter<Ticket> {
   left?: Promise<void> | undefined;
   value(): Uint8Array;
   granted(grant: Grant): void;
+  /** In doubt; `granted` follows when it was verified. */
+  doubted(grant: Grant): void;
   lost(reason: LossReason, grant: Grant): void;
   /** Not to be had at the moment. */
   occupied(): void;
@@ -295,8 +297,15 @@ export class LocalQueue implements ContenderListener {
     head.granted(grant);
   }
 
+  doubted(): void {
+    if (this.#current !== undefined) this.#tickets.first?.doubted(this.#current);
+  }
+
   reconfirmed(): void {
-    if (this.#current) this.#tickets.first?.granted(this.#current);
+    const current = this.#current;
+    if (current === undefined) return;
+    this.#tickets.first?.granted(current);
+    this.#outbox.post(() => current.reconfirmed());
   }
 
   lost(reason: LossReason): void {

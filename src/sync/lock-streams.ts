@@ -6,6 +6,8 @@ import type { LossReason } from './lock-machine.ts';
 export type LockStatus =
   | { readonly name: 'idle' | 'seeking' | 'waiting' | 'releasing' | 'stopped' }
   | { readonly name: 'held'; readonly token: bigint }
+  /** In doubt: the machine may have slept. `held` again once that is verified, or `lost`. */
+  | { readonly name: 'suspended'; readonly token: bigint }
   | { readonly name: 'lost'; readonly reason: LossReason };
 
 export interface LockLoss {

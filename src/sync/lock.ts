@@ -201,6 +201,7 @@ export class Lock {
       standing: true,
       value: () => this.#host.encode(this.metadata),
       granted: (grant) => this.#granted(grant),
+      doubted: ({ token }) => this.#streams.publish({ name: 'suspended', token }),
       lost: (reason, grant) => this.#lost(reason, grant),
       occupied: () => {
         this.#occupied = true;

@@ -99,6 +99,8 @@ class ScopedTicket implements Ticket, OpenCall {
     this.#take()?.resolve(grant);
   }
 
+  doubted(): void {}
+
   /** Of a call that is not settled: lost before the caller ever saw it, while the session was in doubt. */
   lost(reason: LossReason): void {
     if (this.#call === undefined) return;

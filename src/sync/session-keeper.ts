@@ -19,6 +19,8 @@ export type SessionState =
 export interface SessionListener {
   /** A session is there, or a suspected one was verified and is believed in again. */
   sessionLive(session: Session): void;
+  /** It is in doubt, and being verified: the machine may have slept. */
+  sessionDoubted?(session: Session): void;
   sessionEnded(session: Session, reason: SessionEnd): void;
   /** Opening or renewing failed; it is being tried again. */
   sessionTrouble(error: unknown): void;
@@ -205,7 +207,7 @@ export class SessionKeeper {
       if (now >= session.deadline) return 'deadline';
       // Looks at the wall clock too: a machine that slept is noticed here if nobody asked before.
       const verify = !session.trusted;
-      if (verify && failures === 0) this.#events.moved({ name: 'suspended', id: session.id });
+      if (verify) this.#doubted(session, failures);
       if (now < due && !(verify && failures === 0) && !this.#verifyNow) {
         await this.#pause(Math.min(due, session.deadline) - now);
         continue;
@@ -268,6 +270,11 @@ export class SessionKeeper {
         await sleep(this.#clock, backoff(failures, this.#clock.random()), signal);
       }
     }
+  }
+
+  #doubted(session: Session, failures: number): void {
+    if (failures === 0) this.#events.moved({ name: 'suspended', id: session.id });
+    for (const listener of [...this.#listeners]) listener.sessionDoubted?.(session);
   }
 
   #live(session: Session): void {

@@ -86,6 +86,11 @@ export class Session {
     return !this.#suspect;
   }
 
+  /** Not to be believed in now, though it may be again: the machine may have slept, and the deadline is not reached. */
+  get doubtful(): boolean {
+    return !this.trusted && this.#ended === undefined && this.#clock.now() < this.#deadline;
+  }
+
   /**
    * A renewal succeeded. A late one resurrects nothing: the caller has checked the deadline. One during which the
    * machine may have slept proves nothing either, and gives `false`.

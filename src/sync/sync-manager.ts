@@ -229,6 +229,8 @@ export class SyncManager implements AsyncDisposable {
       const result = await this.#teller.holding(grant, () =>
         this.#options.detectDeadlocks ? runUnder(grant, () => work(grant)) : work(grant),
       );
+      // In doubt is not lost: that is known at the latest at the deadline.
+      await grant.settled;
       // Giving it back early is the work's own business.
       if (grant.ended !== 'released') grant.assertHeld();
       return result;

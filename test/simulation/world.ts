@@ -66,6 +66,10 @@ export interface Process {
   dead: boolean;
 }
 
+const nothing = (): void => undefined;
+/** What is lost is what a simulation is about. */
+const QUIET = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+
 /** What is written says under which grant, and for the how-manieth time. */
 export const written = (grant: Grant, round: number): string => `${grant.token}.${round}`;
 const tokenOf = (text: string): bigint => BigInt(text.split('.')[0] ?? '');
@@ -196,7 +200,7 @@ export class World {
     const backend = this.#asked(network.connect(server), server, () => process);
     const session = { ttl: TTL, margin: MARGIN, lockDelay: this.lockDelay };
     const handOff = { limit: this.pick([0, 1, 3, 1_000]), within: this.between(20, 1_000) };
-    const sync = new SyncManager({ name: `p${number}`, backend, clock, session, handOff });
+    const sync = new SyncManager({ name: `p${number}`, backend, clock, session, handOff, logger: QUIET });
     const process: Process = {
       number,
       clock,

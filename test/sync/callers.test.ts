@@ -71,7 +71,7 @@ function lineOf(callers: number): { queue: LocalQueue; tickets: Ticket[] } {
     nothing,
   );
   const tickets = Array.from({ length: callers }, (): Ticket => {
-    const told = { granted: nothing, lost: nothing, occupied: nothing, refused: nothing };
+    const told = { granted: nothing, doubted: nothing, lost: nothing, occupied: nothing, refused: nothing };
     return { standing: false, value: () => new Uint8Array(), failing: nothing, moved: nothing, ...told };
   });
   for (const ticket of tickets) queue.enter(ticket);
