@@ -1,4 +1,4 @@
-import { BehaviorSubject, type Observable, Subject } from 'rxjs';
+import { BehaviorSubject, type Observable, of, Subject } from 'rxjs';
 import { IsolatedObservable, type Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
 import type { QueueEvents } from './local-queue.ts';
@@ -21,7 +21,11 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
   constructor(outbox: Outbox) {
     this.#outbox = outbox;
     const report = (error: unknown): void => this.report(error);
-    this.session$ = new IsolatedObservable(report, (subscriber) => this.#sessions.subscribe(subscriber));
+    this.session$ = new IsolatedObservable(report, (subscriber) => {
+      // A subject that is complete replays nothing.
+      const last = this.#sessions.value;
+      return (last.name === 'stopped' ? of(last) : this.#sessions).subscribe(subscriber);
+    });
     // A subscriber of this very stream that always fails would be told of its own failure for ever.
     this.events$ = new IsolatedObservable(warn, (subscriber) => this.#events.subscribe(subscriber));
   }

@@ -1,5 +1,5 @@
 import { distinctUntilChanged, map, type Observable } from 'rxjs';
-import type { Clock, Timer } from './backend.ts';
+import { type Clock, isSyncError, type Timer } from './backend.ts';
 import type { Grant } from './grant.ts';
 import type { Holder } from './holder.ts';
 import { LeaderWork, type Term } from './leader-work.ts';
@@ -26,6 +26,7 @@ const DEFAULT_GRACE = 5_000;
 export interface LeadershipHost {
   readonly clock: Clock;
   report(error: unknown): void;
+  trouble(error: unknown): void;
   /** Throws `stopped` after the manager was stopped. */
   assertRunning(): void;
 }
@@ -72,7 +73,7 @@ export class Leadership {
   stand(): void {
     this.#endPause();
     if (this.#leaving > 0) this.#pause = 0;
-    else this.lock.tryLock().catch(() => undefined);
+    else this.lock.tryLock().catch((error: unknown) => this.#untold(error));
   }
 
   /**
@@ -137,6 +138,11 @@ export class Leadership {
     if (pause === undefined || this.#stopped) return;
     if (pause === 0) this.stand();
     else this.#pausing = this.#host.clock.after(pause, () => this.stand());
+  }
+
+  /** Of a claim that stands, what goes wrong is told by its attempts. */
+  #untold(error: unknown): void {
+    if (!this.lock.claimed && !isSyncError(error, 'stopped')) this.#host.trouble(error);
   }
 
   #endPause(): void {

@@ -1,4 +1,4 @@
-import { BehaviorSubject, type Observable, Subject, type Subscriber } from 'rxjs';
+import { BehaviorSubject, type Observable, of, Subject, type Subscriber } from 'rxjs';
 import { IsolatedObservable, type Outbox } from './events.ts';
 import type { LossReason } from './lock-machine.ts';
 
@@ -46,7 +46,9 @@ export class LockStreams {
   }
 
   get state$(): Observable<LockStatus> {
-    this.#state$ ??= this.#observable(() => this.#begunStates());
+    this.#state$ ??= this.#observable(() =>
+      this.#status.name === 'stopped' ? of(this.#status) : this.#begunStates(),
+    );
     return this.#state$;
   }
 
@@ -79,10 +81,7 @@ export class LockStreams {
   }
 
   #begunStates(): Subject<LockStatus> {
-    if (this.#states === undefined) {
-      this.#states = new BehaviorSubject(this.#status);
-      if (this.#status.name === 'stopped') this.#states.complete();
-    }
+    this.#states ??= new BehaviorSubject(this.#status);
     return this.#states;
   }
 
@@ -94,7 +93,7 @@ export class LockStreams {
     return this.#losses;
   }
 
-  #observable<T>(source: () => Subject<T>): Observable<T> {
+  #observable<T>(source: () => Observable<T>): Observable<T> {
     const subscribe = (subscriber: Subscriber<T>): (() => void) => {
       this.#count(1);
       const subscription = source().subscribe(subscriber);

@@ -22,6 +22,8 @@ export interface LockHost {
   queue(key: string): LocalQueue;
   /** With the manager's own metadata, unless there is some for this lock. */
   encode(metadata: Metadata | undefined): Uint8Array;
+  /** Whether it is made anew at each attempt. */
+  isMade(metadata: Metadata | undefined): boolean;
   readonly teller: Teller;
   readonly tally: LockTally;
   /** Even if nobody refers to it any more. While it is claimed or being released, its queue does. */
@@ -178,11 +180,8 @@ export class Lock {
     once: boolean,
   ): Promise<Grant | undefined> | Grant | undefined {
     return this.#host.outbox.during(() => {
-      const isNew = this.#claim === undefined;
       if (!once && this.grant === undefined) assertNotUnder(queue.holder);
-      this.#stand(queue);
-      // Bad metadata is told to the caller who asks. The claim stands all the same: what a function gives may be right later.
-      if (isNew) this.#host.encode(this.metadata);
+      if (this.#claim === undefined) this.#begin(queue);
       const { grant } = this;
       if (grant !== undefined) return grant;
       if (this.#refusal !== undefined) throw this.#refusal;
@@ -195,8 +194,18 @@ export class Lock {
     });
   }
 
+  /** Bad metadata is told to the caller who asks, before any I/O. What a function gives may be right later: its claim stands. */
+  #begin(queue: LocalQueue): void {
+    try {
+      this.#host.encode(this.metadata);
+    } catch (error) {
+      if (this.#host.isMade(this.metadata)) this.#stand(queue);
+      throw error;
+    }
+    this.#stand(queue);
+  }
+
   #stand(queue: LocalQueue): void {
-    if (this.#claim !== undefined) return;
     const ticket: Ticket = {
       standing: true,
       value: () => this.#host.encode(this.metadata),
@@ -205,6 +214,7 @@ export class Lock {
       lost: (reason, grant) => this.#lost(reason, grant),
       occupied: () => {
         this.#occupied = true;
+        this.#streams.publish({ name: 'waiting' });
         this.#notNow();
       },
       refused: (error) => {
@@ -243,9 +253,9 @@ export class Lock {
       this.#occupied = false;
       this.#refusal = undefined;
     }
-    this.#streams.publish(
-      state.name === 'lost' ? { name: 'lost', reason: state.reason } : { name: state.name },
-    );
+    if (state.name === 'lost') this.#streams.publish({ name: 'lost', reason: state.reason });
+    // What is removed now is not this claim, which waits for it.
+    else this.#streams.publish({ name: state.name === 'releasing' ? 'waiting' : state.name });
   }
 
   #setClaim(claim: Claim | undefined): void {

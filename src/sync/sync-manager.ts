@@ -143,6 +143,7 @@ export class SyncManager implements AsyncDisposable {
       report,
       queue,
       encode,
+      isMade: (metadata) => typeof (metadata ?? this.#options.metadata) === 'function',
       teller: this.#teller,
       tally: this.#tally,
       keep: (lock) => this.#locks.keep(lock),
@@ -188,6 +189,7 @@ export class SyncManager implements AsyncDisposable {
     this.#leadership ??= new Leadership(this.leadershipLock(), this.observe(this.#leadershipKey), {
       clock: this.#clock,
       report: (error) => this.#chronicle.report(error),
+      trouble: (error) => this.#chronicle.trouble(error, this.#leadershipKey),
       assertRunning: () => this.#assertRunning(),
     });
     return this.#leadership;

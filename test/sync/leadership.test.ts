@@ -185,12 +185,27 @@ test.each([
     sync.leadership.stand();
     await expect(sync.leadership.ask()).rejects.toMatchObject({ code });
     await vi.waitFor(() =>
-      expect(events).toContainEqual({ type: 'trouble', error: expect.objectContaining({ code }) }),
+      expect(events).toContainEqual({
+        type: 'trouble',
+        error: expect.objectContaining({ code }),
+        key: 'service/svc/leadership',
+      }),
     );
     ready = true;
     await vi.waitFor(() => expect(sync.leadership.isLeader).toBe(true), { timeout: 10_000 });
   },
 );
+
+test('B4: metadata that can never be written is told, and nothing is asked of the store', async () => {
+  await using sync = new SyncManager({ name: 'svc', backend: memory(), metadata: 'x'.repeat(10_000_000) });
+  const events: SyncEvent[] = [];
+  sync.events$.subscribe((event) => events.push(event));
+  sync.leadership.stand();
+  await vi.waitFor(() =>
+    expect(events).toMatchObject([{ type: 'trouble', error: { code: 'value-too-large' } }]),
+  );
+  expect([sync.leadership.lock.claimed, sync.health().session]).toEqual([false, 'idle']);
+});
 
 test('work that ends as its grant told it to has not failed', async () => {
   const { clock, sync, leadership, settle } = leading(0);
