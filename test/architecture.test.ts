@@ -25,10 +25,13 @@ const rooms: Record<string, Room> = {
     may: ['src/async/', 'src/backends/kit/', 'src/sync/backend.ts'],
     packages: ['etcd3', '@grpc/grpc-js'],
   },
-  'src/decorators/': { may: ['src/index.ts', 'src/sync/work-context.ts'], packages: [] },
+  'src/decorators/': {
+    may: ['src/index.ts', 'src/sync/known-options.ts', 'src/sync/work-context.ts'],
+    packages: [],
+  },
   'src/di/': { may: ['src/index.ts', 'src/decorators/index.ts'], packages: ['inversify'] },
   'src/nestjs/': { may: ['src/index.ts', 'src/decorators/index.ts'], packages: ['@nestjs/common'] },
-  'src/telemetry/': { may: ['src/index.ts'], packages: ['@opentelemetry/api'] },
+  'src/telemetry/': { may: ['src/index.ts', 'src/sync/known-options.ts'], packages: ['@opentelemetry/api'] },
   'src/testing/': { may: ['src/sync/backend.ts', 'src/sync/clock.ts'], packages: [] },
   'src/index.ts': { may: ['src/sync/'], packages: [] },
 };

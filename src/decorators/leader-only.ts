@@ -1,12 +1,16 @@
 import { currentSyncManager, SyncError } from '../index.ts';
+import type { Names } from '../sync/known-options.ts';
 import { runUnder } from '../sync/work-context.ts';
 import { aroundMethod, type DecoratesMethod } from './method.ts';
+import { checkNames } from './options.ts';
 import type { DecoratorOptions } from './with-lock.ts';
 
 export interface LeaderOnlyOptions extends DecoratorOptions {
   /** What a call does where this process does not lead: nothing (the default), or reject with a `SyncError` `not-leader`. */
   readonly otherwise?: 'skip' | 'throw';
 }
+
+const OPTIONS: Names<LeaderOnlyOptions> = { manager: true, otherwise: true };
 
 /**
  * Runs the method only where this process leads its service; it stands for leadership from the first call on. The grant
@@ -18,7 +22,9 @@ export function LeaderOnly(options: LeaderOnlyOptions & { readonly otherwise: 't
 export function LeaderOnly(
   options?: LeaderOnlyOptions & { readonly otherwise?: 'skip' },
 ): DecoratesMethod<[], void>;
-export function LeaderOnly({ manager, otherwise = 'skip' }: LeaderOnlyOptions = {}): DecoratesMethod {
+export function LeaderOnly(options: LeaderOnlyOptions = {}): DecoratesMethod {
+  checkNames('@LeaderOnly', options, OPTIONS);
+  const { manager, otherwise = 'skip' } = options;
   return aroundMethod(async (self, _, proceed) => {
     const sync = manager?.(self as never) ?? currentSyncManager('@LeaderOnly()');
     const grant = await sync.leadership.ask();

@@ -1,6 +1,8 @@
 import { type AcquireOptions, currentSyncManager, type SyncManager } from '../index.ts';
+import type { Names } from '../sync/known-options.ts';
 import { runUnder } from '../sync/work-context.ts';
 import { aroundMethod, type DecoratesMethod } from './method.ts';
+import { checkNames } from './options.ts';
 
 export interface DecoratorOptions {
   /** Finds the manager, from the instance whose method is called. Default: the current one (`setCurrentSyncManager`). */
@@ -9,14 +11,18 @@ export interface DecoratorOptions {
 
 export interface WithLockOptions extends AcquireOptions, DecoratorOptions {}
 
+const OPTIONS: Names<WithLockOptions> = { manager: true, signal: true, timeout: true, metadata: true };
+
 /**
  * Runs the method while it holds a lock of its own: calls for one key go one after the other, in all processes. The key
  * is fixed, or made of the arguments. The grant is `currentGrant()` inside. Rejects as `sync.withLock` does.
  */
 export function WithLock<Args extends readonly unknown[] = []>(
   key: string | ((...args: Args) => string),
-  { manager, ...options }: WithLockOptions = {},
+  given: WithLockOptions = {},
 ): DecoratesMethod<Args> {
+  checkNames('@WithLock', given, OPTIONS);
+  const { manager, ...options } = given;
   return aroundMethod((self, args, proceed) => {
     const sync = manager?.(self as never) ?? currentSyncManager('@WithLock');
     const name = typeof key === 'string' ? key : key(...(args as unknown as Args));

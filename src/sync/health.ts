@@ -1,3 +1,6 @@
+import type { Chronicle } from './chronicle.ts';
+import type { LockTally } from './lock.ts';
+import type { Session } from './session.ts';
 import type { SessionState } from './session-keeper.ts';
 
 /** How a manager is, at this moment and without asking the store: for readiness probes, as JSON. */
@@ -20,4 +23,32 @@ export interface SyncHealth {
   readonly leader: boolean;
   /** Why the session cannot be opened or renewed, if that is so. */
   readonly trouble: string | undefined;
+}
+
+export interface Observed {
+  readonly running: boolean;
+  readonly now: number;
+  readonly session: Session | undefined;
+  /** Scoped ones that wait. */
+  readonly calls: number;
+  readonly leader: boolean;
+  readonly chronicle: Pick<Chronicle, 'held' | 'session' | 'sessionFailure'>;
+  readonly tally: Readonly<LockTally>;
+}
+
+export function healthOf({ running, now, session, calls, leader, chronicle, tally }: Observed): SyncHealth {
+  const { held, sessionFailure } = chronicle;
+  const { name: state } = chronicle.session;
+  const trusted = running && session?.trusted === true;
+  return {
+    ready: trusted || (running && state === 'idle'),
+    session: state,
+    trustedFor: trusted ? session.deadline - now : 0,
+    held: trusted ? held : 0,
+    waiting: calls + tally.calls,
+    // All grants are of the one session.
+    standing: trusted ? tally.claimed - tally.granted : tally.claimed,
+    leader,
+    trouble: sessionFailure instanceof Error ? sessionFailure.message : undefined,
+  };
 }

@@ -2,9 +2,10 @@ import { distinctUntilChanged, map, type Observable } from 'rxjs';
 import { type Clock, isSyncError, type Timer } from './backend.ts';
 import type { Grant } from './grant.ts';
 import type { Holder } from './holder.ts';
+import type { Names } from './known-options.ts';
 import { LeaderWork, type Term } from './leader-work.ts';
 import type { Lock } from './lock.ts';
-import { checkDuration } from './options.ts';
+import { checkDuration, checkNames, invalid } from './options.ts';
 import { within } from './stopping.ts';
 
 export interface StepDownOptions {
@@ -19,6 +20,8 @@ export interface StepDownOptions {
    */
   readonly grace?: number;
 }
+
+const STEP_DOWN: Names<StepDownOptions> = { pause: true, grace: true };
 
 const DEFAULT_PAUSE = 5_000;
 const DEFAULT_GRACE = 5_000;
@@ -85,6 +88,7 @@ export class Leadership {
    */
   whileLeader(work: (term: Term) => Promise<void> | void): LeaderWork {
     this.#host.assertRunning();
+    if (typeof work !== 'function') throw invalid('work', 'must be a function: whileLeader(work)');
     const report = (error: unknown): void => this.#host.report(error);
     const forget = (stopped: LeaderWork): void => void this.#works.delete(stopped);
     const leaderWork = new LeaderWork(this.lock, work, this.#leaving > 0, report, forget);
@@ -99,6 +103,7 @@ export class Leadership {
    * must not await this call itself. Resolves when leadership is given up; rejects with `invalid-option`.
    */
   async stepDown(options: StepDownOptions = {}): Promise<void> {
+    checkNames(options, STEP_DOWN);
     const { pause = DEFAULT_PAUSE, grace = DEFAULT_GRACE } = options;
     checkDuration('pause', pause);
     checkDuration('grace', grace);

@@ -8,7 +8,7 @@ import type { LocalQueue, Ticket } from './local-queue.ts';
 import type { LockState, LossReason } from './lock-machine.ts';
 import { type LockLoss, type LockStatus, LockStreams } from './lock-streams.ts';
 import type { Metadata } from './metadata.ts';
-import { type CallOptions, checkCallOptions } from './options.ts';
+import { CALL, type CallOptions, checkCallOptions } from './options.ts';
 import { quoteKey } from './quote.ts';
 import type { Teller } from './telemetry.ts';
 import { assertNotUnder } from './work-context.ts';
@@ -166,7 +166,7 @@ export class Lock {
   }
 
   async #ask(options: CallOptions | undefined, once: boolean): Promise<Grant | undefined> {
-    const checked = checkCallOptions(options);
+    const checked = checkCallOptions(options, CALL);
     throwIfAborted(checked.signal);
     const queue = this.#host.queue(this.key);
     return this.#host.teller.asking(this.key, once ? 'tryLock' : 'lock', () =>

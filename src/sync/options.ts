@@ -2,6 +2,7 @@ import { expectManyListeners } from './abort.ts';
 import { type Backend, type Clock, REFUSED, SyncError, systemClock } from './backend.ts';
 import { MOST_HAND_OFFS } from './grant.ts';
 import { keyProblem } from './keys.ts';
+import { type Names, unknownOption } from './known-options.ts';
 import type { HandOffLimits } from './local-queue.ts';
 import { LEVELS, type Logger } from './logger.ts';
 import type { Metadata } from './metadata.ts';
@@ -111,6 +112,45 @@ export interface CheckedOptions {
 
 const DEFAULT_TTL = 10_000;
 
+const MANAGER: Names<SyncManagerOptions> = {
+  name: true,
+  backend: true,
+  session: true,
+  handOff: true,
+  detectDeadlocks: true,
+  metadata: true,
+  logger: true,
+  telemetry: true,
+  clock: true,
+};
+const SESSION: Names<SessionTiming> = { ttl: true, lockDelay: true, renewInterval: true, margin: true };
+const HAND_OFF: Names<HandOff> = { limit: true, within: true };
+const INSIDE = [...under('session', SESSION), ...under('handOff', HAND_OFF)];
+
+export const CALL: Names<CallOptions> = { signal: true, timeout: true };
+export const ACQUIRE: Names<AcquireOptions> = { ...CALL, metadata: true };
+export const LOCK: Names<LockOptions> = { metadata: true };
+export const COMMIT: Names<Pick<CallOptions, 'signal'>> = { signal: true };
+export const STOP: Names<StopOptions> = { timeout: true };
+
+function under<T>(name: string, names: Names<T>): string[] {
+  return Object.keys(names).map((each) => `${name}.${each}`);
+}
+
+/** Throws `invalid-option` for what is no object, and for a name that is not known. */
+export function checkNames<T>(
+  options: unknown,
+  names: Names<T>,
+  { where = '', elsewhere = [] as readonly string[] } = {},
+): void {
+  if (typeof options !== 'object' || options === null)
+    throw invalid(where === '' ? 'options' : where, 'must be an object');
+  const unknown = unknownOption(options, names, elsewhere);
+  if (unknown === undefined) return;
+  const [name, problem] = unknown;
+  throw invalid(where === '' ? name : `${where}.${name}`, problem);
+}
+
 /** Interval and margin for a TTL as the server granted it: in proportion, if that is less than was asked for. */
 export function scheduleFor(ttl: number, timing: Timing): { renewInterval: number; margin: number } {
   const { renewInterval = timing.ttl / 3, margin = timing.ttl / 10 } = timing;
@@ -123,6 +163,7 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
   if (typeof options !== 'object' || options === null) {
     throw invalid('options', 'must be an object with at least "name" and "backend"');
   }
+  checkNames(options, MANAGER, { elsewhere: INSIDE });
   const { name, backend, session = {}, handOff = {}, metadata } = options;
   const { logger, telemetry, clock = systemClock, detectDeadlocks = true } = options;
   const problem = keyProblem(name) ?? (name.includes('/') ? 'must not have a slash' : undefined);
@@ -130,8 +171,8 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
   if (typeof backend?.commit !== 'function') {
     throw invalid('backend', "must be a backend such as memory() from 'holdfast/memory'");
   }
-  if (typeof session !== 'object' || session === null) throw invalid('session', 'must be an object');
-  if (typeof handOff !== 'object' || handOff === null) throw invalid('handOff', 'must be an object');
+  checkNames(session, SESSION, { where: 'session' });
+  checkNames(handOff, HAND_OFF, { where: 'handOff' });
   for (const level of logger === undefined ? [] : LEVELS) {
     if (typeof logger?.[level] !== 'function') throw invalid('logger', `must have a method "${level}"`);
   }
@@ -188,8 +229,12 @@ function checkTiming(session: SessionTiming, { traits }: Backend): Timing {
   return timing;
 }
 
-export function checkCallOptions(options: CallOptions | undefined): CallOptions {
+export function checkCallOptions<T extends CallOptions>(
+  options: T | undefined,
+  names: Names<T>,
+): CallOptions {
   if (options === undefined) return {};
+  checkNames(options, names);
   const { signal, timeout } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw invalid('signal', 'must be an AbortSignal');
@@ -205,6 +250,7 @@ export function checkDuration(option: string, value: unknown): void {
   throw invalid(option, `is ${String(value)}; it must be a positive, finite number of milliseconds`);
 }
 
-function invalid(option: string, problem: string): SyncError {
+/** Of what was asked, before anything was done. */
+export function invalid(option: string, problem: string): SyncError {
   return new SyncError('invalid-option', `option "${option}" ${problem}`, REFUSED);
 }

@@ -1,5 +1,6 @@
 import { systemClock } from './clock.ts';
-import { checkDuration } from './options.ts';
+import type { Names } from './known-options.ts';
+import { checkDuration, checkNames } from './options.ts';
 import { within } from './stopping.ts';
 import type { SyncManager } from './sync-manager.ts';
 
@@ -17,6 +18,8 @@ export interface ShutdownOptions {
   readonly timeout?: number;
 }
 
+const SHUTDOWN: Names<ShutdownOptions> = { signals: true, before: true, beforeTimeout: true, timeout: true };
+
 const DEFAULT_BEFORE = 5_000;
 
 const DEFAULT_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
@@ -32,6 +35,7 @@ export function installShutdown(
   managers: SyncManager | readonly SyncManager[],
   options: ShutdownOptions = {},
 ): () => void {
+  checkNames(options, SHUTDOWN);
   const { signals = DEFAULT_SIGNALS, before, beforeTimeout = DEFAULT_BEFORE, timeout } = options;
   checkDuration('beforeTimeout', beforeTimeout);
   if (timeout !== undefined) checkDuration('timeout', timeout);

@@ -12,7 +12,7 @@ import { Delay } from './delay.ts';
 import { type Engine, MOST_TURNS, UNWATCHED } from './engine.ts';
 import { Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
-import type { SyncHealth } from './health.ts';
+import { healthOf, type SyncHealth } from './health.ts';
 import { type Holder, HolderWatch } from './holder.ts';
 import { clockIn } from './in-context.ts';
 import { lockPathOf } from './keys.ts';
@@ -25,11 +25,17 @@ import { logTo } from './logger.ts';
 import { Looks } from './looks.ts';
 import { defaultMetadata, encodeMetadata, inPresentContext, type Metadata } from './metadata.ts';
 import {
+  ACQUIRE,
   type AcquireOptions,
   type CheckedOptions,
+  COMMIT,
   checkCallOptions,
+  checkNames,
   checkOptions,
+  invalid,
+  LOCK,
   type LockOptions,
+  STOP,
   type StopOptions,
   type SyncManagerOptions,
 } from './options.ts';
@@ -169,6 +175,7 @@ export class SyncManager implements AsyncDisposable {
   lock(key: string, options?: LockOptions): Lock {
     this.#assertRunning();
     lockPathOf(this.#engine.backend, key);
+    if (options !== undefined) checkNames(options, LOCK);
     if (options?.metadata !== undefined) this.#encode(options.metadata);
     let lock = this.#locks.get(key);
     if (lock === undefined) {
@@ -226,6 +233,7 @@ export class SyncManager implements AsyncDisposable {
     work: (grant: Grant) => Promise<T> | T,
     options?: AcquireOptions,
   ): Promise<T> {
+    if (typeof work !== 'function') throw invalid('work', 'must be a function: withLock(key, work, options)');
     const grant = await this.acquire(key, options);
     try {
       const result = await this.#teller.holding(grant, () =>
@@ -255,7 +263,7 @@ export class SyncManager implements AsyncDisposable {
     // The work of a leader may still write what it has to when it is told to end.
     if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
     const checked = checkCommit(commit, this.#engine.backend, this.#queues.claims);
-    const signal = checkCallOptions(options).signal ?? new AbortController().signal;
+    const signal = checkCallOptions(options, COMMIT).signal ?? new AbortController().signal;
     const { backend, context } = this.#engine;
     // What it begins, such as a connection, is not this caller's alone.
     return await context.run(() => guardedCommit(checked, backend, this.#proofs, signal));
@@ -263,23 +271,15 @@ export class SyncManager implements AsyncDisposable {
 
   /** How the manager is at this moment, for readiness probes. Asks nobody, and never throws. */
   health(): SyncHealth {
-    const session = this.#keeper.current;
-    const { held, sessionFailure } = this.#chronicle;
-    const { name: state } = this.#chronicle.session;
-    const trusted = this.#running && session?.trusted === true;
-    const { calls, claimed, granted } = this.#tally;
-    // All grants are of the one session.
-    const standing = trusted ? claimed - granted : claimed;
-    return {
-      ready: trusted || (this.#running && state === 'idle'),
-      session: state,
-      trustedFor: trusted ? session.deadline - this.#clock.now() : 0,
-      held: trusted ? held : 0,
-      waiting: this.#openCalls.size + calls,
-      standing,
+    return healthOf({
+      running: this.#running,
+      now: this.#clock.now(),
+      session: this.#keeper.current,
+      calls: this.#openCalls.size,
       leader: this.#locks.get(this.#leadershipKey)?.held ?? false,
-      trouble: sessionFailure instanceof Error ? sessionFailure.message : undefined,
-    };
+      chronicle: this.#chronicle,
+      tally: this.#tally,
+    });
   }
 
   /**
@@ -287,7 +287,7 @@ export class SyncManager implements AsyncDisposable {
    * disposes the backend. Idempotent; rejects for nothing but an invalid `timeout`.
    */
   async stop(options?: StopOptions): Promise<void> {
-    const { timeout = STOP_BOUND } = checkCallOptions(options);
+    const { timeout = STOP_BOUND } = checkCallOptions(options, STOP);
     this.#running = false;
     this.#stopped ??= this.#context.run(() => this.#stop(timeout));
     await this.#stopped;
@@ -365,7 +365,7 @@ export class SyncManager implements AsyncDisposable {
     once: boolean,
   ): Promise<Grant | undefined> {
     this.#assertRunning();
-    const checked = checkCallOptions(options);
+    const checked = checkCallOptions(options, ACQUIRE);
     throwIfAborted(checked.signal);
     // Bad metadata is told before any I/O.
     const metadata = options?.metadata ?? this.#options.metadata;

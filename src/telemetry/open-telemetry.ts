@@ -1,5 +1,6 @@
 import { type MeterProvider, metrics, type TracerProvider, trace } from '@opentelemetry/api';
 import { SyncError, type Telemetry } from '../index.ts';
+import { type Names, unknownOption } from '../sync/known-options.ts';
 import { Instruments } from './instruments.ts';
 import { Recorder } from './recorder.ts';
 
@@ -15,6 +16,8 @@ export interface OpenTelemetryOptions {
   readonly group?: (key: string) => string | undefined;
 }
 
+const OPTIONS: Names<OpenTelemetryOptions> = { meterProvider: true, tracerProvider: true, group: true };
+
 const SCOPE = 'holdfast';
 
 /**
@@ -28,6 +31,11 @@ const SCOPE = 'holdfast';
  * Throws `invalid-option`.
  */
 export function openTelemetry(options: OpenTelemetryOptions = {}): Telemetry {
+  const unknown = unknownOption(options, OPTIONS);
+  if (unknown !== undefined) {
+    const [name, problem] = unknown;
+    throw new SyncError('invalid-option', `option "${name}" ${problem}`, { outcome: 'refused' });
+  }
   const { group = () => undefined } = options;
   if (typeof group !== 'function') throw new SyncError('invalid-option', 'option "group" must be a function');
   return {

@@ -18,7 +18,7 @@ const bad: ReadonlyArray<[string, Record<string, unknown>]> = [
 
 it.each(bad)('a bad `%s` is refused by name: %o', (name, options) => {
   const make = () => memory(options as MemoryOptions);
-  expect(make).toThrow(`\`${name}\``);
+  expect(make).toThrow(`memory option "${name}" `);
   expect(make).toThrow(expect.objectContaining({ code: 'invalid-option' }));
 });
 

@@ -183,7 +183,7 @@ describe('D1: a lock that somebody can tell of is the same for ever', () => {
     await sync.stop();
   });
 
-  test('and stop() completes what is listened to later', async () => {
+  test('and stop() completes what is listened to later, once the last state was told', async () => {
     const { sync } = setUp();
     const lock = sync.lock('k');
     await sync.stop();
@@ -191,6 +191,6 @@ describe('D1: a lock that somebody can tell of is the same for ever', () => {
     const observer = { next: () => told.push('next'), complete: () => told.push('complete') };
     lock.state$.subscribe(observer);
     lock.lost$.subscribe(observer);
-    expect(told).toEqual(['complete', 'complete']);
+    expect(told).toEqual(['next', 'complete', 'complete']);
   });
 });

@@ -1,6 +1,6 @@
 import { createSecureContext } from 'node:tls';
 import type { Etcd3 } from 'etcd3';
-import { REFUSED, SyncError } from '../../sync/backend.ts';
+import { type Names, REFUSED, SyncError, unknownOption } from '../../sync/backend.ts';
 
 export interface EtcdTls {
   /** PEM of the authority that signed the servers' certificates. Default: those that Node trusts. */
@@ -59,7 +59,25 @@ const DEFAULT_REQUEST_TIMEOUT = 3_000;
 const MAX_REQUEST_TIMEOUT = 2 ** 31 - 1;
 const ONLY_WITHOUT_CLIENT = ['hosts', 'username', 'password', 'tls'] as const;
 
+const OPTIONS: Names<EtcdOptions> = {
+  hosts: true,
+  username: true,
+  password: true,
+  tls: true,
+  client: true,
+  lockName: true,
+  requestTimeout: true,
+};
+const TLS: Names<EtcdTls> = { ca: true, cert: true, key: true };
+
 export function resolveOptions(options: EtcdOptions): Resolved {
+  if (typeof options !== 'object' || options === null) throw invalid('options', 'must be an object');
+  const unknown = unknownOption(
+    options,
+    OPTIONS,
+    Object.keys(TLS).map((name) => `tls.${name}`),
+  );
+  if (unknown !== undefined) throw invalid(...unknown);
   const { client, lockName, requestTimeout = DEFAULT_REQUEST_TIMEOUT } = options;
   if (typeof requestTimeout !== 'number' || !(requestTimeout > 0 && requestTimeout <= MAX_REQUEST_TIMEOUT)) {
     throw invalid(
@@ -120,6 +138,8 @@ function parseHost(host: unknown): { address: string; secure: boolean } {
 
 function checkTls(tls: EtcdTls, secure: boolean): void {
   if (typeof tls !== 'object' || tls === null) throw invalid('tls', 'must be an object');
+  const unknown = unknownOption(tls, TLS);
+  if (unknown !== undefined) throw invalid(`tls.${unknown[0]}`, unknown[1]);
   if (!secure) throw invalid('tls', 'needs "hosts" with https://');
   if ((tls.cert === undefined) !== (tls.key === undefined))
     throw invalid('tls', 'needs "cert" and "key" together');
@@ -142,5 +162,5 @@ function resolveLogin(username: string | undefined, password: string | undefined
 }
 
 function invalid(option: string, problem: string): SyncError {
-  return new SyncError('invalid-option', `etcd option "${option}" ${problem}.`, REFUSED);
+  return new SyncError('invalid-option', `etcd option "${option}" ${problem}`, REFUSED);
 }

@@ -20,10 +20,10 @@ export interface MemoryOptions extends MemoryStoreOptions {
 export function memory(options: MemoryOptions = {}): Backend {
   const { store, ...own } = options;
   if (store === undefined) return new MemoryBackend(new MemoryStore(own));
-  if (!(store instanceof MemoryStore)) throw invalid('`store` must be a MemoryStore');
+  if (!(store instanceof MemoryStore)) throw invalid('store', 'must be a MemoryStore');
   const [misplaced] = Object.entries(own).filter(([, value]) => value !== undefined);
   if (misplaced !== undefined) {
-    throw invalid(`\`${misplaced[0]}\` must be given to the MemoryStore and not beside \`store\``);
+    throw invalid(misplaced[0], 'must be given to the MemoryStore and not beside "store"');
   }
   return new MemoryBackend(store);
 }

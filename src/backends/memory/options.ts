@@ -1,4 +1,11 @@
-import { type Clock, REFUSED, SyncError, systemClock } from '../../sync/backend.ts';
+import {
+  type Clock,
+  type Names,
+  REFUSED,
+  SyncError,
+  systemClock,
+  unknownOption,
+} from '../../sync/backend.ts';
 
 export interface MemoryStoreOptions {
   /**
@@ -17,7 +24,17 @@ export interface MemoryStoreOptions {
 
 const DEFAULT_MAX_VALUE_BYTES = 512 * 1024;
 
+const OPTIONS: Names<MemoryStoreOptions> = {
+  contention: true,
+  clock: true,
+  expiry: true,
+  maxValueBytes: true,
+};
+
 export function resolveStoreOptions(options: MemoryStoreOptions): Required<MemoryStoreOptions> {
+  if (typeof options !== 'object' || options === null) throw invalid('options', 'must be an object');
+  const unknown = unknownOption(options, OPTIONS);
+  if (unknown !== undefined) throw invalid(...unknown);
   const {
     contention = 'queue',
     clock = systemClock,
@@ -25,22 +42,23 @@ export function resolveStoreOptions(options: MemoryStoreOptions): Required<Memor
     maxValueBytes = DEFAULT_MAX_VALUE_BYTES,
   } = options;
   if (contention !== 'queue' && contention !== 'race') {
-    throw invalid(`\`contention\` must be 'queue' or 'race', not ${JSON.stringify(contention)}`);
+    throw invalid('contention', `must be 'queue' or 'race', not ${JSON.stringify(contention)}`);
   }
   if (typeof clock?.now !== 'function' || typeof clock.after !== 'function') {
-    throw invalid('`clock` must be a Clock, with `now` and `after`');
+    throw invalid('clock', 'must be a Clock, with `now` and `after`');
   }
   if (!(Number.isFinite(expiry) && expiry >= 1)) {
-    throw invalid(`\`expiry\` must be a finite factor of at least 1, not ${String(expiry)}`);
+    throw invalid('expiry', `must be a finite factor of at least 1, not ${String(expiry)}`);
   }
   if (!(Number.isSafeInteger(maxValueBytes) && maxValueBytes > 0)) {
     throw invalid(
-      `\`maxValueBytes\` must be a whole number of bytes greater than 0, not ${String(maxValueBytes)}`,
+      'maxValueBytes',
+      `must be a whole number of bytes greater than 0, not ${String(maxValueBytes)}`,
     );
   }
   return { contention, clock, expiry, maxValueBytes };
 }
 
-export function invalid(problem: string): SyncError {
-  return new SyncError('invalid-option', `The memory backend's option ${problem}.`, REFUSED);
+export function invalid(option: string, problem: string): SyncError {
+  return new SyncError('invalid-option', `memory option "${option}" ${problem}`, REFUSED);
 }
