@@ -23,7 +23,7 @@ export type { Grant, Proof } from './sync/grant.ts';
 export type { SyncHealth } from './sync/health.ts';
 export type { Holder } from './sync/holder.ts';
 export type { Leadership, StepDownOptions } from './sync/leader.ts';
-export type { LeaderWork, Term } from './sync/leader-work.ts';
+export type { LeaderWork, OnFailure, Term, WhileLeaderOptions } from './sync/leader-work.ts';
 export {
   currentSyncManager,
   leadershipLock,

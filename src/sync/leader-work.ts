@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
-import { isSyncError, SyncError } from './backend.ts';
+import { sleep } from './abort.ts';
+import { type Clock, isSyncError, SyncError } from './backend.ts';
 import type { Grant } from './grant.ts';
 import type { Lock } from './lock.ts';
 import { runUnder } from './work-context.ts';
@@ -14,14 +15,40 @@ export interface Term {
 }
 
 /**
+ * What becomes of the leadership when the work of a term fails:
+ *
+ * - `step-down`: it is given up, so that another process can lead, and stood for again after a pause.
+ * - `retry`: the work begins again after a pause, in the same term.
+ * - `stay`: this process leads on without that work, until the next term.
+ */
+export type OnFailure = 'step-down' | 'retry' | 'stay';
+
+export interface WhileLeaderOptions {
+  /** Default `step-down`: a leader whose work fails at once would else do nothing for ever, while a healthy process waits. */
+  readonly onFailure?: OnFailure;
+}
+
+/** After the first failure in a row, in milliseconds; doubled with each. Work that lasted for as long as the longest begins anew. */
+const FIRST_PAUSE = 1_000;
+const LONGEST_PAUSE = 60_000;
+
+export interface LeaderWorkHost {
+  readonly clock: Clock;
+  report(error: unknown): void;
+  /** Not awaited by the work, whose end it waits for. */
+  stepDown(pause: number): void;
+  stopped(work: LeaderWork): void;
+}
+
+/**
  * Work that is done while a lock is held, term by term. A term's work begins when the one before has ended, however
  * long that takes after its signal has aborted: it never overlaps with itself in this process.
  */
 export class LeaderWork implements AsyncDisposable {
   readonly #lock: Lock;
   readonly #work: (term: Term) => Promise<void> | void;
-  readonly #report: (error: unknown) => void;
-  readonly #onStop: (work: LeaderWork) => void;
+  readonly #host: LeaderWorkHost;
+  readonly #onFailure: OnFailure;
   readonly #stopping = new AbortController();
   readonly #unlisten: () => void;
   /** In the context of who wants the work done, not of whoever happens to cause an election. */
@@ -30,6 +57,7 @@ export class LeaderWork implements AsyncDisposable {
   #term: AbortController | undefined;
   #resting: boolean;
   #last: Grant | undefined;
+  #failures = 0;
 
   /**
    * @internal
@@ -39,14 +67,14 @@ export class LeaderWork implements AsyncDisposable {
     lock: Lock,
     work: (term: Term) => Promise<void> | void,
     resting: boolean,
-    report: (error: unknown) => void,
-    onStop: (work: LeaderWork) => void,
+    onFailure: OnFailure,
+    host: LeaderWorkHost,
   ) {
     this.#lock = lock;
     this.#work = work;
     this.#resting = resting;
-    this.#report = report;
-    this.#onStop = onStop;
+    this.#onFailure = onFailure;
+    this.#host = host;
     this.#unlisten = lock.onGranted(() => this.#begin());
     this.#begin();
   }
@@ -56,7 +84,7 @@ export class LeaderWork implements AsyncDisposable {
     this.#unlisten();
     this.#stopping.abort(new SyncError('stopped', 'this work was stopped'));
     await this.#running;
-    this.#onStop(this);
+    this.#host.stopped(this);
   }
 
   /** @internal Aborts the work of this term, and resolves when it has ended. No other begins until `resume`. */
@@ -95,14 +123,32 @@ export class LeaderWork implements AsyncDisposable {
       this.#last = grant;
       this.#term = new AbortController();
       const signal = AbortSignal.any([grant.signal, this.#stopping.signal, this.#term.signal]);
+      const { clock } = this.#host;
+      const begun = clock.now();
       try {
         await runUnder(grant, () => this.#work({ signal, token: grant.token, grant }));
+        this.#failures = 0;
       } catch (error) {
-        if (!isEndBy(signal, error)) this.#report(error);
+        if (clock.now() - begun >= LONGEST_PAUSE) this.#failures = 0;
+        if (!isEndBy(signal, error)) await this.#failed(error, signal);
       }
     }
     // In the same step as the last look: what comes after it begins anew.
     this.#running = undefined;
+  }
+
+  async #failed(error: unknown, signal: AbortSignal): Promise<void> {
+    const { clock, report, stepDown } = this.#host;
+    report(error);
+    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#failures);
+    this.#failures = Math.min(this.#failures + 1, 16);
+    if (signal.aborted || this.#onFailure === 'stay') return;
+    if (this.#onFailure === 'step-down') {
+      stepDown(pause);
+      return;
+    }
+    await sleep(clock, pause, signal).catch(() => undefined);
+    this.#last = undefined;
   }
 }
 

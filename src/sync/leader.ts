@@ -3,7 +3,7 @@ import { type Clock, isSyncError, type Timer } from './backend.ts';
 import type { Grant } from './grant.ts';
 import type { Holder } from './holder.ts';
 import type { Names } from './known-options.ts';
-import { LeaderWork, type Term } from './leader-work.ts';
+import { LeaderWork, type OnFailure, type Term, type WhileLeaderOptions } from './leader-work.ts';
 import type { Lock } from './lock.ts';
 import { checkDuration, checkNames, invalid } from './options.ts';
 import { within } from './stopping.ts';
@@ -11,15 +11,22 @@ import { within } from './stopping.ts';
 export interface StepDownOptions {
   /**
    * Milliseconds for which this process does not stand for leadership again, so that another one gets it. Default
-   * 5 000. Whoever asks for the lock meanwhile ends the pause.
+   * 5 000. `Infinity`: not again, until somebody asks for it. Whoever asks for the lock meanwhile ends the pause, and so does
+   * whoever releases it: then nobody stands again.
    */
   readonly pause?: number;
   /**
    * Milliseconds that the work of `whileLeader` may take to end after its signal has aborted, before leadership is given up
-   * all the same. Default 5 000.
+   * all the same. Default 5 000; 0 waits for nothing.
    */
   readonly grace?: number;
 }
+
+/** A pause that no time ends. */
+const FOR_GOOD: Timer = { cancel: () => undefined };
+
+const WHILE_LEADER: Names<WhileLeaderOptions> = { onFailure: true };
+const ON_FAILURE: readonly OnFailure[] = ['step-down', 'retry', 'stay'];
 
 const STEP_DOWN: Names<StepDownOptions> = { pause: true, grace: true };
 
@@ -52,12 +59,15 @@ export class Leadership {
   #pause: number | undefined;
   #pausing: Timer | undefined;
   #stopped = false;
+  /** The lock is being released by this object, and not by a user. */
+  #releasing = false;
 
   /** @internal */
   constructor(lock: Lock, leader$: Observable<Holder | undefined>, host: LeadershipHost) {
     this.lock = lock;
     this.leader$ = leader$;
     this.#host = host;
+    lock.onReleased = () => this.#givenUp();
     this.isLeader$ = lock.state$.pipe(
       map(({ name }) => name === 'held'),
       distinctUntilChanged(),
@@ -82,16 +92,24 @@ export class Leadership {
   /**
    * Stands for leadership, and does this work whenever this process leads: it begins on election, its signal aborts on
    * loss, and it begins again on re-election. It never overlaps with itself: a term's work begins when the one before
-   * has ended. What it rejects with is told on `events$` as `listener-failed`; it is not repeated within one term.
+   * has ended. What it rejects with is told on `events$` as `listener-failed`; then leadership is given up for a pause of
+   * 1 s, doubled with each failure in a row up to a minute, unless option `onFailure` says otherwise.
    *
-   * Throws `stopped` after the manager was stopped.
+   * Throws `stopped` after the manager was stopped, and `invalid-option`.
    */
-  whileLeader(work: (term: Term) => Promise<void> | void): LeaderWork {
+  whileLeader(work: (term: Term) => Promise<void> | void, options: WhileLeaderOptions = {}): LeaderWork {
     this.#host.assertRunning();
     if (typeof work !== 'function') throw invalid('work', 'must be a function: whileLeader(work)');
-    const report = (error: unknown): void => this.#host.report(error);
-    const forget = (stopped: LeaderWork): void => void this.#works.delete(stopped);
-    const leaderWork = new LeaderWork(this.lock, work, this.#leaving > 0, report, forget);
+    checkNames(options, WHILE_LEADER);
+    const { onFailure = 'step-down' } = options;
+    if (!ON_FAILURE.includes(onFailure))
+      throw invalid('onFailure', `must be one of "${ON_FAILURE.join('", "')}"`);
+    const leaderWork = new LeaderWork(this.lock, work, this.#leaving > 0, onFailure, {
+      clock: this.#host.clock,
+      report: (error) => this.#host.report(error),
+      stepDown: (pause) => void this.stepDown({ pause }).catch((error: unknown) => this.#host.trouble(error)),
+      stopped: (stopped) => void this.#works.delete(stopped),
+    });
     this.#works.add(leaderWork);
     this.stand();
     return leaderWork;
@@ -105,15 +123,18 @@ export class Leadership {
   async stepDown(options: StepDownOptions = {}): Promise<void> {
     checkNames(options, STEP_DOWN);
     const { pause = DEFAULT_PAUSE, grace = DEFAULT_GRACE } = options;
-    checkDuration('pause', pause);
-    checkDuration('grace', grace);
+    if (pause !== 0 && pause !== Number.POSITIVE_INFINITY) checkDuration('pause', pause);
+    if (grace !== 0) checkDuration('grace', grace);
     const stood = this.lock.claimed || this.#pausing !== undefined || this.#pause !== undefined;
     if (stood) this.#pause = Math.max(pause, this.#pause ?? 0);
     this.#endPause();
     this.#leaving += 1;
     const resting = [...this.#works].map((work) => work.rest());
     await within(this.#host.clock, grace, Promise.all(resting));
-    await this.lock.release();
+    this.#releasing = true;
+    const released = this.lock.release();
+    this.#releasing = false;
+    await released;
     this.#leaving -= 1;
     if (this.#leaving === 0) this.#left();
   }
@@ -142,12 +163,20 @@ export class Leadership {
     for (const work of this.#works) work.resume();
     if (pause === undefined || this.#stopped) return;
     if (pause === 0) this.stand();
+    else if (pause === Number.POSITIVE_INFINITY) this.#pausing = FOR_GOOD;
     else this.#pausing = this.#host.clock.after(pause, () => this.stand());
   }
 
   /** Of a claim that stands, what goes wrong is told by its attempts. */
   #untold(error: unknown): void {
     if (!this.lock.claimed && !isSyncError(error, 'stopped')) this.#host.trouble(error);
+  }
+
+  /** Somebody does not want to lead any more: nor after the pause that was to come. */
+  #givenUp(): void {
+    if (this.#releasing) return;
+    this.#pause = undefined;
+    this.#endPause();
   }
 
   #endPause(): void {

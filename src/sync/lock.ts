@@ -63,6 +63,8 @@ export class Lock {
   #occupied = false;
   /** Not kept any longer: a promise keeps the asynchronous context of who made it. */
   #releasing: Promise<void> | undefined;
+  /** @internal Told when a user gives the lock back. */
+  onReleased: (() => void) | undefined;
   /** @internal Overrides the manager's, from the next attempt on. */
   metadata: Metadata | undefined;
   /** What the server said no with, until the next attempt. */
@@ -128,6 +130,7 @@ export class Lock {
   release(): Promise<void> {
     return this.#host.outbox.during(() => {
       const claim = this.#claim;
+      this.onReleased?.();
       this.#setClaim(undefined);
       this.#setGrant(undefined);
       this.#occupied = false;

@@ -102,17 +102,20 @@ describe.each(worlds)('leadership on $name', (world) => {
     await work.stop();
   });
 
-  test('work that fails or ends by itself is told, and waits for the next term', async () => {
+  test('C8: work that fails is told, and with `stay` waits for the next term', async () => {
     await using managers = new Managers(world);
     const sync = managers.make();
     const events: SyncEvent[] = [];
     sync.events$.subscribe((event) => events.push(event));
     let terms = 0;
     const failure = new Error('the work failed');
-    await using _ = sync.leadership.whileLeader(() => {
-      terms++;
-      throw failure;
-    });
+    await using _ = sync.leadership.whileLeader(
+      () => {
+        terms++;
+        throw failure;
+      },
+      { onFailure: 'stay' },
+    );
     await until(() => events.some((event) => event.type === 'listener-failed' && event.error === failure));
     await sync.leadership.stepDown({ pause: 1 });
     await until(() => terms === 2);
@@ -185,7 +188,7 @@ describe.each(worlds)('leadership on $name', (world) => {
     expect(terms).toBe(1);
     release();
     await until(() => terms === 2);
-    await expect(sync.leadership.stepDown({ grace: 0 })).rejects.toMatchObject({ code: 'invalid-option' });
+    await expect(sync.leadership.stepDown({ grace: -1 })).rejects.toMatchObject({ code: 'invalid-option' });
   });
 
   test('stepDown lets another one lead, and stands again after the pause', async () => {
