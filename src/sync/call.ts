@@ -1,11 +1,11 @@
 import { onAbort } from '../async/signal-listeners.ts';
 import { type Clock, SyncError } from './backend.ts';
 import type { CallOptions } from './options.ts';
-import { quoteKey } from './quote.ts';
 
 /** What a caller waits for. */
 export interface Awaited {
-  readonly key: string;
+  /** What a timeout says that did not come, as a sentence. */
+  readonly aim: string;
   /** What went wrong last on the way to it: most often why a timeout is reached. */
   readonly trouble: unknown;
 }
@@ -91,9 +91,7 @@ export function limited(
   });
 }
 
-function timedOut({ key, trouble }: Awaited, timeout: number): SyncError {
+function timedOut({ aim, trouble }: Awaited, timeout: number): SyncError {
   const hint = trouble instanceof Error ? `; last trouble: ${trouble.message}` : '';
-  return new SyncError('timeout', `the lock ${quoteKey(key)} was not acquired within ${timeout} ms${hint}`, {
-    cause: trouble,
-  });
+  return new SyncError('timeout', `${aim} within ${timeout} ms${hint}`, { cause: trouble });
 }

@@ -1,4 +1,5 @@
 import { BehaviorSubject, type Observable, of, Subject } from 'rxjs';
+import { isSyncError } from './errors.ts';
 import { IsolatedObservable, type Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
 import type { QueueEvents } from './local-queue.ts';
@@ -6,6 +7,9 @@ import type { LossReason } from './lock-machine.ts';
 import type { Session } from './session.ts';
 import type { SessionEvents, SessionListener, SessionState } from './session-keeper.ts';
 import type { Warnings } from './warnings.ts';
+
+/** Refusals that are not about one key. */
+const UNREADY = ['permission-denied', 'insecure', 'rejected', 'store-reset'] as const;
 
 /** What happens to a manager: told to its streams, and kept as far as its health shows it. */
 export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
@@ -16,6 +20,7 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
   readonly #events = new Subject<SyncEvent>();
   #held = 0;
   #sessionFailure: unknown;
+  #refusal: unknown;
   #warnings: Warnings | undefined;
 
   constructor(outbox: Outbox) {
@@ -44,6 +49,11 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
     return this.#held;
   }
 
+  /** What the server refuses to every lock, as far as we know: with that, none was granted since. */
+  get refusal(): unknown {
+    return this.#refusal;
+  }
+
   /** Why the session cannot be opened or renewed, until it is live. */
   get sessionFailure(): unknown {
     return this.#sessionFailure;
@@ -51,6 +61,7 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
 
   granted({ key, token }: Grant): void {
     this.#held += 1;
+    this.#accepted();
     this.#emit({ type: 'lock-held', key, token });
   }
 
@@ -66,6 +77,7 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
   }
 
   trouble(error: unknown, key?: string): void {
+    if (UNREADY.some((code) => isSyncError(error, code))) this.#refusal = error;
     this.#warnings?.trouble(error, key);
     this.#emit(key === undefined ? { type: 'trouble', error } : { type: 'trouble', error, key });
   }
@@ -85,6 +97,7 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
 
   sessionLive(): void {
     this.#warnings?.rightAgain();
+    this.#accepted();
     this.#sessionFailure = undefined;
   }
 
@@ -93,6 +106,11 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
   sessionTrouble(error: unknown): void {
     this.#sessionFailure = error;
     this.trouble(error);
+  }
+
+  /** The server does what it is asked. A store that went back stays one. */
+  #accepted(): void {
+    if (!isSyncError(this.#refusal, 'store-reset')) this.#refusal = undefined;
   }
 
   /** A user's callback failed. With nobody to tell, it becomes a process warning: never lost, never fatal. */

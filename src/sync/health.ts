@@ -1,4 +1,5 @@
 import type { Chronicle } from './chronicle.ts';
+import { isSyncError } from './errors.ts';
 import type { LockTally } from './lock.ts';
 import type { Session } from './session.ts';
 import type { SessionState } from './session-keeper.ts';
@@ -6,8 +7,9 @@ import type { SessionState } from './session-keeper.ts';
 /** How a manager is, at this moment and without asking the store: for readiness probes, as JSON. */
 export interface SyncHealth {
   /**
-   * Whether locks can be had and believed in: the session is trusted, or none was needed yet. `false` while the first one
-   * is being opened, from a loss on until there is another, and once the manager was stopped.
+   * Whether locks can be had and believed in, as far as is known: the session is trusted, and nothing that concerns every lock is
+   * wrong. `false` before the first session (see `sync.connect()`), from a loss on until there is another, while the server
+   * refuses what is asked and nothing is held, for good after `store-reset`, and once the manager was stopped.
    */
   readonly ready: boolean;
   readonly session: SessionState['name'];
@@ -21,7 +23,7 @@ export interface SyncHealth {
   readonly standing: number;
   /** Whether this process leads its service. */
   readonly leader: boolean;
-  /** Why the session cannot be opened or renewed, if that is so. */
+  /** Why the session cannot be opened or renewed, or why no lock can be had, if that is so. */
   readonly trouble: string | undefined;
 }
 
@@ -32,16 +34,18 @@ export interface Observed {
   /** Scoped ones that wait. */
   readonly calls: number;
   readonly leader: boolean;
-  readonly chronicle: Pick<Chronicle, 'held' | 'session' | 'sessionFailure'>;
+  readonly chronicle: Pick<Chronicle, 'held' | 'session' | 'sessionFailure' | 'refusal'>;
   readonly tally: Readonly<LockTally>;
 }
 
 export function healthOf({ running, now, session, calls, leader, chronicle, tally }: Observed): SyncHealth {
-  const { held, sessionFailure } = chronicle;
+  const { held, sessionFailure, refusal } = chronicle;
   const { name: state } = chronicle.session;
   const trusted = running && session?.trusted === true;
+  const isRefused = refusal !== undefined && (held === 0 || isSyncError(refusal, 'store-reset'));
+  const trouble = sessionFailure ?? (isRefused ? refusal : undefined);
   return {
-    ready: trusted || (running && state === 'idle'),
+    ready: trusted && !isRefused,
     session: state,
     trustedFor: trusted ? session.deadline - now : 0,
     held: trusted ? held : 0,
@@ -49,6 +53,6 @@ export function healthOf({ running, now, session, calls, leader, chronicle, tall
     // All grants are of the one session.
     standing: trusted ? tally.claimed - tally.granted : tally.claimed,
     leader,
-    trouble: sessionFailure instanceof Error ? sessionFailure.message : undefined,
+    trouble: trouble instanceof Error ? trouble.message : undefined,
   };
 }

@@ -9,6 +9,7 @@ import type { Outbox } from './events.ts';
 import { Grant } from './grant.ts';
 import type { LockState, LossReason } from './lock-machine.ts';
 import type { Proofs } from './proofs.ts';
+import { quoteKey } from './quote.ts';
 import type { Session } from './session.ts';
 import type { SessionKeeper } from './session-keeper.ts';
 
@@ -130,6 +131,10 @@ export class LocalQueue implements ContenderListener {
   /** The grant that is held here at the moment. */
   get holder(): Grant | undefined {
     return this.#current;
+  }
+
+  get aim(): string {
+    return `the lock ${quoteKey(this.key)} was not acquired`;
   }
 
   /** What went wrong last, until it is held. */

@@ -7,8 +7,10 @@ import { Background } from './background.ts';
 import { limited } from './call.ts';
 import { Chronicle } from './chronicle.ts';
 import { checkCommit, guardedCommit, type SyncCommit } from './commit.ts';
+import { Connecting } from './connecting.ts';
 import { Controllers } from './controllers.ts';
 import { Delay } from './delay.ts';
+import { end, type Parts } from './ending.ts';
 import { type Engine, MOST_TURNS, UNWATCHED } from './engine.ts';
 import { Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
@@ -27,6 +29,8 @@ import { defaultMetadata, encodeMetadata, inPresentContext, type Metadata } from
 import {
   ACQUIRE,
   type AcquireOptions,
+  CALL,
+  type CallOptions,
   type CheckedOptions,
   COMMIT,
   checkCallOptions,
@@ -42,18 +46,13 @@ import {
 import { Proofs } from './proofs.ts';
 import { acquireScoped, type OpenCall, type ScopedHost } from './scoped.ts';
 import { SessionKeeper, type SessionState } from './session-keeper.ts';
-import { Removals, within } from './stopping.ts';
+import { Removals } from './stopping.ts';
 import { forwardOnly } from './store-reset.ts';
 import { Teller } from './telemetry.ts';
 import { debugLog, Warnings } from './warnings.ts';
 import { assertNotUnder, runUnder } from './work-context.ts';
 
 const STOP_BOUND = 5_000;
-
-/** By which part of that each step is over, whatever it takes: the leader's work, the releases, the close of the session. */
-const LEADER_SHARE = 0.3;
-const RELEASES_SHARE = 0.8;
-const CLOSING_SHARE = 0.95;
 
 /** Backends belong to one manager. */
 const taken = new WeakSet<object>();
@@ -269,6 +268,22 @@ export class SyncManager implements AsyncDisposable {
     return await context.run(() => guardedCommit(checked, backend, this.#proofs, signal));
   }
 
+  /**
+   * Opens the session, which else the first lock does, and resolves when it is live: for who wants to fail at start rather than
+   * later. Rejects with what the server refuses, with `timeout` (and why), the signal's reason, or `stopped`. After a rejection it
+   * goes on being tried.
+   */
+  async connect(options?: CallOptions): Promise<void> {
+    this.#assertRunning();
+    const checked = checkCallOptions(options, CALL);
+    throwIfAborted(checked.signal);
+    const connecting = new Connecting(this.#keeper, this.#clock, checked, (over) =>
+      this.#openCalls.delete(over),
+    );
+    if (this.#keeper.current?.trusted !== true) this.#openCalls.add(connecting);
+    await connecting.promise;
+  }
+
   /** How the manager is at this moment, for readiness probes. Asks nobody, and never throws. */
   health(): SyncHealth {
     return healthOf({
@@ -289,7 +304,7 @@ export class SyncManager implements AsyncDisposable {
   async stop(options?: StopOptions): Promise<void> {
     const { timeout = STOP_BOUND } = checkCallOptions(options, STOP);
     this.#running = false;
-    this.#stopped ??= this.#context.run(() => this.#stop(timeout));
+    this.#stopped ??= this.#context.run(() => end(this.#parts, timeout));
     await this.#stopped;
   }
 
@@ -297,66 +312,21 @@ export class SyncManager implements AsyncDisposable {
     return this.stop();
   }
 
-  async #stop(bound: number): Promise<void> {
-    this.#holders.stop();
-    this.#engine.removals.bound();
-    this.#rejectAll();
-    const begun = this.#clock.now();
-    /** Nothing waits for a server or a backend that does not answer. */
-    const until = (share: number, work: Promise<unknown>): Promise<void> =>
-      within(this.#clock, begun + share * bound - this.#clock.now(), work);
-    // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
-    await until(RELEASES_SHARE, this.#releaseAll(bound * LEADER_SHARE));
-    for (const queue of this.#queues) queue.stop();
-    this.#engine.unwatched.stop();
-    this.#engine.patience.stop();
-    this.#engine.looks.stop();
-    await until(CLOSING_SHARE, this.#keeper.stop());
-    this.#keeper.abandon();
-    await until(
-      1,
-      this.#dispose().then(() => this.#background.settled()),
-    );
-    for (const lock of this.#locks) lock.complete();
-    this.#chronicle.complete();
-  }
-
-  async #dispose(): Promise<void> {
-    try {
-      await this.#engine.backend[Symbol.asyncDispose]();
-    } catch (error) {
-      this.#chronicle.trouble(error);
-    }
-  }
-
-  /** Everybody who waits is told at once, however long the releases take. */
-  #rejectAll(): void {
-    const stopped = new SyncError('stopped', `the manager "${this.name}" was stopped`);
-    for (const call of [...this.#openCalls]) call.refused(stopped);
-    for (const lock of this.#locks) lock.rejectCalls(stopped);
-  }
-
-  async #releaseAll(leaderBound: number): Promise<void> {
-    const leadership = this.#leadership;
-    if (leadership === undefined) return this.#release(() => true);
-    const leader = async (): Promise<void> => {
-      // What only the leader does ends before there can be another one.
-      await within(this.#clock, leaderBound, leadership.stop());
-      this.#leaderEnded = true;
-      await this.#release((key) => key === this.#leadershipKey);
+  get #parts(): Parts {
+    return {
+      name: this.name,
+      engine: this.#engine,
+      chronicle: this.#chronicle,
+      background: this.#background,
+      holders: this.#holders,
+      queues: this.#queues,
+      locks: this.#locks,
+      openCalls: this.#openCalls,
+      leadership: this.#leadership,
+      leaderEnded: () => {
+        this.#leaderEnded = true;
+      },
     };
-    await Promise.all([leader(), this.#release((key) => key !== this.#leadershipKey)]);
-  }
-
-  async #release(chosen: (key: string) => boolean): Promise<void> {
-    const releases: Promise<void>[] = [];
-    // Everything ends before anybody is told of it, and nothing is watched while the records are removed.
-    this.#outbox.during(() => {
-      // First, so that a standing lock hands nothing on to who waits behind it.
-      for (const queue of this.#queues) if (chosen(queue.key)) releases.push(queue.drain());
-      for (const lock of this.#locks) if (chosen(lock.key)) releases.push(lock.release());
-    });
-    await Promise.all(releases);
   }
 
   async #acquire(

@@ -118,9 +118,9 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   ],
   'session closed before the keys are released': [
     {
-      file: 'sync/sync-manager.ts',
-      find: 'await until(RELEASES_SHARE, this.#releaseAll(bound * LEADER_SHARE));',
-      put: 'await this.#keeper.stop();\n    await until(RELEASES_SHARE, this.#releaseAll(bound * LEADER_SHARE));',
+      file: 'sync/ending.ts',
+      find: 'await until(RELEASES_SHARE, releaseAll(parts, bound * LEADER_SHARE));',
+      put: 'await keeper.stop();\n  await until(RELEASES_SHARE, releaseAll(parts, bound * LEADER_SHARE));',
     },
   ],
   "abort that leaves the waiter's record": [

@@ -16,7 +16,7 @@ test('health follows the session, and asks nobody', async () => {
   });
   const sync = new SyncManager({ name: 'svc', backend, clock, session });
   const nothing = { trustedFor: 0, held: 0, waiting: 0, standing: 0, leader: false, trouble: undefined };
-  expect(sync.health()).toEqual({ ...nothing, ready: true, session: 'idle' });
+  expect(sync.health()).toEqual({ ...nothing, ready: false, session: 'idle' });
 
   const asked = sync.leadershipLock().lock();
   await clock.advance(200);

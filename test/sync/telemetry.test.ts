@@ -122,7 +122,7 @@ test('telemetry may ask for the health at once, and what it throws there harms n
   };
   await using sync = new SyncManager({ name: 'svc', backend: memory(), telemetry });
   expect(await sync.withLock('a', () => 'done')).toBe('done');
-  expect(seen).toMatchObject([{ ready: true, session: 'idle' }]);
+  expect(seen).toMatchObject([{ ready: false, session: 'idle' }]);
   expect(warned).toHaveBeenCalledOnce();
   warned.mockRestore();
 });

@@ -1,0 +1,55 @@
+import type { SyncError } from './backend.ts';
+import { isLasting } from './backoff.ts';
+import { Call } from './call.ts';
+import type { Clock } from './clock.ts';
+import type { CallOptions } from './options.ts';
+import type { SessionKeeper, SessionListener } from './session-keeper.ts';
+
+/** A caller who waits for a session, and not for a lock. */
+export class Connecting implements SessionListener {
+  readonly aim = 'no session was opened';
+  trouble: unknown;
+  readonly #call: Call<void>;
+  readonly #unlisten: () => void;
+  readonly #over: () => void;
+
+  /** @param over told when it does not wait any more. */
+  constructor(
+    keeper: SessionKeeper,
+    clock: Clock,
+    options: CallOptions,
+    over: (connecting: Connecting) => void,
+  ) {
+    this.#unlisten = keeper.listen(this);
+    this.#over = () => {
+      this.#unlisten();
+      over(this);
+    };
+    this.#call = new Call(clock, options, this, this.#over);
+    keeper.demand();
+    if (keeper.current?.trusted === true) this.sessionLive();
+  }
+
+  get promise(): Promise<void> {
+    return this.#call.promise;
+  }
+
+  sessionLive(): void {
+    this.#over();
+    this.#call.resolve();
+  }
+
+  sessionEnded(): void {}
+
+  /** What the server refuses is told at once; while it is not reached, it is tried again. */
+  sessionTrouble(error: unknown): void {
+    this.trouble = error;
+    if (isLasting(error)) this.refused(error);
+  }
+
+  /** Also when the manager is stopped. */
+  refused(error: SyncError): void {
+    this.#over();
+    this.#call.reject(error);
+  }
+}
