@@ -59,8 +59,8 @@ export class SessionKeeper {
   readonly #inContext = AsyncResource.bind(() => this.#run());
   /** The ids of sessions that have ended, the latest last. */
   readonly #ended = new Set<string>();
-  /** Of sessions that are being closed. */
-  readonly #closings = new Set<AbortController>();
+  /** Of sessions that are being opened or closed. */
+  readonly #requests = new Set<AbortController>();
   #current: Session | undefined;
   #loop: Promise<void> | undefined;
   #stopping = false;
@@ -126,9 +126,9 @@ export class SessionKeeper {
     this.#wake?.();
   }
 
-  /** Nobody waits any longer for sessions to be closed. */
+  /** Nobody waits any longer for sessions to be opened or closed. */
   abandon(): void {
-    for (const controller of this.#closings) controller.abort(OVER);
+    for (const controller of this.#requests) controller.abort(OVER);
   }
 
   /** Ends the loop and closes the session. The keys must have been released before. */
@@ -174,7 +174,7 @@ export class SessionKeeper {
     for (let failures = 0; !this.#stopping; failures++) {
       const sent = instant(this.#clock);
       try {
-        const granted = await bounded(this.#clock, ttl, new AbortController(), (signal) =>
+        const granted = await this.#request(ttl, (signal) =>
           this.#backend.openSession({ name: this.#name, ttl, lockDelay }, signal),
         );
         const { margin } = scheduleFor(granted.ttl, this.#timing);
@@ -248,15 +248,21 @@ export class SessionKeeper {
 
   /** Best effort: ends early what the TTL would end, so that others need not wait for it. */
   async #close(id: string): Promise<void> {
-    const controller = new AbortController();
-    this.#closings.add(controller);
     const bound = Math.min(CLOSE_BOUND, this.#timing.ttl);
     try {
-      await bounded(this.#clock, bound, controller, (signal) => this.#closeUntil(id, signal));
+      await this.#request(bound, (signal) => this.#closeUntil(id, signal));
     } catch {
       // Not to be had: the TTL has to do it.
+    }
+  }
+
+  async #request<T>(ms: number, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const controller = new AbortController();
+    this.#requests.add(controller);
+    try {
+      return await bounded(this.#clock, ms, controller, call);
     } finally {
-      this.#closings.delete(controller);
+      this.#requests.delete(controller);
     }
   }
 
