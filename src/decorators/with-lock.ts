@@ -11,7 +11,13 @@ export interface DecoratorOptions {
 
 export interface WithLockOptions extends AcquireOptions, DecoratorOptions {}
 
-const OPTIONS: Names<WithLockOptions> = { manager: true, signal: true, timeout: true, metadata: true };
+const OPTIONS: Names<WithLockOptions> = {
+  manager: true,
+  signal: true,
+  timeout: true,
+  metadata: true,
+  maxHold: true,
+};
 
 /**
  * Runs the method while it holds a lock of its own: calls for one key go one after the other, in all processes. The key

@@ -2,10 +2,10 @@ import { BehaviorSubject, type Observable, of, Subject } from 'rxjs';
 import { isSyncError } from './errors.ts';
 import { IsolatedObservable, type Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
-import type { QueueEvents } from './local-queue.ts';
 import type { LossReason } from './lock-machine.ts';
 import type { Session } from './session.ts';
 import type { SessionEvents, SessionListener, SessionState } from './session-keeper.ts';
+import type { QueueEvents } from './ticket.ts';
 import type { Warnings } from './warnings.ts';
 
 /** Refusals that are not about one key. */
@@ -69,6 +69,11 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
     this.#held -= 1;
     this.#warnings?.lost(key, reason);
     this.#emit({ type: 'lock-lost', key, token, reason });
+  }
+
+  heldLong({ key, token }: Grant, ms: number): void {
+    this.#warnings?.heldLong(key, ms);
+    this.#emit({ type: 'lock-held-long', key, token, ms });
   }
 
   released({ key, token }: Grant): void {

@@ -33,7 +33,7 @@ export interface Parts {
 /** Ends a manager in good order, and within `bound` milliseconds: nothing waits for what does not answer. Never rejects. */
 export async function end(parts: Parts, bound: number): Promise<void> {
   const { engine, chronicle, background, holders, queues, locks } = parts;
-  const { clock, keeper, removals, unwatched, patience, looks } = engine;
+  const { clock, keeper, removals, unwatched, patience, looks, longHolds } = engine;
   const begun = clock.now();
   const until = (share: number, work: Promise<unknown>): Promise<void> =>
     within(clock, begun + share * bound - clock.now(), work);
@@ -43,7 +43,7 @@ export async function end(parts: Parts, bound: number): Promise<void> {
   // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
   await until(RELEASES_SHARE, releaseAll(parts, bound * LEADER_SHARE));
   for (const queue of queues) queue.stop();
-  for (const timers of [unwatched, patience, looks]) timers.stop();
+  for (const timers of [unwatched, patience, looks, longHolds]) timers.stop();
   await until(CLOSING_SHARE, keeper.stop());
   keeper.abandon();
   const disposed = dispose(parts);

@@ -4,6 +4,7 @@ import type { Backend, Clock } from './backend.ts';
 import type { Controllers } from './controllers.ts';
 import type { Delay } from './delay.ts';
 import type { Outbox } from './events.ts';
+import type { LongHolds } from './long-holds.ts';
 import type { Looks } from './looks.ts';
 import type { SessionKeeper } from './session-keeper.ts';
 import type { Removals } from './stopping.ts';
@@ -23,6 +24,7 @@ export interface Engine {
   /** Of a TTL: for so long somebody waits for a removal that does not succeed. */
   readonly patience: Delay;
   readonly looks: Looks;
+  readonly longHolds: LongHolds;
   readonly removals: Removals;
   /** Takes over a promise that never rejects; stopping waits for it. */
   background(task: Promise<unknown>): void;

@@ -9,6 +9,8 @@ export type SyncEvent =
   | { readonly type: 'session-renewed'; readonly id: string; readonly took: number }
   | { readonly type: 'lock-held'; readonly key: string; readonly token: bigint }
   | { readonly type: 'lock-lost'; readonly key: string; readonly token: bigint; readonly reason: LossReason }
+  /** A scoped grant that is held for longer than option `longHold`. Told once. */
+  | { readonly type: 'lock-held-long'; readonly key: string; readonly token: bigint; readonly ms: number }
   | { readonly type: 'lock-released'; readonly key: string; readonly token: bigint }
   /** A request to the server failed; it is being tried again. `key` of the lock that it was for; without it, it was for the session. */
   | { readonly type: 'trouble'; readonly error: unknown; readonly key?: string }

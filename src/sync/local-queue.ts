@@ -1,4 +1,4 @@
-import { Line, type Waiter } from '../async/line.ts';
+import { Line } from '../async/line.ts';
 import type { Clock, Timer } from './backend.ts';
 import { Contender } from './contender.ts';
 import type { ContenderListener } from './contender-listener.ts';
@@ -12,48 +12,13 @@ import type { Proofs } from './proofs.ts';
 import { quoteKey } from './quote.ts';
 import type { Session } from './session.ts';
 import type { SessionKeeper } from './session-keeper.ts';
-
-/** One local caller in line for a key: a standing claim, or one scoped acquire. */
-export interface Ticket extends Waiter<Ticket> {
-  /** A standing claim stays in line after a loss, and gets the lock back. */
-  readonly standing: boolean;
-  /** Of the queue: once it has left, and until nothing of it is left, which is when it resolves. */
-  left?: Promise<void> | undefined;
-  value(): Uint8Array;
-  granted(grant: Grant): void;
-  /** In doubt; `granted` follows when it was verified. */
-  doubted(grant: Grant): void;
-  lost(reason: LossReason, grant: Grant): void;
-  /** Not to be had at the moment. */
-  occupied(): void;
-  refused(error: SyncError): void;
-  /** The last try failed, or there is no session to try with: nobody knows when that will be over. */
-  failing(): void;
-  moved(state: LockState): void;
-  /** How a grant of this ticket is given back, if there is more to it than to leave the queue. */
-  release?(): Promise<void>;
-}
+import type { HandOffLimits, QueueEvents, Ticket } from './ticket.ts';
 
 /**
  * Where everyone goes for one record, who gives it back and takes it again at once leaves nobody else a chance. After a
  * row of hand-offs the next try waits for so many milliseconds: enough for others to hear of it and be first.
  */
 const YIELD = 10;
-
-/** How far callers of one process may pass a lock on among themselves before others get their turn. */
-export interface HandOffLimits {
-  /** Hand-offs in a row. */
-  readonly limit: number;
-  /** Milliseconds since the lock was acquired from the store. */
-  readonly within: number;
-}
-
-export interface QueueEvents {
-  granted(grant: Grant): void;
-  lost(grant: Grant, reason: LossReason): void;
-  released(grant: Grant): void;
-  trouble(error: unknown, key: string): void;
-}
 
 /**
  * The callers of one key in this process, first come first served. They share one distributed contender, whose
@@ -87,6 +52,7 @@ export class LocalQueue implements ContenderListener {
   #handedBack: Grant | undefined;
   #yielding: Timer | undefined;
   #heldSince = 0;
+  #grantedAt = 0;
   #handOffs = 0;
 
   constructor(
@@ -131,6 +97,13 @@ export class LocalQueue implements ContenderListener {
   /** The grant that is held here at the moment. */
   get holder(): Grant | undefined {
     return this.#current;
+  }
+
+  /** A scoped grant that is held, and since when, in monotonic milliseconds. */
+  get scoped(): { readonly grant: Grant; readonly since: number } | undefined {
+    const grant = this.#current;
+    if (grant === undefined || this.#tickets.first?.standing !== false) return undefined;
+    return { grant, since: this.#grantedAt };
   }
 
   get aim(): string {
@@ -184,6 +157,20 @@ export class LocalQueue implements ContenderListener {
     head.moved(this.#contender.state);
     if (this.#lastNotice === 'occupied') head.occupied();
     else if (this.failing) head.failing();
+  }
+
+  /** Takes back what this one holds, as if it were lost. It is not handed on: who had it may not know yet. */
+  expire(ticket: Ticket): void {
+    this.#outbox.during(() => {
+      if (this.#tickets.first !== ticket) return;
+      const grant = this.#endCurrent('max-hold');
+      if (grant === undefined) return;
+      this.#endHolding();
+      this.#events.lost(grant, 'max-hold');
+      ticket.lost('max-hold', grant);
+      this.#tickets.delete(ticket);
+      this.#release();
+    });
   }
 
   /** Everybody leaves. Resolves when nothing is left at the store. */
@@ -296,6 +283,7 @@ export class LocalQueue implements ContenderListener {
       this.#giveBack(grant, head),
     );
     this.#current = grant;
+    this.#grantedAt = this.#clock.now();
     this.#latest = { grant, ttl: session.ttl };
     this.#proofs.granted(grant);
     this.#events.granted(grant);

@@ -1,8 +1,9 @@
 import { Claims } from './claims.ts';
 import type { Engine } from './engine.ts';
 import { lockPathOf } from './keys.ts';
-import { type HandOffLimits, LocalQueue, type QueueEvents } from './local-queue.ts';
+import { LocalQueue } from './local-queue.ts';
 import type { Proofs } from './proofs.ts';
+import type { HandOffLimits, QueueEvents } from './ticket.ts';
 
 /** The queues of one manager by their keys, each for as long as somebody is in it or something of it is left. */
 export class LocalQueues {
@@ -12,13 +13,21 @@ export class LocalQueues {
   readonly #proofs: Proofs;
   readonly #limits: HandOffLimits;
   readonly #events: QueueEvents;
+  readonly #onQueue: () => void;
   readonly #queues = new Map<string, LocalQueue>();
 
-  constructor(engine: Engine, proofs: Proofs, limits: HandOffLimits, events: QueueEvents) {
+  constructor(
+    engine: Engine,
+    proofs: Proofs,
+    limits: HandOffLimits,
+    events: QueueEvents,
+    onQueue: () => void,
+  ) {
     this.#engine = engine;
     this.#proofs = proofs;
     this.#limits = limits;
     this.#events = events;
+    this.#onQueue = onQueue;
     this.claims = new Claims(this.#queues);
   }
 
@@ -47,6 +56,7 @@ export class LocalQueues {
       },
     );
     this.#queues.set(key, queue);
+    this.#onQueue();
     this.claims.add(key, path);
     return queue;
   }

@@ -2,8 +2,8 @@ import type { Attempt, Holding, Place, RecordLoss } from './contention/contentio
 import type { SyncError } from './errors.ts';
 import type { Session, SessionEnd } from './session.ts';
 
-/** Why a held lock was lost. See `SessionEnd` for the first three. */
-export type LossReason = SessionEnd | RecordLoss;
+/** Why a held lock was lost. See `SessionEnd` for the first three. `max-hold`: it was held for longer than its option allows. */
+export type LossReason = SessionEnd | RecordLoss | 'max-hold';
 
 /**
  * Where one lock stands. Every variant has the data that only it has, and every transition makes a new object: the

@@ -4,13 +4,14 @@ import { type Clock, SyncError } from './backend.ts';
 import { Call } from './call.ts';
 import type { Outbox } from './events.ts';
 import type { Grant } from './grant.ts';
-import type { LocalQueue, Ticket } from './local-queue.ts';
+import type { LocalQueue } from './local-queue.ts';
 import type { LockState, LossReason } from './lock-machine.ts';
 import { type LockLoss, type LockStatus, LockStreams } from './lock-streams.ts';
 import type { Metadata } from './metadata.ts';
 import { CALL, type CallOptions, checkCallOptions } from './options.ts';
 import { quoteKey } from './quote.ts';
 import type { Teller } from './telemetry.ts';
+import type { Ticket } from './ticket.ts';
 import { assertNotUnder } from './work-context.ts';
 
 /** What a lock needs of its manager. */

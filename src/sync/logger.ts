@@ -41,6 +41,11 @@ function lineOf(event: SyncEvent): [Level, string] | undefined {
       return ['debug', `holds the lock ${quoteKey(event.key)}, token ${event.token}`];
     case 'lock-lost':
       return ['warn', `lost the lock ${quoteKey(event.key)}, token ${event.token}: ${event.reason}`];
+    case 'lock-held-long':
+      return [
+        'warn',
+        `holds the lock ${quoteKey(event.key)}, token ${event.token}, for ${Math.round(event.ms / 1_000)} s now`,
+      ];
     case 'lock-released':
       return ['debug', `released the lock ${quoteKey(event.key)}, token ${event.token}`];
     case 'trouble':

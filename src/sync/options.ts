@@ -3,10 +3,10 @@ import { type Backend, type Clock, REFUSED, SyncError, systemClock } from './bac
 import { MOST_HAND_OFFS } from './grant.ts';
 import { keyProblem } from './keys.ts';
 import { type Names, unknownOption } from './known-options.ts';
-import type { HandOffLimits } from './local-queue.ts';
 import { LEVELS, type Logger } from './logger.ts';
 import type { Metadata } from './metadata.ts';
 import { checkTelemetry, type Telemetry } from './telemetry.ts';
+import type { HandOffLimits } from './ticket.ts';
 
 export interface SessionTiming {
   /**
@@ -53,6 +53,11 @@ export interface SyncManagerOptions {
    * if there is no other one yet. Default true.
    */
   readonly detectDeadlocks?: boolean;
+  /**
+   * Milliseconds after which a scoped grant that is still held is told as `lock-held-long`, once; and to the log, and by telemetry.
+   * Default 60 000; `Infinity`: never. To end such a grant, see `maxHold` of `acquire`.
+   */
+  readonly longHold?: number;
   /** What operators see on a lock's record. Default: `{ service, host, pid, since }`. */
   readonly metadata?: Metadata;
   /**
@@ -81,7 +86,13 @@ export interface LockOptions {
   readonly metadata?: Metadata;
 }
 
-export interface AcquireOptions extends CallOptions, LockOptions {}
+export interface AcquireOptions extends CallOptions, LockOptions {
+  /**
+   * Milliseconds after which the grant ends, as if it were lost (reason `max-hold`), here and at the store: for work that may
+   * never settle. What has not ended by then should heed `grant.signal`. Default: no bound.
+   */
+  readonly maxHold?: number;
+}
 
 export interface StopOptions {
   /**
@@ -108,9 +119,11 @@ export interface CheckedOptions {
   readonly telemetry: Telemetry | undefined;
   readonly clock: Clock;
   readonly detectDeadlocks: boolean;
+  readonly longHold: number;
 }
 
 const DEFAULT_TTL = 10_000;
+const LONG_HOLD = 60_000;
 
 const MANAGER: Names<SyncManagerOptions> = {
   name: true,
@@ -118,6 +131,7 @@ const MANAGER: Names<SyncManagerOptions> = {
   session: true,
   handOff: true,
   detectDeadlocks: true,
+  longHold: true,
   metadata: true,
   logger: true,
   telemetry: true,
@@ -128,7 +142,7 @@ const HAND_OFF: Names<HandOff> = { limit: true, within: true };
 const INSIDE = [...under('session', SESSION), ...under('handOff', HAND_OFF)];
 
 export const CALL: Names<CallOptions> = { signal: true, timeout: true };
-export const ACQUIRE: Names<AcquireOptions> = { ...CALL, metadata: true };
+export const ACQUIRE: Names<AcquireOptions> = { ...CALL, metadata: true, maxHold: true };
 export const LOCK: Names<LockOptions> = { metadata: true };
 export const COMMIT: Names<Pick<CallOptions, 'signal'>> = { signal: true };
 export const STOP: Names<StopOptions> = { timeout: true };
@@ -165,7 +179,7 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
   }
   checkNames(options, MANAGER, { elsewhere: INSIDE });
   const { name, backend, session = {}, handOff = {}, metadata } = options;
-  const { logger, telemetry, clock = systemClock, detectDeadlocks = true } = options;
+  const { logger, telemetry, clock = systemClock, detectDeadlocks = true, longHold = LONG_HOLD } = options;
   const problem = keyProblem(name) ?? (name.includes('/') ? 'must not have a slash' : undefined);
   if (problem !== undefined) throw invalid('name', problem);
   if (typeof backend?.commit !== 'function') {
@@ -177,6 +191,7 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
     if (typeof logger?.[level] !== 'function') throw invalid('logger', `must have a method "${level}"`);
   }
   checkTelemetry(telemetry);
+  if (longHold !== Number.POSITIVE_INFINITY) checkDuration('longHold', longHold);
   if (typeof detectDeadlocks !== 'boolean') throw invalid('detectDeadlocks', 'must be true or false');
   const timing = checkTiming(session, backend);
   return {
@@ -189,6 +204,7 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
     telemetry,
     clock,
     detectDeadlocks,
+    longHold,
   };
 }
 
@@ -232,7 +248,7 @@ function checkTiming(session: SessionTiming, { traits }: Backend): Timing {
 export function checkCallOptions<T extends CallOptions>(
   options: T | undefined,
   names: Names<T>,
-): CallOptions {
+): T | CallOptions {
   if (options === undefined) return {};
   checkNames(options, names);
   const { signal, timeout } = options;

@@ -1,11 +1,12 @@
-import { type Clock, SyncError } from './backend.ts';
+import { type Clock, SyncError, type Timer } from './backend.ts';
 import { Call, limited } from './call.ts';
 import type { Grant } from './grant.ts';
-import type { LocalQueue, Ticket } from './local-queue.ts';
+import type { LocalQueue } from './local-queue.ts';
 import type { LossReason } from './lock-machine.ts';
 import type { Metadata } from './metadata.ts';
-import type { CallOptions } from './options.ts';
+import type { AcquireOptions } from './options.ts';
 import { quoteKey } from './quote.ts';
+import type { Ticket } from './ticket.ts';
 
 /** A scoped acquire on its way, which stopping rejects. */
 export interface OpenCall {
@@ -27,7 +28,8 @@ class ScopedTicket implements Ticket, OpenCall {
   before: Ticket | undefined;
   behind: Ticket | undefined;
   readonly #queue: LocalQueue;
-  readonly #options: CallOptions;
+  readonly #options: AcquireOptions;
+  #overdue: Timer | undefined;
   readonly #once: boolean;
   readonly #host: ScopedHost;
   /** Until it is granted: a function keeps the asynchronous context of who gave it. */
@@ -37,7 +39,7 @@ class ScopedTicket implements Ticket, OpenCall {
 
   constructor(
     queue: LocalQueue,
-    options: CallOptions,
+    options: AcquireOptions,
     once: boolean,
     metadata: Metadata | undefined,
     host: ScopedHost,
@@ -96,13 +98,24 @@ class ScopedTicket implements Ticket, OpenCall {
   granted(grant: Grant): void {
     if (!grant.held) return;
     this.#metadata = undefined;
-    this.#take()?.resolve(grant);
+    const call = this.#take();
+    const { maxHold } = this.#options;
+    if (call !== undefined && maxHold !== undefined) {
+      this.#overdue = this.#host.clock.after(maxHold, () => this.#queue.expire(this));
+    }
+    call?.resolve(grant);
+  }
+
+  release(): Promise<void> {
+    this.#overdue?.cancel();
+    return this.#queue.leave(this);
   }
 
   doubted(): void {}
 
   /** Of a call that is not settled: lost before the caller ever saw it, while the session was in doubt. */
   lost(reason: LossReason): void {
+    this.#overdue?.cancel();
     if (this.#call === undefined) return;
     this.#reject(new SyncError('lost', `the lock ${quoteKey(this.#queue.key)} was lost (${reason})`));
   }
@@ -130,7 +143,7 @@ class ScopedTicket implements Ticket, OpenCall {
  */
 export function acquireScoped(
   queue: LocalQueue,
-  options: CallOptions,
+  options: AcquireOptions,
   once: boolean,
   metadata: Metadata | undefined,
   host: ScopedHost,

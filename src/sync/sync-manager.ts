@@ -24,6 +24,7 @@ import { LocalQueues } from './local-queues.ts';
 import { Lock, type LockHost, type LockTally } from './lock.ts';
 import { LockRegistry } from './lock-registry.ts';
 import { logTo } from './logger.ts';
+import { LongHolds } from './long-holds.ts';
 import { Looks } from './looks.ts';
 import { defaultMetadata, encodeMetadata, inPresentContext, type Metadata } from './metadata.ts';
 import {
@@ -34,6 +35,7 @@ import {
   type CheckedOptions,
   COMMIT,
   checkCallOptions,
+  checkDuration,
   checkNames,
   checkOptions,
   invalid,
@@ -96,7 +98,7 @@ export class SyncManager implements AsyncDisposable {
   /** Throws a `SyncError` `invalid-option` that names the option. */
   constructor(options: SyncManagerOptions) {
     this.#options = checkOptions(options);
-    const { name, timing, logger, telemetry, clock } = this.#options;
+    const { name, timing, logger, telemetry, clock, longHold } = this.#options;
     const context = this.#context;
     if (taken.has(options.backend)) {
       throw new SyncError(
@@ -136,11 +138,19 @@ export class SyncManager implements AsyncDisposable {
       unwatched: new Delay(clockIn(context, clock), UNWATCHED),
       patience: new Delay(clockIn(context, clock), timing.ttl),
       looks: new Looks(clockIn(context, clock)),
+      longHolds: new LongHolds(
+        clockIn(context, clock),
+        longHold,
+        () => this.#queues,
+        (grant, ms) => chronicle.heldLong(grant, ms),
+      ),
       removals: new Removals(),
       background,
     };
     const encode = (chosen: Metadata | undefined): Uint8Array => this.#encode(chosen);
-    this.#queues = new LocalQueues(this.#engine, this.#proofs, this.#options.handOff, chronicle);
+    this.#queues = new LocalQueues(this.#engine, this.#proofs, this.#options.handOff, chronicle, () =>
+      this.#engine.longHolds.begin(),
+    );
     const queue = (key: string): LocalQueue => this.#queue(key);
     this.#lockHost = {
       clock,
@@ -335,7 +345,8 @@ export class SyncManager implements AsyncDisposable {
     once: boolean,
   ): Promise<Grant | undefined> {
     this.#assertRunning();
-    const checked = checkCallOptions(options, ACQUIRE);
+    const checked: AcquireOptions = checkCallOptions(options, ACQUIRE);
+    if (checked.maxHold !== undefined) checkDuration('maxHold', checked.maxHold);
     throwIfAborted(checked.signal);
     // Bad metadata is told before any I/O.
     const metadata = options?.metadata ?? this.#options.metadata;

@@ -63,6 +63,13 @@ export class Warnings {
     if (this.#lost.length === 1) queueMicrotask(() => this.#tellLost());
   }
 
+  heldLong(key: string, ms: number): void {
+    const seconds = Math.round(ms / 1_000);
+    this.#warn(
+      `holds the lock ${quoteKey(key)} for ${seconds} s now; if its work may never end, see option maxHold`,
+    );
+  }
+
   #tellLost(): void {
     const lost = this.#lost.splice(0);
     for (const message of lost.slice(0, MOST_AT_ONCE)) this.#warn(message);

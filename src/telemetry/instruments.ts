@@ -23,6 +23,7 @@ export class Instruments {
   readonly holdDuration: Histogram;
   readonly renewDuration: Histogram;
   readonly losses: Counter;
+  readonly longHolds: Counter;
   readonly troubles: Counter;
   readonly #meter: Meter;
   readonly #held: Observable;
@@ -45,6 +46,10 @@ export class Instruments {
     );
     this.holdDuration = duration('holdfast.lock.hold.duration', 'How long locks were held.');
     this.renewDuration = duration('holdfast.session.renew.duration', 'How long the server took to renew.');
+    this.longHolds = meter.createCounter('holdfast.lock.long_holds', {
+      description: 'Scoped grants that were held for longer than option `longHold`.',
+      unit: '{hold}',
+    });
     this.losses = meter.createCounter('holdfast.lock.losses', {
       description: 'Locks lost while they were held.',
       unit: '{lock}',

@@ -100,6 +100,9 @@ export class Recorder implements ManagerTelemetry {
         this.#ended(event.key, event.token, event.reason);
         return;
       }
+      case 'lock-held-long':
+        this.#instruments.longHolds.add(1, { ...this.#manager, ...this.#groupOf(event.key) });
+        return;
       case 'lock-released':
         this.#ended(event.key, event.token, 'released');
         return;

@@ -6,8 +6,9 @@ import { expect, test } from 'vitest';
 import { OwnContext } from '../../src/async/own-context.ts';
 import type { Engine } from '../../src/sync/engine.ts';
 import { Outbox } from '../../src/sync/events.ts';
-import { LocalQueue, type Ticket } from '../../src/sync/local-queue.ts';
+import { LocalQueue } from '../../src/sync/local-queue.ts';
 import { Proofs } from '../../src/sync/proofs.ts';
+import type { Ticket } from '../../src/sync/ticket.ts';
 
 /** How many listeners Node looks at to add and to remove some: each time it walks over all that the signal has. */
 function countWalks(signal: AbortSignal): () => number {
