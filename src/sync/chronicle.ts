@@ -65,14 +65,14 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
     this.#emit({ type: 'lock-held', key, token });
   }
 
-  lost({ key, token }: Grant, reason: LossReason): void {
+  lost({ key, token }: Grant, reason: LossReason, heard: boolean): void {
     this.#held -= 1;
-    this.#warnings?.lost(key, reason);
+    if (!heard) this.#unheard?.lost(key, reason);
     this.#emit({ type: 'lock-lost', key, token, reason });
   }
 
   heldLong({ key, token }: Grant, ms: number): void {
-    this.#warnings?.heldLong(key, ms);
+    this.#unheard?.heldLong(key, ms);
     this.#emit({ type: 'lock-held-long', key, token, ms });
   }
 
@@ -83,7 +83,7 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
 
   trouble(error: unknown, key?: string): void {
     if (UNREADY.some((code) => isSyncError(error, code))) this.#refusal = error;
-    this.#warnings?.trouble(error, key);
+    this.#unheard?.trouble(error, key);
     this.#emit(key === undefined ? { type: 'trouble', error } : { type: 'trouble', error, key });
   }
 
@@ -111,6 +111,11 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
   sessionTrouble(error: unknown): void {
     this.#sessionFailure = error;
     this.trouble(error);
+  }
+
+  /** Whoever listens to everything needs no warning. */
+  get #unheard(): Warnings | undefined {
+    return this.#events.observed ? undefined : this.#warnings;
   }
 
   /** The server does what it is asked. A store that went back stays one. */

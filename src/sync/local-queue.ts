@@ -166,7 +166,7 @@ export class LocalQueue implements ContenderListener {
       const grant = this.#endCurrent('max-hold');
       if (grant === undefined) return;
       this.#endHolding();
-      this.#events.lost(grant, 'max-hold');
+      this.#events.lost(grant, 'max-hold', false);
       ticket.lost('max-hold', grant);
       this.#tickets.delete(ticket);
       this.#release();
@@ -310,7 +310,7 @@ export class LocalQueue implements ContenderListener {
     this.#nothingLeft();
     const head = this.#tickets.first;
     if (grant !== undefined && head !== undefined) {
-      this.#events.lost(grant, reason);
+      this.#events.lost(grant, reason, head.heard === true);
       head.lost(reason, grant);
       if (!head.standing) this.#tickets.delete(head);
     }

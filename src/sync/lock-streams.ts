@@ -45,6 +45,11 @@ export class LockStreams {
     return this.#subscribers > 0;
   }
 
+  /** Whether somebody listens to `lost$`. */
+  get lossesHeard(): boolean {
+    return this.#losses?.observed === true;
+  }
+
   get state$(): Observable<LockStatus> {
     this.#state$ ??= this.#observable(() =>
       this.#status.name === 'stopped' ? of(this.#status) : this.#begunStates(),

@@ -210,8 +210,12 @@ export class Lock {
   }
 
   #stand(queue: LocalQueue): void {
+    const streams = this.#streams;
     const ticket: Ticket = {
       standing: true,
+      get heard() {
+        return streams.lossesHeard;
+      },
       value: () => this.#host.encode(this.metadata),
       granted: (grant) => this.#granted(grant),
       doubted: ({ token }) => this.#streams.publish({ name: 'suspended', token }),

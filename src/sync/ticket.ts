@@ -9,6 +9,8 @@ export interface Ticket extends Waiter<Ticket> {
   readonly standing: boolean;
   /** Of the queue: once it has left, and until nothing of it is left, which is when it resolves. */
   left?: Promise<void> | undefined;
+  /** Whether somebody listens to its losses. */
+  readonly heard?: boolean;
   value(): Uint8Array;
   granted(grant: Grant): void;
   /** In doubt; `granted` follows when it was verified. */
@@ -34,7 +36,8 @@ export interface HandOffLimits {
 
 export interface QueueEvents {
   granted(grant: Grant): void;
-  lost(grant: Grant, reason: LossReason): void;
+  /** @param heard whether somebody listens to the losses of this lock. */
+  lost(grant: Grant, reason: LossReason, heard: boolean): void;
   released(grant: Grant): void;
   trouble(error: unknown, key: string): void;
 }

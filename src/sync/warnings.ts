@@ -20,8 +20,8 @@ interface Streak {
 }
 
 /**
- * What is told where nobody gave a log, as process warnings: a lock that is lost, and trouble that lasts. Who waits without a
- * bound would never hear of it.
+ * What is told where nobody gave a log or listens, as process warnings: a lock that is lost, and trouble that lasts. Who waits
+ * without a bound would never hear of it.
  */
 export class Warnings {
   readonly #service: string;

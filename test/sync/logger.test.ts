@@ -131,6 +131,24 @@ describe('B7: without a logger', () => {
     await settle(clock, sync.stop());
   });
 
+  test('whoever listens to the losses of a lock, or to everything, is not warned', async () => {
+    const { told } = spied();
+    const { clock, store, make } = setUp('queue');
+    const [sync, other] = [make(), make()];
+    const losses: string[] = [];
+    sync.lock('heard').lost$.subscribe(({ key }) => losses.push(key));
+    other.events$.subscribe(({ type }) => type === 'lock-lost' && losses.push(type));
+    await settle(
+      clock,
+      Promise.all([sync.lock('heard').lock(), sync.lock('unheard').lock(), other.acquire('k')]),
+    );
+    for (const { id } of store.sessions()) store.destroySession(id);
+    await clock.advance(20_000);
+    expect(losses.toSorted()).toEqual(['heard', 'lock-lost']);
+    expect(told()).toEqual([expect.stringContaining('lost the lock "unheard"')]);
+    await settle(clock, Promise.all([sync.stop(), other.stop()]));
+  });
+
   test('a lock that is refused for good is named', async () => {
     const { told } = spied();
     const { clock, make } = setUp('queue');
