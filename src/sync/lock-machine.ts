@@ -2,7 +2,7 @@ import type { Attempt, Holding, Place, RecordLoss } from './contention/contentio
 import type { SyncError } from './errors.ts';
 import type { Session, SessionEnd } from './session.ts';
 
-/** Why a held lock was lost. See `SessionEnd` for the first three. `max-hold`: it was held for longer than its option allows. */
+/** Why a held lock was lost. See `SessionEnd` for the first four. `max-hold`: it was held for longer than its option allows. */
 export type LossReason = SessionEnd | RecordLoss | 'max-hold';
 
 /**

@@ -27,6 +27,11 @@ export interface SessionTiming {
    * at different rates. Default: a tenth of the TTL the server granted.
    */
   readonly margin?: number;
+  /**
+   * Whether a machine that may have slept (or whose clock was set) gives up its session, and so loses its locks with the reason
+   * `doubt`, rather than to verify it: then signals abort at once, and not only when it turns out that it was too long. Default false.
+   */
+  readonly abortOnDoubt?: boolean;
 }
 
 export interface HandOff {
@@ -107,6 +112,7 @@ export interface Timing {
   readonly lockDelay: number;
   readonly renewInterval: number | undefined;
   readonly margin: number | undefined;
+  readonly abortOnDoubt: boolean;
 }
 
 export interface CheckedOptions {
@@ -137,7 +143,13 @@ const MANAGER: Names<SyncManagerOptions> = {
   telemetry: true,
   clock: true,
 };
-const SESSION: Names<SessionTiming> = { ttl: true, lockDelay: true, renewInterval: true, margin: true };
+const SESSION: Names<SessionTiming> = {
+  ttl: true,
+  lockDelay: true,
+  renewInterval: true,
+  margin: true,
+  abortOnDoubt: true,
+};
 const HAND_OFF: Names<HandOff> = { limit: true, within: true };
 const INSIDE = [...under('session', SESSION), ...under('handOff', HAND_OFF)];
 
@@ -232,7 +244,15 @@ function checkTiming(session: SessionTiming, { traits }: Backend): Timing {
     const limit = `${traits.name} takes at most ${traits.maxLockDelay} ms`;
     throw invalid('session.lockDelay', `is ${lockDelay} ms, but ${limit}`);
   }
-  const timing = { ttl, lockDelay, renewInterval: session.renewInterval, margin: session.margin };
+  const { abortOnDoubt = false } = session;
+  if (typeof abortOnDoubt !== 'boolean') throw invalid('session.abortOnDoubt', 'must be true or false');
+  const timing = {
+    ttl,
+    lockDelay,
+    renewInterval: session.renewInterval,
+    margin: session.margin,
+    abortOnDoubt,
+  };
   if (timing.renewInterval !== undefined) checkDuration('session.renewInterval', timing.renewInterval);
   if (timing.margin !== undefined) checkDuration('session.margin', timing.margin);
   const { renewInterval, margin } = scheduleFor(ttl, timing);

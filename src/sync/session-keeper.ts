@@ -207,6 +207,7 @@ export class SessionKeeper {
       if (now >= session.deadline) return 'deadline';
       // Looks at the wall clock too: a machine that slept is noticed here if nobody asked before.
       const verify = !session.trusted;
+      if (verify && this.#timing.abortOnDoubt) return 'doubt';
       if (verify) this.#doubted(session, failures);
       if (now < due && !(verify && failures === 0) && !this.#verifyNow) {
         await this.#pause(Math.min(due, session.deadline) - now);

@@ -5,9 +5,10 @@ import type { Clock } from './backend.ts';
  *
  * - `deadline`: it could not be renewed in time, so it may no longer be believed in, whatever the server thinks.
  * - `session-gone`: the server said that it does not exist any more.
+ * - `doubt`: the machine may have slept, and the manager was told not to wait for the verification (`session.abortOnDoubt`).
  * - `stopped`: the manager was stopped.
  */
-export type SessionEnd = 'deadline' | 'session-gone' | 'stopped';
+export type SessionEnd = 'deadline' | 'session-gone' | 'doubt' | 'stopped';
 
 /** An instant on both clocks, taken before a request is sent. */
 export interface Instant {

@@ -64,6 +64,27 @@ describe.each(['queue', 'race'] as const)('%s: a step of the wall clock', (conte
     await settle(clock, sync.stop());
   });
 
+  test('C6: with `abortOnDoubt` it is a loss, told at once', async () => {
+    const { clock, make } = setUp(contention);
+    const line = { down: false };
+    const sync = make(
+      (request, pass) => (request.verb === 'renewSession' && line.down ? new Promise(() => {}) : pass()),
+      { session: { ttl: TTL, lockDelay: 0, abortOnDoubt: true } },
+    );
+    const lost: string[] = [];
+    sync.leadershipLock().lost$.subscribe(({ reason }) => lost.push(reason));
+    const first = await settle(clock, sync.leadershipLock().lock());
+    line.down = true;
+    clock.jumpWall(1_500);
+    expect(first.held).toBe(false);
+    await clock.advance(1);
+    expect([first.signal.aborted, lost]).toEqual([true, ['doubt']]);
+    line.down = false;
+    const second = await settle(clock, sync.leadershipLock().lock());
+    expect(second.token).toBeGreaterThan(first.token);
+    await settle(clock, sync.stop());
+  });
+
   test('C6: is told wherever belief is told', async () => {
     const { clock, line, sync } = doubting();
     const states: string[] = [];

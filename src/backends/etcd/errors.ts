@@ -100,7 +100,7 @@ function outcomeOf(failure: Failure): RequestOutcome {
 }
 
 export function badResponse(address: string, what: string): SyncError {
-  return new SyncError('bad-response', `What ${address} answered is not an answer of etcd: ${what}.`);
+  return new SyncError('bad-response', `what ${address} answered is not an answer of etcd: ${what}`);
 }
 
 const NOT_SENT =
@@ -129,23 +129,23 @@ function describe(failure: Failure, address: string): { code: SyncErrorCode; sen
   if (code === Status.unavailable && TLS.test(details)) {
     return {
       code: 'insecure',
-      sentence: `No TLS connection to etcd at ${address} (${text}): check the CA, the name in the certificate, and whether the port speaks TLS.`,
+      sentence: `no TLS connection to etcd at ${address} (${text}): check the CA, the name in the certificate, and whether the port speaks TLS`,
     };
   }
   if (code === Status.permissionDenied || code === Status.unauthenticated || DENIED.test(details)) {
     return {
       code: 'permission-denied',
-      sentence: `etcd at ${address} refused the credentials or the access (${text}): check username, password and roles.`,
+      sentence: `etcd at ${address} refused the credentials or the access (${text}): check username, password and roles`,
     };
   }
   if (TOO_LARGE.test(details)) {
     return {
       code: 'value-too-large',
-      sentence: `etcd at ${address} refused the request for its size (${text}): its limit is --max-request-bytes.`,
+      sentence: `etcd at ${address} refused the request for its size (${text}): its limit is --max-request-bytes`,
     };
   }
   if (ANSWER_TOO_LARGE.test(details)) {
-    return { code: 'bad-response', sentence: `etcd at ${address} answered more than is read (${text}).` };
+    return { code: 'bad-response', sentence: `etcd at ${address} answered more than is read (${text})` };
   }
   if (wasNeverSent(failure)) {
     return {
@@ -162,12 +162,12 @@ function describe(failure: Failure, address: string): { code: SyncErrorCode; sen
   if (OVERLOADED.test(details)) {
     return {
       code: 'unavailable',
-      sentence: `etcd at ${address} cannot do it now (${text}): look at its load, its space and its alarms.`,
+      sentence: `etcd at ${address} cannot do it now (${text}): look at its load, its space and its alarms`,
     };
   }
   return isRefusal(failure) || code === Status.unimplemented
-    ? { code: 'rejected', sentence: `etcd at ${address} refused the request (${text}).` }
-    : { code: 'bad-response', sentence: `What came back from ${address} is not etcd's (${text}).` };
+    ? { code: 'rejected', sentence: `etcd at ${address} refused the request (${text})` }
+    : { code: 'bad-response', sentence: `what came back from ${address} is not an answer of etcd (${text})` };
 }
 
 /** On one line, without the addresses and file names that OpenSSL puts around it. */

@@ -44,7 +44,7 @@ export class KeepAlive {
         reject(
           new SyncError(
             'unavailable',
-            `etcd at ${line.stream.address} did not renew within ${requestTimeout} ms.`,
+            `etcd at ${line.stream.address} did not renew within ${requestTimeout} ms`,
           ),
         );
       }, requestTimeout);

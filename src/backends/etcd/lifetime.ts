@@ -103,5 +103,5 @@ export class Lifetime {
 
 /** @param outcome `refused` where nothing was sent. */
 export function stopped(outcome: RequestOutcome = 'unknown'): SyncError {
-  return new SyncError('stopped', 'The etcd backend was disposed.', { outcome });
+  return new SyncError('stopped', 'the etcd backend was disposed', { outcome });
 }

@@ -147,7 +147,7 @@ export class Queries {
 function troubleIn(wake: Wake): SyncError | undefined {
   if (wake.why === 'failed') return wake.error;
   if (wake.why === 'changed' || !wake.final) return undefined;
-  return new SyncError('permission-denied', `etcd refused a watch (${wake.reason}).`);
+  return new SyncError('permission-denied', `etcd refused a watch (${wake.reason})`);
 }
 
 function isNews({ revision, seen = [] }: Position, records: readonly StoredRecord[]): boolean {

@@ -169,5 +169,5 @@ export class MemoryBackend implements Backend {
 
 /** @param outcome whoever only reads leaves nothing unknown. */
 function stopped(outcome: RequestOutcome = 'refused'): SyncError {
-  return new SyncError('stopped', 'The memory backend was stopped.', { outcome });
+  return new SyncError('stopped', 'the memory backend was stopped', { outcome });
 }
