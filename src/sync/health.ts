@@ -23,6 +23,11 @@ export interface SyncHealth {
   readonly standing: number;
   /** Whether this process leads its service. */
   readonly leader: boolean;
+  /**
+   * Since when `leader$` or an `observe` has not been able to look at the store, by the wall clock in milliseconds. Whom they show
+   * is who it was then.
+   */
+  readonly blindSince: number | undefined;
   /** Why the session cannot be opened or renewed, or why no lock can be had, if that is so. */
   readonly trouble: string | undefined;
 }
@@ -34,11 +39,21 @@ export interface Observed {
   /** Scoped ones that wait. */
   readonly calls: number;
   readonly leader: boolean;
+  readonly blindSince: number | undefined;
   readonly chronicle: Pick<Chronicle, 'held' | 'session' | 'sessionFailure' | 'refusal'>;
   readonly tally: Readonly<LockTally>;
 }
 
-export function healthOf({ running, now, session, calls, leader, chronicle, tally }: Observed): SyncHealth {
+export function healthOf({
+  running,
+  now,
+  session,
+  calls,
+  leader,
+  blindSince,
+  chronicle,
+  tally,
+}: Observed): SyncHealth {
   const { held, sessionFailure, refusal } = chronicle;
   const { name: state } = chronicle.session;
   const trusted = running && session?.trusted === true;
@@ -53,6 +68,7 @@ export function healthOf({ running, now, session, calls, leader, chronicle, tall
     // All grants are of the one session.
     standing: trusted ? tally.claimed - tally.granted : tally.claimed,
     leader,
+    blindSince,
     trouble: trouble instanceof Error ? trouble.message : undefined,
   };
 }

@@ -12,6 +12,11 @@ export interface Holder {
   readonly session: string;
   /** What the holder wrote there; `undefined` if that is not JSON. */
   readonly metadata: JsonValue | undefined;
+  /**
+   * Since when it could not be looked at any more, by the wall clock in milliseconds: so it was then. Told again without it once
+   * a look succeeds.
+   */
+  readonly staleSince?: number;
 }
 
 export interface HolderHost {
@@ -36,6 +41,8 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 export class HolderWatch {
   readonly #host: HolderHost;
   readonly #open = new Map<AbortController, Subscriber<Holder | undefined>>();
+  /** Since when each of them cannot look, by the wall clock. */
+  readonly #blind = new Map<AbortSignal, number>();
   #stopped = false;
 
   constructor(host: HolderHost) {
@@ -52,8 +59,14 @@ export class HolderWatch {
     ).pipe(share({ connector: () => new ReplaySubject(1) }));
   }
 
+  /** Since when one of them has not been able to look, by the wall clock in milliseconds; `undefined` if all are. */
+  get blindSince(): number | undefined {
+    return this.#blind.size === 0 ? undefined : Math.min(...this.#blind.values());
+  }
+
   stop(): void {
     this.#stopped = true;
+    this.#blind.clear();
     for (const [controller, subscriber] of [...this.#open]) {
       controller.abort(OVER);
       subscriber.complete();
@@ -73,6 +86,7 @@ export class HolderWatch {
     });
     return () => {
       this.#open.delete(controller);
+      this.#blind.delete(controller.signal);
       controller.abort(OVER);
     };
   }
@@ -95,6 +109,8 @@ export class HolderWatch {
         failures = 0;
         const [first] = records;
         const record = first?.session === undefined ? undefined : first;
+        // What was told to be stale is told anew.
+        if (this.#blind.delete(signal)) told = 'nothing';
         if (told !== 'nothing' && isSame(told, record)) continue;
         told = record;
         subscriber.next(record && holderOf(record));
@@ -102,10 +118,22 @@ export class HolderWatch {
         if (signal.aborted) throw error;
         trouble(error);
         since = undefined;
+        this.#lostSight(signal, told === 'nothing' ? undefined : told, subscriber);
         await sleep(clock, retryDelay(error, failures, clock.random()), signal);
         failures += 1;
       }
     }
+  }
+
+  #lostSight(
+    signal: AbortSignal,
+    told: StoredRecord | undefined,
+    subscriber: Subscriber<Holder | undefined>,
+  ): void {
+    if (this.#blind.has(signal)) return;
+    const staleSince = this.#host.clock.wall();
+    this.#blind.set(signal, staleSince);
+    if (told !== undefined) subscriber.next({ ...holderOf(told), staleSince });
   }
 }
 

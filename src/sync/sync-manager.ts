@@ -124,6 +124,7 @@ export class SyncManager implements AsyncDisposable {
     if (logger === undefined) chronicle.warn(new Warnings(name, clock));
     this.#keeper = new SessionKeeper(name, backend, timing, clock, chronicle, background);
     this.#keeper.listen(chronicle);
+    this.#holders = new HolderWatch({ backend, clock, context, report, trouble, background });
     const observed = { name, backend: backend.traits.name, events$, health: () => this.health() };
     this.#teller = new Teller(telemetry, observed, report);
     this.#proofs = new Proofs(clock);
@@ -165,7 +166,6 @@ export class SyncManager implements AsyncDisposable {
       letGo: (lock) => this.#locks.letGo(lock),
     };
     this.#scopedHost = { clock, openCalls: this.#openCalls, encode, background };
-    this.#holders = new HolderWatch({ backend, clock, context, report, trouble, background });
   }
 
   get name(): string {
@@ -302,6 +302,7 @@ export class SyncManager implements AsyncDisposable {
       session: this.#keeper.current,
       calls: this.#openCalls.size,
       leader: this.#locks.get(this.#leadershipKey)?.held ?? false,
+      blindSince: this.#holders.blindSince,
       chronicle: this.#chronicle,
       tally: this.#tally,
     });

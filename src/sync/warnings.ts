@@ -47,7 +47,7 @@ export class Warnings {
     const lasts = now - streak.since;
     if (lasts < LASTING || now - (this.#warnedAt.get(kind) ?? Number.NEGATIVE_INFINITY) < REPEAT) return;
     this.#warnedAt.set(kind, now);
-    const what = key === undefined ? 'there is no session' : `the lock ${quoteKey(key)} cannot be had`;
+    const what = key === undefined ? 'the store cannot be used' : `the lock ${quoteKey(key)} cannot be had`;
     const message = error instanceof Error ? error.message : String(error);
     this.#warn(`for ${Math.round(lasts / 1_000)} s ${what}, and it is being tried again: ${message}`);
   }

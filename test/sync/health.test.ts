@@ -15,7 +15,15 @@ test('health follows the session, and asks nobody', async () => {
     return down ? Promise.reject(new SyncError('unavailable', 'no server')) : pass();
   });
   const sync = new SyncManager({ name: 'svc', backend, clock, session });
-  const nothing = { trustedFor: 0, held: 0, waiting: 0, standing: 0, leader: false, trouble: undefined };
+  const nothing = {
+    trustedFor: 0,
+    held: 0,
+    waiting: 0,
+    standing: 0,
+    leader: false,
+    blindSince: undefined,
+    trouble: undefined,
+  };
   expect(sync.health()).toEqual({ ...nothing, ready: false, session: 'idle' });
 
   const asked = sync.leadershipLock().lock();

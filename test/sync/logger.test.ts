@@ -110,7 +110,9 @@ describe('B7: without a logger', () => {
     down = true;
     await clock.advance(100_000);
     expect(told()).toEqual([
-      expect.stringMatching(/^SyncWarning: svc: for \d s there is no session, .*tried again: cannot reach/),
+      expect.stringMatching(
+        /^SyncWarning: svc: for \d s the store cannot be used, .*tried again: cannot reach/,
+      ),
       'SyncWarning: svc: lost the lock "k": deadline',
     ]);
     await clock.advance(600_000);

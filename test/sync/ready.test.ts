@@ -59,6 +59,46 @@ describe.each(['queue', 'race'] as const)('C7: readiness (%s)', (contention) => 
     await settle(clock, sync.stop());
   });
 
+  test('who only observes is told since when it could not look', async () => {
+    const { clock, store, make } = setUp(contention);
+    let down = false;
+    let cut = (): void => undefined;
+    const observer = make((_, pass) => {
+      const failed = () => new SyncError('unavailable', 'cut off');
+      if (down) return Promise.reject(failed());
+      // Also what is under way.
+      const broken = new Promise<never>((_resolve, reject) => {
+        cut = () => reject(failed());
+      });
+      return Promise.race([pass(), broken]);
+    });
+    const leader = make();
+    await settle(clock, leader.leadershipLock().lock());
+    const seen: (readonly [boolean, number | undefined])[] = [];
+    observer.leadership.leader$.subscribe((holder) => seen.push([holder !== undefined, holder?.staleSince]));
+    await clock.advance(100);
+    expect([seen, observer.health().blindSince]).toEqual([[[true, undefined]], undefined]);
+    const since = clock.wall();
+    down = true;
+    cut();
+    await clock.advance(10);
+    // Something happens that it cannot see.
+    store.destroySession(store.sessions()[0]?.id ?? '');
+    await clock.advance(90_000);
+    expect(seen).toEqual([
+      [true, undefined],
+      [true, since],
+    ]);
+    const stale = since;
+    expect(observer.health()).toMatchObject({ blindSince: stale });
+    down = false;
+    await clock.advance(5_000);
+    expect(seen.at(-1)?.[1]).toBeUndefined();
+    expect(seen.length).toBeGreaterThan(2);
+    expect(observer.health().blindSince).toBeUndefined();
+    await settle(clock, Promise.all([observer.stop(), leader.stop()]));
+  });
+
   test('connect() ends with what is refused, with its timeout, its signal and stop(), and goes on', async () => {
     const { clock, make } = setUp(contention);
     let error: SyncError | undefined = new SyncError('unavailable', 'no server');
