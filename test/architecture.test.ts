@@ -29,7 +29,10 @@ const rooms: Record<string, Room> = {
     may: ['src/index.ts', 'src/sync/known-options.ts', 'src/sync/work-context.ts'],
     packages: [],
   },
-  'src/di/': { may: ['src/index.ts', 'src/decorators/index.ts'], packages: ['inversify'] },
+  'src/di/': {
+    may: ['src/index.ts', 'src/sync/known-options.ts', 'src/decorators/index.ts'],
+    packages: ['inversify'],
+  },
   'src/nestjs/': { may: ['src/index.ts', 'src/decorators/index.ts'], packages: ['@nestjs/common'] },
   'src/telemetry/': { may: ['src/index.ts', 'src/sync/known-options.ts'], packages: ['@opentelemetry/api'] },
   'src/testing/': { may: ['src/sync/backend.ts', 'src/sync/clock.ts'], packages: [] },

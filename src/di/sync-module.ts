@@ -7,8 +7,10 @@ import {
   startService,
   stopService,
 } from '../index.ts';
+import type { Names } from '../sync/known-options.ts';
 import { LEADERSHIP, LEADERSHIP_LOCK, SYNC_BACKEND, SYNC_CLOCK, SYNC_LOGGER } from './identifiers.ts';
 import { knownLocks } from './inject-lock.ts';
+import { refuseUnknown } from './options.ts';
 
 export interface SyncModuleOptions extends Omit<ServiceOptions, 'backend' | 'current'> {
   /** Not needed where `SYNC_BACKEND` is bound, which comes first. */
@@ -33,6 +35,8 @@ type Options =
   | (SyncModuleOptions & NoFunction)
   | ((context: ResolutionContext) => SyncModuleOptions | Promise<SyncModuleOptions>);
 
+const SETTINGS: Names<SyncModuleSettings> = { named: true };
+
 /**
  * Binds the manager under its class, `@inject(SyncManager)`, its leadership under `LEADERSHIP` and `LEADERSHIP_LOCK`, and
  * the locks of `@injectLock`, all as singletons. Options may come from the container; if they do so by a promise, it takes
@@ -42,7 +46,9 @@ type Options =
  * `lockWithKey()` and starts the leadership claim. Its deactivation stops everything; since that does I/O, it takes the
  * asynchronous call: `container.unloadAsync(module)` or `container.unbindAllAsync()`.
  */
-export function syncModule(options: Options, { named }: SyncModuleSettings = {}): ContainerModule {
+export function syncModule(options: Options, settings: SyncModuleSettings = {}): ContainerModule {
+  refuseUnknown(settings, SETTINGS);
+  const { named } = settings;
   return new ContainerModule(({ bind }) => {
     const manager = { serviceIdentifier: SyncManager, ...(named !== undefined && { name: named }) };
     const activated = bind(SyncManager)

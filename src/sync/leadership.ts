@@ -1,6 +1,7 @@
 import { REFUSED, SyncError } from './backend.ts';
+import type { Names } from './known-options.ts';
 import type { Lock } from './lock.ts';
-import type { LockOptions, SyncManagerOptions } from './options.ts';
+import { checkNames, INSIDE, type LockOptions, MANAGER, type SyncManagerOptions } from './options.ts';
 import { SyncManager } from './sync-manager.ts';
 
 let current: SyncManager | undefined;
@@ -22,11 +23,14 @@ export interface ServiceOptions extends SyncManagerOptions {
   readonly current?: boolean;
 }
 
+const SERVICE: Names<ServiceOptions> = { ...MANAGER, claimLeadership: true, current: true };
+
 /**
  * What a container does when it activates the manager of a service: makes it, makes it the current one, and stands for
  * leadership. Throws what the constructor of `SyncManager` throws.
  */
 export function startService(options: ServiceOptions): SyncManager {
+  checkNames(options, SERVICE, { elsewhere: INSIDE });
   const { claimLeadership = true, current: isCurrent = true, ...rest } = options;
   const manager = new SyncManager(rest);
   if (isCurrent) setCurrentSyncManager(manager);

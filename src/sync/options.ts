@@ -131,7 +131,7 @@ export interface CheckedOptions {
 const DEFAULT_TTL = 10_000;
 const LONG_HOLD = 60_000;
 
-const MANAGER: Names<SyncManagerOptions> = {
+export const MANAGER: Names<SyncManagerOptions> = {
   name: true,
   backend: true,
   session: true,
@@ -151,7 +151,8 @@ const SESSION: Names<SessionTiming> = {
   abortOnDoubt: true,
 };
 const HAND_OFF: Names<HandOff> = { limit: true, within: true };
-const INSIDE = [...under('session', SESSION), ...under('handOff', HAND_OFF)];
+/** Those of its parts. */
+export const INSIDE = [...under('session', SESSION), ...under('handOff', HAND_OFF)];
 
 export const CALL: Names<CallOptions> = { signal: true, timeout: true };
 export const ACQUIRE: Names<AcquireOptions> = { ...CALL, metadata: true, maxHold: true };

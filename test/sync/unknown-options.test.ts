@@ -1,6 +1,7 @@
 import { installShutdown, SyncManager, startService } from 'holdfast';
 import { consul } from 'holdfast/consul';
 import { LeaderOnly, WithLock } from 'holdfast/decorators';
+import { injectLock, syncModule } from 'holdfast/di';
 import { etcd } from 'holdfast/etcd';
 import { MemoryStore, memory } from 'holdfast/memory';
 import { openTelemetry } from 'holdfast/opentelemetry';
@@ -27,6 +28,19 @@ describe('C4: an option that nobody knows is refused by name, with the nearest r
       '"session.ttl"',
       () => startService(give({ name: 'svc', backend: memory(), ttl: 1 })),
     ],
+    [
+      'startService',
+      'claimLeader',
+      'known are',
+      () => startService(give({ name: 'svc', backend: memory(), claimLeader: true })),
+    ],
+    [
+      'syncModule',
+      'name',
+      'known are "named"',
+      () => syncModule({ name: 'svc', backend: memory() }, give({ name: 'x' })),
+    ],
+    ['injectLock', 'mananger', 'did you mean "manager"?', () => injectLock('k', give({ mananger: 'x' }))],
     ['acquire', 'waitFor', 'known are "signal", "timeout"', () => sync.acquire('k', give({ waitFor: 10 }))],
     ['acquire', 'timeOut', 'did you mean "timeout"?', () => sync.acquire('k', give({ timeOut: 10 }))],
     ['tryAcquire', 'retries', 'known are', () => sync.tryAcquire('k', give({ retries: 10 }))],
