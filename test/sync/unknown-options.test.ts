@@ -37,7 +37,7 @@ describe('C4: an option that nobody knows is refused by name, with the nearest r
     [
       'syncModule',
       'name',
-      'known are "named"',
+      'did you mean "named"?',
       () => syncModule({ name: 'svc', backend: memory() }, give({ name: 'x' })),
     ],
     ['injectLock', 'mananger', 'did you mean "manager"?', () => injectLock('k', give({ mananger: 'x' }))],
