@@ -121,7 +121,10 @@ export class Grant implements AsyncDisposable {
     if (!this.held) throw this.#reason();
   }
 
-  /** Gives the lock back. Idempotent; never rejects; nothing to do for a grant that was lost. */
+  /**
+   * Gives the lock back. Idempotent; never rejects; nothing to do for a grant that was lost. Resolves when nothing of it is left, or
+   * after a TTL: then it goes on being removed.
+   */
   release(): Promise<void> {
     return this.#release(this);
   }

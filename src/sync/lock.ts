@@ -106,8 +106,8 @@ export class Lock {
   /**
    * Blocks until the lock is held; returns at once if it already is.
    *
-   * Rejects with the signal's reason, with a `SyncError` `timeout`, `stopped`, or `released` when `release()` is called
-   * meanwhile, and with what the server refuses (`permission-denied`, `foreign-record`, ...). While the server is not
+   * Rejects with the signal's reason, with a `SyncError` `timeout`, `stopped`, `deadlock` (inside the work of `withLock` of this key),
+   * or `released` when `release()` is called meanwhile, and with what the server refuses (`permission-denied`, `foreign-record`, ...). While the server is not
    * reached it keeps trying.
    */
   async lock(options?: CallOptions): Promise<Grant> {
@@ -117,16 +117,17 @@ export class Lock {
   }
 
   /**
-   * Like `lock()`, but resolves to `undefined` as soon as it is known that the lock cannot be had now. The claim
-   * stands nevertheless: the lock will be acquired when it becomes free.
+   * Like `lock()`, but resolves to `undefined` when the lock cannot be had now: another one holds it, the attempt under way fails,
+   * the last one had failed, or there is no session any more. It waits for one attempt at most, which all calls share. The claim
+   * stands nevertheless: the lock will be acquired when it can be had.
    */
   tryLock(options?: CallOptions): Promise<Grant | undefined> {
     return this.#ask(options, true);
   }
 
   /**
-   * Ends the claim and gives the lock back. Idempotent, and never rejects: if the server cannot be reached, the
-   * session's TTL frees the lock. Calls still waiting reject with `released`.
+   * Ends the claim and gives the lock back. Idempotent, and never rejects. Resolves when nothing of it is left, or after a TTL: then
+   * it goes on being removed, and at the latest the end of the session frees the lock. Calls still waiting reject with `released`.
    */
   release(): Promise<void> {
     return this.#host.outbox.during(() => {

@@ -228,14 +228,18 @@ export class SyncManager implements AsyncDisposable {
     return this.#acquire(key, options, false) as Promise<Grant>;
   }
 
-  /** Like `acquire`, but gives `undefined` when the lock cannot be had now; nothing is left behind then. */
+  /**
+   * Like `acquire`, but gives `undefined` when the lock cannot be had now: see `Lock.tryLock`. What it has begun at the store is
+   * removed before, or in the background if that fails.
+   */
   tryAcquire(key: string, options?: AcquireOptions): Promise<Grant | undefined> {
     return this.#acquire(key, options, true);
   }
 
   /**
    * Runs `work` while the lock is held, and releases it whatever happens. Rejects with what `work` rejects with, and with
-   * a `SyncError` `lost` if the lock was lost before `work` was done: it should stop when `grant.signal` aborts.
+   * a `SyncError` `lost` if the lock was lost before `work` was done: it should stop when `grant.signal` aborts. The limits of
+   * the call hold for the wait before the work, and again for the release after it, which goes on in the background.
    */
   async withLock<T>(
     key: string,
