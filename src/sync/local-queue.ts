@@ -1,5 +1,6 @@
 import { Line } from '../async/line.ts';
 import type { Clock, Timer } from './backend.ts';
+import { isLasting } from './backoff.ts';
 import { Contender } from './contender.ts';
 import type { ContenderListener } from './contender-listener.ts';
 import type { Holding } from './contention/contention.ts';
@@ -85,7 +86,7 @@ export class LocalQueue implements ContenderListener {
       this.#tickets.push(ticket);
       if (this.#tickets.first === ticket) {
         this.#contender.claim();
-        if (this.failing) ticket.failing();
+        if (this.failing) ticket.failing(this.#keeper.trouble);
       } else {
         this.#contender.watchHeld();
         ticket.occupied();
@@ -156,7 +157,7 @@ export class LocalQueue implements ContenderListener {
     if (head === undefined) return;
     head.moved(this.#contender.state);
     if (this.#lastNotice === 'occupied') head.occupied();
-    else if (this.failing) head.failing();
+    else if (this.failing) head.failing(this.#keeper.trouble);
   }
 
   /** Takes back what this one holds, as if it were lost. It is not handed on: who had it may not know yet. */
@@ -260,7 +261,7 @@ export class LocalQueue implements ContenderListener {
     else if (state.name === 'idle') this.#failed = false;
     this.#tickets.first?.moved(state);
     if (state.name === 'seeking' && state.session === undefined && this.failing) {
-      this.#tickets.first?.failing();
+      this.#tickets.first?.failing(this.#keeper.trouble);
     }
   }
 
@@ -331,11 +332,12 @@ export class LocalQueue implements ContenderListener {
 
   failed(error: unknown, source: 'session' | 'lock'): void {
     if (source === 'lock') {
-      this.#failed = true;
+      // What is refused is known, and is told as such.
+      this.#failed = !isLasting(error);
       this.#events.trouble(error, this.key);
     }
     this.#trouble = error;
-    this.#tickets.first?.failing();
+    this.#tickets.first?.failing(error);
     this.#hurry();
   }
 

@@ -1,6 +1,7 @@
 import type { Observable } from 'rxjs';
 import { throwIfAborted } from './abort.ts';
 import { type Clock, SyncError } from './backend.ts';
+import { isLasting } from './backoff.ts';
 import { Call } from './call.ts';
 import type { Outbox } from './events.ts';
 import type { Grant } from './grant.ts';
@@ -226,16 +227,18 @@ export class Lock {
         this.#streams.publish({ name: 'waiting' });
         this.#notNow();
       },
-      refused: (error) => {
-        this.#refusal = error;
-        this.#settle((entry) => entry.call.reject(error));
-      },
-      failing: () => this.#notNow(),
+      refused: (error) => this.#refused(error),
+      failing: (error) => (isLasting(error) ? this.#refused(error) : this.#notNow()),
       moved: (state) => this.#moved(state),
       release: () => this.release(),
     };
     this.#setClaim({ ticket, queue });
     queue.enter(ticket);
+  }
+
+  #refused(error: SyncError): void {
+    this.#refusal = error;
+    this.#settle((entry) => entry.call.reject(error));
   }
 
   #notNow(): void {

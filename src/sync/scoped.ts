@@ -1,4 +1,5 @@
 import { type Clock, SyncError, type Timer } from './backend.ts';
+import { isLasting } from './backoff.ts';
 import { Call, limited } from './call.ts';
 import type { Grant } from './grant.ts';
 import type { LocalQueue } from './local-queue.ts';
@@ -128,8 +129,9 @@ class ScopedTicket implements Ticket, OpenCall {
     this.#reject(error);
   }
 
-  failing(): void {
-    this.occupied();
+  failing(error: unknown): void {
+    if (this.#once && isLasting(error)) this.refused(error);
+    else this.occupied();
   }
 
   moved(): void {}

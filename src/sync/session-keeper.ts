@@ -69,6 +69,7 @@ export class SessionKeeper {
   #goneReported: Session | undefined;
   #verifyNow = false;
   #impaired = false;
+  #lastTrouble: unknown;
 
   constructor(
     name: string,
@@ -93,6 +94,11 @@ export class SessionKeeper {
 
   get current(): Session | undefined {
     return this.#current;
+  }
+
+  /** What went wrong last, until the session is live. */
+  get trouble(): unknown {
+    return this.#lastTrouble;
   }
 
   /** Whether there is no session although there was one, or what was last tried for it has failed. */
@@ -286,12 +292,14 @@ export class SessionKeeper {
 
   #live(session: Session): void {
     this.#impaired = false;
+    this.#lastTrouble = undefined;
     this.#events.moved({ name: 'live', id: session.id });
     for (const listener of [...this.#listeners]) listener.sessionLive(session);
   }
 
   #trouble(error: unknown): void {
     this.#impaired = true;
+    this.#lastTrouble = error;
     for (const listener of [...this.#listeners]) listener.sessionTrouble(error);
   }
 

@@ -19,8 +19,8 @@ export interface Ticket extends Waiter<Ticket> {
   /** Not to be had at the moment. */
   occupied(): void;
   refused(error: SyncError): void;
-  /** The last try failed, or there is no session to try with: nobody knows when that will be over. */
-  failing(): void;
+  /** The last try failed with this, or there is no session to try with: nobody knows when that will be over. */
+  failing(error: unknown): void;
   moved(state: LockState): void;
   /** How a grant of this ticket is given back, if there is more to it than to leave the queue. */
   release?(): Promise<void>;

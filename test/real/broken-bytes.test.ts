@@ -208,7 +208,9 @@ test.each(rows)(
     const lock = sync.lock('a');
     const states: string[] = [];
     lock.state$.subscribe(({ name }) => states.push(name));
-    await expect(lock.tryLock({ timeout: 500 })).rejects.toSatisfy((error) => isSyncError(error));
+    // Who only tries is told that it cannot be had now; who waits, why.
+    expect(await lock.tryLock({ timeout: 5_000 })).toBeUndefined();
+    await expect(lock.lock({ timeout: 500 })).rejects.toSatisfy((error) => isSyncError(error));
     await expect(sync.acquire('b', { timeout: 500 })).rejects.toSatisfy((error) => isSyncError(error));
     expect(lock.held).toBe(false);
     expect(states).not.toContain('held');

@@ -2,6 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SyncManager } from 'holdfast';
+import { QUIET } from '../quiet.ts';
 import { Managers, sessionOf, uniqueKey, until } from '../scenarios/world.ts';
 import { collect } from '../soak/levels.ts';
 import { worldOf } from '../soak/stores.ts';
@@ -172,7 +173,7 @@ const pinned: string[] = [];
 {
   await using managers = new Managers(world);
   for (const name of Object.keys(cases)) {
-    const [sync, rival] = [managers.make(), managers.make()];
+    const [sync, rival] = [managers.make({ logger: QUIET }), managers.make({ logger: QUIET })];
     const [keeps, seen] = await inRequest(name, sync, rival);
     kept.push(sync, keeps);
     if (!(await isForgotten(seen))) pinned.push(name);

@@ -134,7 +134,7 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     { file: LOCAL, find: 'return this.#failed || this.#keeper.impaired;', put: 'return false;' },
     {
       file: LOCAL,
-      find: 'this.#trouble = error;\n    this.#tickets.first?.failing();',
+      find: 'this.#trouble = error;\n    this.#tickets.first?.failing(error);',
       put: 'this.#trouble = error;',
     },
   ],

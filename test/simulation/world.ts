@@ -10,6 +10,7 @@ import { LockHistory } from '../../src/testing/lock-history.ts';
 import { ProcessClock } from '../../src/testing/process-clock.ts';
 import { calm, type NetworkConditions, SimulatedNetwork } from '../../src/testing/simulated-network.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
+import { QUIET } from '../quiet.ts';
 import { withVerbs } from '../with-verbs.ts';
 import { type Believer, KeyHistory, type Violation } from './history.ts';
 
@@ -65,10 +66,6 @@ export interface Process {
   halts: number;
   dead: boolean;
 }
-
-const nothing = (): void => undefined;
-/** What is lost is what a simulation is about. */
-const QUIET = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 /** What is written says under which grant, and for the how-manieth time. */
 export const written = (grant: Grant, round: number): string => `${grant.token}.${round}`;

@@ -2,6 +2,7 @@
 
 import { createInterface } from 'node:readline';
 import { type Grant, isSyncError, SyncManager } from 'holdfast';
+import { QUIET } from '../quiet.ts';
 import type { Seen, Step } from '../testing/replay.ts';
 import {
   type ClientSettings,
@@ -14,6 +15,7 @@ import { worldOf } from './stores.ts';
 
 const settings = JSON.parse(process.argv[2] ?? '') as ClientSettings;
 const sync = new SyncManager({
+  logger: QUIET,
   name: settings.client,
   backend: worldOf(settings.store, settings.address).backend(),
   session: { ttl: settings.ttl, lockDelay: 0 },

@@ -199,6 +199,22 @@ describe.each(contentions)('%s', (contention) => {
     await settle(clock, sync.stop());
   });
 
+  test('B2: who only tries is told of a refusal as well, right after another was, and also of the session', async () => {
+    const { clock, make } = setUp(contention);
+    const refusal = new SyncError('permission-denied', 'no right', { outcome: 'refused' });
+    const refused: Record<string, (verb: string) => boolean> = {
+      put: (verb) => verb === 'commit',
+      session: (verb) => verb === 'openSession',
+    };
+    for (const isRefused of Object.values(refused)) {
+      const sync = make((request, pass) => (isRefused(request.verb) ? Promise.reject(refusal) : pass()));
+      await expect(settle(clock, sync.acquire('k'))).rejects.toBe(refusal);
+      await expect(settle(clock, sync.tryAcquire('k'))).rejects.toBe(refusal);
+      await expect(settle(clock, sync.lock('l').tryLock())).rejects.toBe(refusal);
+      await settle(clock, sync.stop());
+    }
+  });
+
   test('B2: every timeout tells the last trouble, also of who waits behind another', async () => {
     const { clock, make } = setUp(contention);
     const { line, fault } = outage('refusing', clock);
