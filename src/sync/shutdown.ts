@@ -12,7 +12,7 @@ export interface ShutdownOptions {
    * does that it takes longer than `beforeTimeout`: then everything is given back all the same.
    */
   readonly before?: () => Promise<void> | void;
-  /** Milliseconds that `before` may take. Default 5 000. */
+  /** Milliseconds that `before` may take. Default 20 000: long enough to finish requests, and short of a SIGKILL. */
   readonly beforeTimeout?: number;
   /** Milliseconds that `stop()` may take for each manager. Default 5 000. */
   readonly timeout?: number;
@@ -20,7 +20,8 @@ export interface ShutdownOptions {
 
 const SHUTDOWN: Names<ShutdownOptions> = { signals: true, before: true, beforeTimeout: true, timeout: true };
 
-const DEFAULT_BEFORE = 5_000;
+/** Below the 30 s that Kubernetes gives a process to end, together with the time for the locks. */
+const DEFAULT_BEFORE = 20_000;
 
 const DEFAULT_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
 
