@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SyncManager } from 'holdfast';
 import { consul } from 'holdfast/consul';
-import { LeaderOnly } from 'holdfast/decorators';
 import { etcd } from 'holdfast/etcd';
 import { expect, test } from 'vitest';
+import { tries } from '../scenarios/tries.ts';
 import { Managers, until } from '../scenarios/world.ts';
 import { startConsul } from '../servers/consul.ts';
 import { startEtcd } from '../servers/etcd.ts';
@@ -16,29 +16,11 @@ const stores = {
 } as const;
 
 const OUTAGE = 20_000;
+/** Those that are about one role, and leave a claim. */
+const WAYS = Object.keys(tries).filter((way) => way !== 'tryAcquire()');
+
 /** Of a job, in milliseconds. */
 const JOB = 50;
-
-class Cron {
-  readonly sync: SyncManager;
-  readonly job: () => Promise<void>;
-
-  constructor(sync: SyncManager, job: () => Promise<void>) {
-    this.sync = sync;
-    this.job = job;
-  }
-
-  @LeaderOnly({ manager: (self: Cron) => self.sync })
-  async run(): Promise<void> {
-    await this.job();
-  }
-}
-
-const ways: Record<string, (sync: SyncManager, job: () => Promise<void>) => Promise<unknown>> = {
-  'leadershipLock().tryLock()': async (sync, job) => (await sync.leadershipLock().tryLock()) && (await job()),
-  'leadership.ask()': async (sync, job) => (await sync.leadership.ask()) && (await job()),
-  '@LeaderOnly()': (sync, job) => new Cron(sync, job).run(),
-};
 
 /** Calls one way, and counts. */
 class Caller {
@@ -73,7 +55,7 @@ class Caller {
       this.#running -= 1;
       this.done += 1;
     };
-    ways[this.#way]?.(this.#sync, job).then(answered, answered);
+    tries[this.#way]?.(this.#sync, job).then(answered, answered);
   }
 }
 
@@ -100,9 +82,7 @@ test.concurrent.each(
     await using server: Server = await start();
     const world = { name: store, ttl: 5_000, lockDelay: 0, backend: () => connect(server.address) };
     await using managers = new Managers(world);
-    const callers = Object.keys(ways).map(
-      (way) => new Caller(way, managers.make({ session: { ttl: 10_000 } })),
-    );
+    const callers = WAYS.map((way) => new Caller(way, managers.make({ session: { ttl: 10_000 } })));
     const timer = setInterval(() => {
       for (const caller of callers) caller.call();
     }, 100);

@@ -1,7 +1,7 @@
-import { SyncError, type SyncManager } from 'holdfast';
-import { LeaderOnly } from 'holdfast/decorators';
+import { SyncError } from 'holdfast';
 import type { VirtualClock } from 'holdfast/testing';
 import { describe, expect, test } from 'vitest';
+import { tries } from '../scenarios/tries.ts';
 import { type Fault, hang, isOwnedPut, settle, setUp, watch } from './faulty.ts';
 
 const contentions = ['queue', 'race'] as const;
@@ -22,37 +22,7 @@ function outage(how: (typeof outages)[number], clock: VirtualClock) {
   return { line, fault };
 }
 
-/** Runs a job, for so many milliseconds, if this process may. */
-type Try = (sync: SyncManager, job: () => Promise<void>) => Promise<unknown>;
-
-class Cron {
-  readonly sync: SyncManager;
-  readonly job: () => Promise<void>;
-
-  constructor(sync: SyncManager, job: () => Promise<void>) {
-    this.sync = sync;
-    this.job = job;
-  }
-
-  @LeaderOnly({ manager: (self: Cron) => self.sync })
-  async run(): Promise<void> {
-    await this.job();
-  }
-}
-
-const ways: Record<string, Try> = {
-  'leadershipLock().tryLock()': async (sync, job) => (await sync.leadershipLock().tryLock()) && (await job()),
-  'leadership.ask()': async (sync, job) => (await sync.leadership.ask()) && (await job()),
-  '@LeaderOnly()': (sync, job) => new Cron(sync, job).run(),
-  'tryAcquire()': async (sync, job) => {
-    const grant = await sync.tryAcquire('job');
-    if (grant === undefined) return;
-    await job();
-    await grant.release();
-  },
-};
-
-const cases = Object.keys(ways).flatMap((way) =>
+const cases = Object.keys(tries).flatMap((way) =>
   contentions.flatMap((contention) => outages.map((how) => [way, contention, how] as const)),
 );
 
@@ -87,7 +57,7 @@ describe.each(cases)('B1: %s (%s), the store %s', (way, contention, how) => {
         await pause(50);
         running -= 1;
       };
-      (ways[way] as Try)(sync, job).then(over, over);
+      tries[way]?.(sync, job).then(over, over);
     };
     await everyTenth(clock, 5, attempt);
     expect([done, most, atOnce]).toEqual([50, 1, 1]);
