@@ -69,7 +69,7 @@ describe('TLS', () => {
   ])('is refused as insecure with %s', async (_, options) => {
     const error = await outcome(options());
     expect(error).toMatchObject({ name: 'SyncError', code: 'insecure' });
-    expect(String(error)).toMatch(/No TLS connection to etcd at 127\.0\.0\.1:\d+ \(.+\): check the CA/);
+    expect(String(error)).toMatch(/no TLS connection to etcd at 127\.0\.0\.1:\d+ \(.+\): check the CA/);
   });
 
   it.each([
