@@ -30,11 +30,14 @@ const rooms: Record<string, Room> = {
     packages: [],
   },
   'src/di/': {
-    may: ['src/index.ts', 'src/sync/known-options.ts', 'src/decorators/index.ts'],
+    may: ['src/index.ts', 'src/sync/known-options.ts', 'src/sync/options.ts', 'src/decorators/index.ts'],
     packages: ['inversify'],
   },
   'src/nestjs/': { may: ['src/index.ts', 'src/decorators/index.ts'], packages: ['@nestjs/common'] },
-  'src/telemetry/': { may: ['src/index.ts', 'src/sync/known-options.ts'], packages: ['@opentelemetry/api'] },
+  'src/telemetry/': {
+    may: ['src/index.ts', 'src/sync/known-options.ts', 'src/sync/options.ts'],
+    packages: ['@opentelemetry/api'],
+  },
   'src/testing/': { may: ['src/sync/backend.ts', 'src/sync/clock.ts'], packages: [] },
   'src/index.ts': { may: ['src/sync/'], packages: [] },
 };

@@ -1,7 +1,7 @@
 import { inject, type ServiceIdentifier } from 'inversify';
 import type { Lock } from '../index.ts';
 import type { Names } from '../sync/known-options.ts';
-import { refuseUnknown } from './options.ts';
+import { checkNames } from '../sync/options.ts';
 
 export interface InjectLockOptions {
   /** Of which manager, where there are several: the `named` of its module. */
@@ -20,7 +20,7 @@ const known = new Map<ServiceIdentifier, KnownLock>();
 
 /** Under which the lock of a key is bound by the modules that are loaded after this call. */
 export function lockIdentifier(key: string, options: InjectLockOptions = {}): ServiceIdentifier<Lock> {
-  refuseUnknown(options, OPTIONS);
+  checkNames(options, OPTIONS);
   const { manager } = options;
   const identifier = Symbol.for(`holdfast.Lock ${JSON.stringify([key, manager])}`);
   known.set(identifier, { key, manager, identifier });

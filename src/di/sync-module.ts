@@ -8,9 +8,9 @@ import {
   stopService,
 } from '../index.ts';
 import type { Names } from '../sync/known-options.ts';
+import { checkNames } from '../sync/options.ts';
 import { LEADERSHIP, LEADERSHIP_LOCK, SYNC_BACKEND, SYNC_CLOCK, SYNC_LOGGER } from './identifiers.ts';
 import { knownLocks } from './inject-lock.ts';
-import { refuseUnknown } from './options.ts';
 
 export interface SyncModuleOptions extends Omit<ServiceOptions, 'backend' | 'current'> {
   /** Not needed where `SYNC_BACKEND` is bound, which comes first. */
@@ -47,7 +47,7 @@ const SETTINGS: Names<SyncModuleSettings> = { named: true };
  * asynchronous call: `container.unloadAsync(module)` or `container.unbindAllAsync()`.
  */
 export function syncModule(options: Options, settings: SyncModuleSettings = {}): ContainerModule {
-  refuseUnknown(settings, SETTINGS);
+  checkNames(settings, SETTINGS);
   const { named } = settings;
   return new ContainerModule(({ bind }) => {
     const manager = { serviceIdentifier: SyncManager, ...(named !== undefined && { name: named }) };

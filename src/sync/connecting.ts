@@ -3,27 +3,23 @@ import { isLasting } from './backoff.ts';
 import { Call } from './call.ts';
 import type { Clock } from './clock.ts';
 import type { CallOptions } from './options.ts';
+import type { OpenCall } from './scoped.ts';
 import type { SessionKeeper, SessionListener } from './session-keeper.ts';
 
 /** A caller who waits for a session, and not for a lock. */
-export class Connecting implements SessionListener {
+export class Connecting implements SessionListener, OpenCall {
   readonly aim = 'no session was opened';
   trouble: unknown;
   readonly #call: Call<void>;
-  readonly #unlisten: () => void;
   readonly #over: () => void;
 
-  /** @param over told when it does not wait any more. */
-  constructor(
-    keeper: SessionKeeper,
-    clock: Clock,
-    options: CallOptions,
-    over: (connecting: Connecting) => void,
-  ) {
-    this.#unlisten = keeper.listen(this);
+  /** @param open those that wait, itself among them until it does not. */
+  constructor(keeper: SessionKeeper, clock: Clock, options: CallOptions, open: Set<OpenCall>) {
+    const unlisten = keeper.listen(this);
+    open.add(this);
     this.#over = () => {
-      this.#unlisten();
-      over(this);
+      unlisten();
+      open.delete(this);
     };
     this.#call = new Call(clock, options, this, this.#over);
     keeper.demand();

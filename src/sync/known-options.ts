@@ -1,31 +1,49 @@
+import type { SyncError } from './errors.ts';
+
 /** All the names that an object of options may have: a table that the compiler keeps complete. */
 export type Names<T> = Readonly<Record<keyof T & string, true>>;
 
 /** More changes of a letter than these, and it was another word that was meant. */
 const MOST_CHANGES = 2;
 
-/**
- * What is wrong with a name that is not one of these, as the name and the rest of the sentence; or nothing. An option that is
- * ignored is a mistake that nobody hears of.
- *
- * @param elsewhere names that are right in another place, such as `session.ttl`.
- */
-export function unknownOption<T>(
-  options: object,
+/** Makes the error that names an option. */
+export type Invalid = (option: string, problem: string) => SyncError;
+
+/** Where the options stand, as `session`; and names that are right in another place, such as `session.ttl`. */
+export interface Place {
+  readonly where?: string;
+  readonly elsewhere?: readonly string[];
+}
+
+/** Throws for what is no object, and for a name that is not one of these: an option that is ignored is a mistake that nobody hears of. */
+export function refuseUnknown<T>(
+  options: unknown,
   names: Names<T>,
-  elsewhere: readonly string[] = [],
-): readonly [name: string, problem: string] | undefined {
+  invalid: Invalid,
+  place: Place = {},
+): void {
+  const { where, elsewhere = [] } = place;
+  if (typeof options !== 'object' || options === null) throw invalid(where ?? 'options', 'must be an object');
   for (const name in options) {
     if (Object.hasOwn(names, name) || (options as Record<string, unknown>)[name] === undefined) continue;
-    const known = Object.keys(names);
-    const meant = nearest(name, [...known, ...elsewhere]);
-    const hint =
-      meant === undefined
-        ? `known are ${known.map((each) => `"${each}"`).join(', ')}`
-        : `did you mean "${meant}"?`;
-    return [name, `is unknown: ${hint}`];
+    throw invalid(
+      where === undefined ? name : `${where}.${name}`,
+      `is unknown: ${hintFor(name, names, elsewhere)}`,
+    );
   }
-  return undefined;
+}
+
+/** The names of a part of options, as they are elsewhere: `session.ttl`. */
+export function inside<T>(where: string, names: Names<T>): string[] {
+  return Object.keys(names).map((name) => `${where}.${name}`);
+}
+
+function hintFor<T>(name: string, names: Names<T>, elsewhere: readonly string[]): string {
+  const known = Object.keys(names);
+  const meant = nearest(name, [...known, ...elsewhere]);
+  return meant === undefined
+    ? `known are ${known.map((each) => `"${each}"`).join(', ')}`
+    : `did you mean "${meant}"?`;
 }
 
 function nearest(name: string, names: readonly string[]): string | undefined {

@@ -52,6 +52,8 @@ export class LocalQueue implements ContenderListener {
   /** The grant that was given back and may be handed on. */
   #handedBack: Grant | undefined;
   #yielding: Timer | undefined;
+  /** Of the grant that is held, if it has a bound. */
+  #expiry: Timer | undefined;
   #heldSince = 0;
   #grantedAt = 0;
   #handOffs = 0;
@@ -86,7 +88,7 @@ export class LocalQueue implements ContenderListener {
       this.#tickets.push(ticket);
       if (this.#tickets.first === ticket) {
         this.#contender.claim();
-        if (this.failing) ticket.failing(this.#keeper.trouble);
+        this.#tellIfFailing(ticket);
       } else {
         this.#contender.watchHeld();
         ticket.occupied();
@@ -121,6 +123,10 @@ export class LocalQueue implements ContenderListener {
     return this.#failed || this.#keeper.impaired;
   }
 
+  #tellIfFailing(ticket: Ticket): void {
+    if (this.failing) ticket.failing(this.#keeper.trouble);
+  }
+
   /**
    * Gives up a place or a grant. Resolves when nothing of it is left, at the latest with the session or after its TTL; then it goes
    * on in the background.
@@ -142,7 +148,7 @@ export class LocalQueue implements ContenderListener {
       this.#inherit();
       return Promise.resolve();
     }
-    this.#current = undefined;
+    this.#takeCurrent();
     current.end('released');
     this.#outbox.post(() => current.announce());
     this.#events.released(current);
@@ -157,11 +163,11 @@ export class LocalQueue implements ContenderListener {
     if (head === undefined) return;
     head.moved(this.#contender.state);
     if (this.#lastNotice === 'occupied') head.occupied();
-    else if (this.failing) head.failing(this.#keeper.trouble);
+    else this.#tellIfFailing(head);
   }
 
   /** Takes back what this one holds, as if it were lost. It is not handed on: who had it may not know yet. */
-  expire(ticket: Ticket): void {
+  #expire(ticket: Ticket): void {
     this.#outbox.during(() => {
       if (this.#tickets.first !== ticket) return;
       const grant = this.#endCurrent('max-hold');
@@ -216,8 +222,12 @@ export class LocalQueue implements ContenderListener {
     return released;
   }
 
+  /** Who is impatient waits no longer, and is not kept: in an outage there may be one more with each try. */
   #hurry(): void {
-    for (const { resolve, impatient } of this.#awaitingRelease) if (impatient) resolve();
+    for (const waiting of this.#awaitingRelease.splice(0)) {
+      if (waiting.impatient) waiting.resolve();
+      else this.#awaitingRelease.push(waiting);
+    }
   }
 
   #release(): void {
@@ -259,10 +269,10 @@ export class LocalQueue implements ContenderListener {
   moved(state: LockState): void {
     if (state.name === 'seeking') this.#lastNotice = undefined;
     else if (state.name === 'idle') this.#failed = false;
-    this.#tickets.first?.moved(state);
-    if (state.name === 'seeking' && state.session === undefined && this.failing) {
-      this.#tickets.first?.failing(this.#keeper.trouble);
-    }
+    const head = this.#tickets.first;
+    head?.moved(state);
+    if (head !== undefined && state.name === 'seeking' && state.session === undefined)
+      this.#tellIfFailing(head);
   }
 
   granted(session: Session, holding: Holding): void {
@@ -285,6 +295,8 @@ export class LocalQueue implements ContenderListener {
     );
     this.#current = grant;
     this.#grantedAt = this.#clock.now();
+    const { maxHold } = head;
+    if (maxHold !== undefined) this.#expiry = this.#clock.after(maxHold, () => this.#expire(head));
     this.#latest = { grant, ttl: session.ttl };
     this.#proofs.granted(grant);
     this.#events.granted(grant);
@@ -362,12 +374,19 @@ export class LocalQueue implements ContenderListener {
   }
 
   #endCurrent(why: LossReason): Grant | undefined {
-    const grant = this.#current;
-    this.#current = undefined;
+    const grant = this.#takeCurrent();
     if (grant) {
       grant.end(why);
       this.#outbox.postUrgent(() => grant.announce());
     }
+    return grant;
+  }
+
+  #takeCurrent(): Grant | undefined {
+    this.#expiry?.cancel();
+    this.#expiry = undefined;
+    const grant = this.#current;
+    this.#current = undefined;
     return grant;
   }
 

@@ -2,7 +2,7 @@ import { expectManyListeners } from './abort.ts';
 import { type Backend, type Clock, REFUSED, SyncError, systemClock } from './backend.ts';
 import { MOST_HAND_OFFS } from './grant.ts';
 import { keyProblem } from './keys.ts';
-import { type Names, unknownOption } from './known-options.ts';
+import { inside, type Names, type Place, refuseUnknown } from './known-options.ts';
 import { LEVELS, type Logger } from './logger.ts';
 import type { Metadata } from './metadata.ts';
 import { checkTelemetry, type Telemetry } from './telemetry.ts';
@@ -152,7 +152,7 @@ const SESSION: Names<SessionTiming> = {
 };
 const HAND_OFF: Names<HandOff> = { limit: true, within: true };
 /** Those of its parts. */
-export const INSIDE = [...under('session', SESSION), ...under('handOff', HAND_OFF)];
+export const INSIDE = [...inside('session', SESSION), ...inside('handOff', HAND_OFF)];
 
 export const CALL: Names<CallOptions> = { signal: true, timeout: true };
 export const ACQUIRE: Names<AcquireOptions> = { ...CALL, metadata: true, maxHold: true };
@@ -160,22 +160,8 @@ export const LOCK: Names<LockOptions> = { metadata: true };
 export const COMMIT: Names<Pick<CallOptions, 'signal'>> = { signal: true };
 export const STOP: Names<StopOptions> = { timeout: true };
 
-function under<T>(name: string, names: Names<T>): string[] {
-  return Object.keys(names).map((each) => `${name}.${each}`);
-}
-
-/** Throws `invalid-option` for what is no object, and for a name that is not known. */
-export function checkNames<T>(
-  options: unknown,
-  names: Names<T>,
-  { where = '', elsewhere = [] as readonly string[] } = {},
-): void {
-  if (typeof options !== 'object' || options === null)
-    throw invalid(where === '' ? 'options' : where, 'must be an object');
-  const unknown = unknownOption(options, names, elsewhere);
-  if (unknown === undefined) return;
-  const [name, problem] = unknown;
-  throw invalid(where === '' ? name : `${where}.${name}`, problem);
+export function checkNames<T>(options: unknown, names: Names<T>, place?: Place): void {
+  refuseUnknown(options, names, invalid, place);
 }
 
 /** Interval and margin for a TTL as the server granted it: in proportion, if that is less than was asked for. */

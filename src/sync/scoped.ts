@@ -1,11 +1,11 @@
-import { type Clock, SyncError, type Timer } from './backend.ts';
+import { type Clock, SyncError } from './backend.ts';
 import { isLasting } from './backoff.ts';
 import { Call, limited } from './call.ts';
 import type { Grant } from './grant.ts';
 import type { LocalQueue } from './local-queue.ts';
 import type { LossReason } from './lock-machine.ts';
 import type { Metadata } from './metadata.ts';
-import type { AcquireOptions } from './options.ts';
+import type { AcquireOptions, CallOptions } from './options.ts';
 import { quoteKey } from './quote.ts';
 import type { Ticket } from './ticket.ts';
 
@@ -29,8 +29,7 @@ class ScopedTicket implements Ticket, OpenCall {
   before: Ticket | undefined;
   behind: Ticket | undefined;
   readonly #queue: LocalQueue;
-  readonly #options: AcquireOptions;
-  #overdue: Timer | undefined;
+  readonly maxHold: number | undefined;
   readonly #once: boolean;
   readonly #host: ScopedHost;
   /** Until it is granted: a function keeps the asynchronous context of who gave it. */
@@ -46,7 +45,7 @@ class ScopedTicket implements Ticket, OpenCall {
     host: ScopedHost,
   ) {
     this.#queue = queue;
-    this.#options = options;
+    this.maxHold = options.maxHold;
     this.#once = once;
     this.#metadata = metadata;
     this.#host = host;
@@ -57,16 +56,19 @@ class ScopedTicket implements Ticket, OpenCall {
     });
   }
 
-  run(): Promise<Grant | undefined> {
+  run({ signal, timeout }: CallOptions): Promise<Grant | undefined> {
     const { promise } = this.#call as Call<Grant | undefined>;
     this.#host.openCalls.add(this);
     this.#queue.enter(this);
-    return this.#once ? this.#leaveNothing(promise) : promise;
+    return this.#once ? this.#leaveNothing(promise, signal, timeout) : promise;
   }
 
-  async #leaveNothing(asked: Promise<Grant | undefined>): Promise<Grant | undefined> {
+  async #leaveNothing(
+    asked: Promise<Grant | undefined>,
+    signal: AbortSignal | undefined,
+    timeout: number | undefined,
+  ): Promise<Grant | undefined> {
     const { clock } = this.#host;
-    const { signal, timeout } = this.#options;
     const until = clock.now() + (timeout ?? 0);
     const grant = await asked;
     if (grant !== undefined) return grant;
@@ -99,24 +101,13 @@ class ScopedTicket implements Ticket, OpenCall {
   granted(grant: Grant): void {
     if (!grant.held) return;
     this.#metadata = undefined;
-    const call = this.#take();
-    const { maxHold } = this.#options;
-    if (call !== undefined && maxHold !== undefined) {
-      this.#overdue = this.#host.clock.after(maxHold, () => this.#queue.expire(this));
-    }
-    call?.resolve(grant);
-  }
-
-  release(): Promise<void> {
-    this.#overdue?.cancel();
-    return this.#queue.leave(this);
+    this.#take()?.resolve(grant);
   }
 
   doubted(): void {}
 
   /** Of a call that is not settled: lost before the caller ever saw it, while the session was in doubt. */
   lost(reason: LossReason): void {
-    this.#overdue?.cancel();
     if (this.#call === undefined) return;
     this.#reject(new SyncError('lost', `the lock ${quoteKey(this.#queue.key)} was lost (${reason})`));
   }
@@ -150,5 +141,5 @@ export function acquireScoped(
   metadata: Metadata | undefined,
   host: ScopedHost,
 ): Promise<Grant | undefined> {
-  return new ScopedTicket(queue, options, once, metadata, host).run();
+  return new ScopedTicket(queue, options, once, metadata, host).run(options);
 }

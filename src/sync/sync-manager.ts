@@ -291,11 +291,7 @@ export class SyncManager implements AsyncDisposable {
     this.#assertRunning();
     const checked = checkCallOptions(options, CALL);
     throwIfAborted(checked.signal);
-    const connecting = new Connecting(this.#keeper, this.#clock, checked, (over) =>
-      this.#openCalls.delete(over),
-    );
-    if (this.#keeper.current?.trusted !== true) this.#openCalls.add(connecting);
-    await connecting.promise;
+    await new Connecting(this.#keeper, this.#clock, checked, this.#openCalls).promise;
   }
 
   /** How the manager is at this moment, for readiness probes. Asks nobody, and never throws. */

@@ -9,6 +9,8 @@ export interface Ticket extends Waiter<Ticket> {
   readonly standing: boolean;
   /** Of the queue: once it has left, and until nothing of it is left, which is when it resolves. */
   left?: Promise<void> | undefined;
+  /** Milliseconds after which what it holds is taken back. */
+  readonly maxHold?: number | undefined;
   /** Whether somebody listens to its losses. */
   readonly heard?: boolean;
   value(): Uint8Array;

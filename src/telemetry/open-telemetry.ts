@@ -1,6 +1,7 @@
 import { type MeterProvider, metrics, type TracerProvider, trace } from '@opentelemetry/api';
 import { SyncError, type Telemetry } from '../index.ts';
-import { type Names, unknownOption } from '../sync/known-options.ts';
+import type { Names } from '../sync/known-options.ts';
+import { checkNames } from '../sync/options.ts';
 import { Instruments } from './instruments.ts';
 import { Recorder } from './recorder.ts';
 
@@ -31,11 +32,7 @@ const SCOPE = 'holdfast';
  * Throws `invalid-option`.
  */
 export function openTelemetry(options: OpenTelemetryOptions = {}): Telemetry {
-  const unknown = unknownOption(options, OPTIONS);
-  if (unknown !== undefined) {
-    const [name, problem] = unknown;
-    throw new SyncError('invalid-option', `option "${name}" ${problem}`, { outcome: 'refused' });
-  }
+  checkNames(options, OPTIONS);
   const { group = () => undefined } = options;
   if (typeof group !== 'function') throw new SyncError('invalid-option', 'option "group" must be a function');
   return {

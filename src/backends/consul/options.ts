@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import { type Names, REFUSED, SyncError, unknownOption } from '../../sync/backend.ts';
+import { inside, type Names, REFUSED, refuseUnknown, SyncError } from '../../sync/backend.ts';
 import { type ConsulClient, canReplaceAgent, isConsulClient } from './client.ts';
 import { GO_LOCK_FLAGS } from './record.ts';
 
@@ -91,13 +91,7 @@ const TLS: Names<ConsulTls> = { ca: true, cert: true, key: true, servername: tru
 
 /** Every option is looked at before the first request. Throws a `SyncError` `invalid-option` that names it. */
 export function settingsOf(options: ConsulOptions): Settings {
-  if (typeof options !== 'object' || options === null) throw invalid('options', 'must be an object');
-  const unknown = unknownOption(
-    options,
-    OPTIONS,
-    Object.keys(TLS).map((name) => `tls.${name}`),
-  );
-  if (unknown !== undefined) throw invalid(...unknown);
+  refuseUnknown(options, OPTIONS, invalid, { elsewhere: inside('tls', TLS) });
   const { sessionTtlMin = 10_000, lockFlags = GO_LOCK_FLAGS, checks = [] } = options;
   const { requestTimeout = 5_000, maxConnections = 64 } = options;
   checkNumber('sessionTtlMin', sessionTtlMin, 1, LONGEST_TTL);
@@ -190,9 +184,7 @@ function parse(text: string): URL | undefined {
 }
 
 function checkTls(tls: ConsulTls): void {
-  if (typeof tls !== 'object' || tls === null) throw invalid('tls', 'must be an object');
-  const unknown = unknownOption(tls, TLS);
-  if (unknown !== undefined) throw invalid(`tls.${unknown[0]}`, unknown[1]);
+  refuseUnknown(tls, TLS, invalid, { where: 'tls' });
   const { ca, cert, key, servername, rejectUnauthorized } = tls;
   if ((cert === undefined) !== (key === undefined)) throw invalid('tls', 'needs "cert" and "key" together');
   if (servername !== undefined && (typeof servername !== 'string' || servername === '')) {

@@ -1,6 +1,6 @@
 import { createSecureContext } from 'node:tls';
 import type { Etcd3 } from 'etcd3';
-import { type Names, REFUSED, SyncError, unknownOption } from '../../sync/backend.ts';
+import { inside, type Names, REFUSED, refuseUnknown, SyncError } from '../../sync/backend.ts';
 
 export interface EtcdTls {
   /** PEM of the authority that signed the servers' certificates. Default: those that Node trusts. */
@@ -71,13 +71,7 @@ const OPTIONS: Names<EtcdOptions> = {
 const TLS: Names<EtcdTls> = { ca: true, cert: true, key: true };
 
 export function resolveOptions(options: EtcdOptions): Resolved {
-  if (typeof options !== 'object' || options === null) throw invalid('options', 'must be an object');
-  const unknown = unknownOption(
-    options,
-    OPTIONS,
-    Object.keys(TLS).map((name) => `tls.${name}`),
-  );
-  if (unknown !== undefined) throw invalid(...unknown);
+  refuseUnknown(options, OPTIONS, invalid, { elsewhere: inside('tls', TLS) });
   const { client, lockName, requestTimeout = DEFAULT_REQUEST_TIMEOUT } = options;
   if (typeof requestTimeout !== 'number' || !(requestTimeout > 0 && requestTimeout <= MAX_REQUEST_TIMEOUT)) {
     throw invalid(
@@ -137,9 +131,7 @@ function parseHost(host: unknown): { address: string; secure: boolean } {
 }
 
 function checkTls(tls: EtcdTls, secure: boolean): void {
-  if (typeof tls !== 'object' || tls === null) throw invalid('tls', 'must be an object');
-  const unknown = unknownOption(tls, TLS);
-  if (unknown !== undefined) throw invalid(`tls.${unknown[0]}`, unknown[1]);
+  refuseUnknown(tls, TLS, invalid, { where: 'tls' });
   if (!secure) throw invalid('tls', 'needs "hosts" with https://');
   if ((tls.cert === undefined) !== (tls.key === undefined))
     throw invalid('tls', 'needs "cert" and "key" together');

@@ -2,9 +2,9 @@ import {
   type Clock,
   type Names,
   REFUSED,
+  refuseUnknown,
   SyncError,
   systemClock,
-  unknownOption,
 } from '../../sync/backend.ts';
 
 export interface MemoryStoreOptions {
@@ -32,9 +32,7 @@ const OPTIONS: Names<MemoryStoreOptions> = {
 };
 
 export function resolveStoreOptions(options: MemoryStoreOptions): Required<MemoryStoreOptions> {
-  if (typeof options !== 'object' || options === null) throw invalid('options', 'must be an object');
-  const unknown = unknownOption(options, OPTIONS);
-  if (unknown !== undefined) throw invalid(...unknown);
+  refuseUnknown(options, OPTIONS, invalid);
   const {
     contention = 'queue',
     clock = systemClock,
