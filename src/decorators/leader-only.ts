@@ -25,7 +25,7 @@ export function LeaderOnly(
 export function LeaderOnly(options: LeaderOnlyOptions = {}): DecoratesMethod {
   checkNames('@LeaderOnly', options, OPTIONS);
   const { manager, otherwise = 'skip' } = options;
-  return aroundMethod(async (self, _, proceed) => {
+  return aroundMethod('@LeaderOnly', async (self, _, proceed) => {
     const sync = manager?.(self as never) ?? currentSyncManager('@LeaderOnly()');
     const grant = await sync.leadership.ask();
     if (grant !== undefined) return runUnder(grant, proceed);

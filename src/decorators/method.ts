@@ -1,43 +1,90 @@
+import { REFUSED, SyncError } from '../sync/errors.ts';
+
 /** Nothing, where a method's arguments begin with those that the key is made of. */
-type Fits<Args extends readonly unknown[], Params> = [Params] extends [[...Args, ...unknown[]]]
-  ? unknown
-  : { readonly 'the key is made of other arguments': never };
+type Fits<Args extends readonly unknown[], Method> = Method extends (...args: infer Params) => unknown
+  ? [Params] extends [[...Args, ...unknown[]]]
+    ? unknown
+    : { readonly 'the key is made of other arguments': never }
+  : never;
+
+type AnyMethod<Result> = (...args: never[]) => Promise<Result>;
 
 /**
- * Decorates a method that returns a promise, and keeps its types. Works with TypeScript's `experimentalDecorators`, and as
- * a standard decorator.
+ * Decorates a method that returns a promise, and keeps its types, also where it has type parameters of its own. Works with
+ * TypeScript's `experimentalDecorators`, and as a standard decorator.
+ *
+ * It may stand above other decorators or below them: what they have noted on the method (as `@Cron`, `@Get` and guards do with
+ * `reflect-metadata`), its name and the number of its parameters stay. Who keeps the function itself calls it without the lock.
  */
 export interface DecoratesMethod<Args extends readonly unknown[] = [], Result = unknown> {
-  <Params extends unknown[], Return extends Promise<Result>>(
+  <Method extends AnyMethod<Result>>(
     target: object,
     name: string | symbol,
-    descriptor: TypedPropertyDescriptor<(...args: Params) => Return> & Fits<Args, Params>,
+    // Only what is read: a descriptor also takes what it holds, and would fit no method with type parameters.
+    descriptor: { readonly value?: Method & Fits<Args, Method> },
   ): void;
-  <This, Params extends unknown[], Return extends Promise<Result>>(
-    method: ((this: This, ...args: Params) => Return) & Fits<Args, Params>,
-    context: ClassMethodDecoratorContext,
-  ): (this: This, ...args: Params) => Return;
+  <Method extends AnyMethod<Result>>(
+    method: Method,
+    // Beside the method, whose type parameters would else be lost.
+    context: ClassMethodDecoratorContext & Fits<Args, Method>,
+  ): Method;
 }
 
 type Call = (...args: unknown[]) => Promise<unknown>;
 
-/** @param around what is done instead of the method: it gets the instance, the arguments and the method's own call. */
+/**
+ * @param decorator its name, for errors.
+ * @param around what is done instead of the method: it gets the instance, the arguments and the method's own call.
+ */
 export function aroundMethod(
+  decorator: string,
   around: (self: object, args: unknown[], proceed: () => Promise<unknown>) => Promise<unknown>,
 ): DecoratesMethod {
-  const wrap = (method: Call, name: string | symbol): Call => {
-    async function wrapped(this: object, ...args: unknown[]): Promise<unknown> {
-      return around(this, args, () => method.apply(this, args));
+  const wrap = (method: unknown, name: string | symbol): Call => {
+    if (typeof method !== 'function') {
+      throw new SyncError(
+        'invalid-option',
+        `${decorator}: "${String(name)}" is not a method; what makes a getter of it has to stand above`,
+        REFUSED,
+      );
     }
-    // Telemetry and frameworks look at a method's name.
-    return Object.defineProperty(wrapped, 'name', { value: String(name), configurable: true });
+    const call = method as Call;
+    async function wrapped(this: object, ...args: unknown[]): Promise<unknown> {
+      return around(this, args, () => call.apply(this, args));
+    }
+    return likewise(call, wrapped, name);
   };
   const decorate = (first: unknown, second: unknown, descriptor?: TypedPropertyDescriptor<Call>): unknown => {
-    if (descriptor === undefined) return wrap(first as Call, (second as ClassMethodDecoratorContext).name);
-    const { value } = descriptor;
-    if (typeof value !== 'function') throw new TypeError(`${String(second)} is not a method`);
-    descriptor.value = wrap(value, second as string | symbol);
+    if (descriptor === undefined) return wrap(first, (second as ClassMethodDecoratorContext).name);
+    descriptor.value = wrap(descriptor.value, second as string | symbol);
     return undefined;
   };
   return decorate as DecoratesMethod;
+}
+
+/** Those that say what kind of function it is. */
+const OF_EVERY_FUNCTION: ReadonlySet<string> = new Set(['prototype', 'arguments', 'caller']);
+
+interface Metadata {
+  getOwnMetadataKeys?(target: object): unknown[];
+  getOwnMetadata?(key: unknown, target: object): unknown;
+  defineMetadata?(key: unknown, value: unknown, target: object): void;
+}
+
+/** Everything that others have noted on a function, on the one that takes its place. */
+function likewise(original: Call, replacement: Call, name: string | symbol): Call {
+  for (const [property, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(original))) {
+    if (!OF_EVERY_FUNCTION.has(property)) Object.defineProperty(replacement, property, descriptor);
+  }
+  for (const symbol of Object.getOwnPropertySymbols(original)) {
+    Object.defineProperty(replacement, symbol, Object.getOwnPropertyDescriptor(original, symbol) ?? {});
+  }
+  // Telemetry and frameworks look at a method's name. A function that was made elsewhere may have another one.
+  Object.defineProperty(replacement, 'name', { value: String(name), configurable: true });
+  // Of `reflect-metadata`, if somebody uses it: this library does not need it here.
+  const { getOwnMetadataKeys, getOwnMetadata, defineMetadata } = Reflect as Metadata;
+  for (const key of getOwnMetadataKeys?.(original) ?? []) {
+    defineMetadata?.(key, getOwnMetadata?.(key, original), replacement);
+  }
+  return replacement;
 }

@@ -29,7 +29,7 @@ export function WithLock<Args extends readonly unknown[] = []>(
 ): DecoratesMethod<Args> {
   checkNames('@WithLock', given, OPTIONS);
   const { manager, ...options } = given;
-  return aroundMethod((self, args, proceed) => {
+  return aroundMethod('@WithLock', (self, args, proceed) => {
     const sync = manager?.(self as never) ?? currentSyncManager('@WithLock');
     const name = typeof key === 'string' ? key : key(...(args as unknown as Args));
     // Also where the manager itself does not keep track of it.

@@ -31,6 +31,23 @@ export class Orders {
     return 1;
   }
 
+  @WithLock('generic')
+  async generic<T>(value: T): Promise<T> {
+    return value;
+  }
+
+  @WithLock((id: string) => id)
+  async genericKeyed<T extends object>(_id: string, value: T): Promise<T> {
+    return value;
+  }
+
+  @LeaderOnly()
+  async genericLeader<T>(_value: T): Promise<void> {}
+
+  // @ts-expect-error the key is made of an argument that the method has not
+  @WithLock((id: string) => id)
+  async genericWithout<T>(_value: T[]): Promise<void> {}
+
   // @ts-expect-error the key is made of an argument that the method does not have
   @WithLock((id: string) => id)
   async without(): Promise<void> {}
@@ -65,6 +82,6 @@ export class Orders {
 }
 
 // The types are kept.
-export const paid: Promise<number> = new Orders().pay({ id: '1', amount: 1 }, true);
+export const same: Promise<5> = new Orders().generic<5>(5);
 // @ts-expect-error as they were
 new Orders().pay('1');
