@@ -26,16 +26,25 @@ const rooms: Record<string, Room> = {
     packages: ['etcd3', '@grpc/grpc-js'],
   },
   'src/decorators/': {
-    may: ['src/index.ts', 'src/sync/known-options.ts', 'src/sync/work-context.ts'],
+    may: ['src/async/', 'src/index.ts', 'src/sync/known-options.ts', 'src/sync/work-context.ts'],
     packages: [],
   },
   'src/di/': {
-    may: ['src/index.ts', 'src/sync/known-options.ts', 'src/sync/options.ts', 'src/decorators/index.ts'],
+    may: [
+      'src/async/',
+      'src/index.ts',
+      'src/sync/known-options.ts',
+      'src/sync/options.ts',
+      'src/decorators/index.ts',
+    ],
     packages: ['inversify'],
   },
-  'src/nestjs/': { may: ['src/index.ts', 'src/decorators/index.ts'], packages: ['@nestjs/common'] },
+  'src/nestjs/': {
+    may: ['src/async/', 'src/index.ts', 'src/decorators/index.ts'],
+    packages: ['@nestjs/common'],
+  },
   'src/telemetry/': {
-    may: ['src/index.ts', 'src/sync/known-options.ts', 'src/sync/options.ts'],
+    may: ['src/async/', 'src/index.ts', 'src/sync/known-options.ts', 'src/sync/options.ts'],
     packages: ['@opentelemetry/api'],
   },
   'src/testing/': { may: ['src/sync/backend.ts', 'src/sync/clock.ts'], packages: [] },

@@ -1,4 +1,4 @@
-import { REFUSED, SyncError } from '../sync/errors.ts';
+import { SyncError } from '../index.ts';
 
 /** Nothing, where a method's arguments begin with those that the key is made of. */
 type Fits<Args extends readonly unknown[], Method> = Method extends (...args: infer Params) => unknown
@@ -45,7 +45,7 @@ export function aroundMethod(
       throw new SyncError(
         'invalid-option',
         `${decorator}: "${String(name)}" is not a method; what makes a getter of it has to stand above`,
-        REFUSED,
+        { outcome: 'refused' },
       );
     }
     const call = method as Call;

@@ -7,8 +7,8 @@ export const LEADERSHIP_LOCK: ServiceIdentifier<Lock> = Symbol.for('holdfast.Lea
 /** The service's leadership: `@inject(LEADERSHIP) leadership: Leadership`. */
 export const LEADERSHIP: ServiceIdentifier<Leadership> = Symbol.for('holdfast.Leadership');
 
-/** Bind it to replace the backend of the module's options: a test binds `memory()`. */
-export const SYNC_BACKEND: ServiceIdentifier<Backend> = Symbol.for('holdfast.Backend');
+/** Bind it to replace the backend of the module's options: a test binds `memory()`, or a function that makes one. */
+export const SYNC_BACKEND: ServiceIdentifier<Backend | (() => Backend)> = Symbol.for('holdfast.Backend');
 
 /** Bind it to replace the clock. */
 export const SYNC_CLOCK: ServiceIdentifier<Clock> = Symbol.for('holdfast.Clock');

@@ -1,4 +1,5 @@
 import { inject, type ServiceIdentifier } from 'inversify';
+import { processWide } from '../async/process-wide.ts';
 import type { Lock } from '../index.ts';
 import type { Names } from '../sync/known-options.ts';
 import { checkNames } from '../sync/options.ts';
@@ -16,7 +17,7 @@ interface KnownLock {
 
 const OPTIONS: Names<InjectLockOptions> = { manager: true };
 
-const known = new Map<ServiceIdentifier, KnownLock>();
+const known = processWide('injected.1', () => new Map<ServiceIdentifier, KnownLock>());
 
 /** Under which the lock of a key is bound by the modules that are loaded after this call. */
 export function lockIdentifier(key: string, options: InjectLockOptions = {}): ServiceIdentifier<Lock> {

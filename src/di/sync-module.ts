@@ -1,12 +1,6 @@
 import { ContainerModule, type ResolutionContext, type ServiceIdentifier } from 'inversify';
-import {
-  type Backend,
-  type ServiceOptions,
-  SyncError,
-  SyncManager,
-  startService,
-  stopService,
-} from '../index.ts';
+import { isThenable } from '../async/realms.ts';
+import { type ServiceOptions, SyncError, SyncManager, startService, stopService } from '../index.ts';
 import type { Names } from '../sync/known-options.ts';
 import { checkNames } from '../sync/options.ts';
 import { LEADERSHIP, LEADERSHIP_LOCK, SYNC_BACKEND, SYNC_CLOCK, SYNC_LOGGER } from './identifiers.ts';
@@ -14,7 +8,7 @@ import { knownLocks } from './inject-lock.ts';
 
 export interface SyncModuleOptions extends Omit<ServiceOptions, 'backend' | 'current'> {
   /** Not needed where `SYNC_BACKEND` is bound, which comes first. */
-  readonly backend?: Backend;
+  readonly backend?: ServiceOptions['backend'];
 }
 
 export interface SyncModuleSettings {
@@ -78,7 +72,7 @@ function activate(
   context: ResolutionContext,
 ): SyncManager | Promise<SyncManager> {
   const given = typeof options === 'function' ? options(context) : options;
-  return given instanceof Promise
+  return isThenable(given)
     ? given.then((known) => start(known, named, context))
     : start(given, named, context);
 }

@@ -1,6 +1,7 @@
 import { Inject } from '@nestjs/common';
+import { processWide } from '../async/process-wide.ts';
 
-const known = new Map<symbol, string>();
+const known = processWide('nest.1', () => new Map<symbol, string>());
 
 /** Injects the lock of a key: `@InjectLock('reports/daily') lock: Lock`. */
 export function InjectLock(key: string): PropertyDecorator & ParameterDecorator {

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { onAbort } from '../async/signal-listeners.ts';
 import { type Clock, SyncError } from './backend.ts';
 
@@ -8,14 +7,6 @@ export const OVER = new SyncError('stopped', 'nobody waits for it any more');
 /** What an abort rejects with: the signal's reason, never something made up. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw signal.reason;
-}
-
-/**
- * For a signal that others listen to as well: users may give one shutdown signal to any number of calls, and to whatever
- * else there is. Node would print a warning about a leak from the 11th listener on.
- */
-export function expectManyListeners(signal: AbortSignal): void {
-  setMaxListeners(0, signal);
 }
 
 /** Resolves after `ms` milliseconds; rejects with the signal's reason as soon as it aborts. */

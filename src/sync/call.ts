@@ -1,3 +1,4 @@
+import { isError } from '../async/realms.ts';
 import { onAbort } from '../async/signal-listeners.ts';
 import { type Clock, SyncError } from './backend.ts';
 import type { CallOptions } from './options.ts';
@@ -92,6 +93,6 @@ export function limited(
 }
 
 function timedOut({ aim, trouble }: Awaited, timeout: number): SyncError {
-  const hint = trouble instanceof Error ? `; last trouble: ${trouble.message}` : '';
+  const hint = isError(trouble) ? `; last trouble: ${trouble.message}` : '';
   return new SyncError('timeout', `${aim} within ${timeout} ms${hint}`, { cause: trouble });
 }

@@ -1,4 +1,5 @@
 import { BehaviorSubject, type Observable, of, Subject } from 'rxjs';
+import { warnProcess } from '../async/realms.ts';
 import { isSyncError } from './errors.ts';
 import { IsolatedObservable, type Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
@@ -143,5 +144,5 @@ export class Chronicle implements QueueEvents, SessionEvents, SessionListener {
 }
 
 function warn(error: unknown): void {
-  process.emitWarning(error instanceof Error ? error : String(error), 'SyncListenerWarning');
+  warnProcess(error, 'SyncListenerWarning');
 }

@@ -1,5 +1,11 @@
+import type { Keyspace } from './keyspace.ts';
+
 /** A segment below which locks are kept where they queue, and under which some clients keep them where they race. */
 const LOCK_SEGMENT = /(^|\/)\.lock(\/|$)/;
+
+export function hasLockSegment(key: string): boolean {
+  return LOCK_SEGMENT.test(key);
+}
 
 /**
  * What a commit must leave alone. A write there would take a lock away from its holder, or stand in everybody's way for good.
@@ -7,16 +13,18 @@ const LOCK_SEGMENT = /(^|\/)\.lock(\/|$)/;
  */
 export class Claims {
   readonly #claimed: { has(key: string): boolean };
+  readonly #keyspace: Keyspace;
   /** Where locks are kept that have a name of their own, with their keys. The usual ones are known by their segment. */
   readonly #paths = new Map<string, string>();
 
   /** @param claimed the keys that are claimed, waited for, or not yet given back. */
-  constructor(claimed: { has(key: string): boolean }) {
+  constructor(claimed: { has(key: string): boolean }, keyspace: Keyspace) {
     this.#claimed = claimed;
+    this.#keyspace = keyspace;
   }
 
   add(key: string, path: string): void {
-    if (path !== key && !LOCK_SEGMENT.test(path)) this.#paths.set(path, key);
+    if (path !== this.#keyspace.stored(key) && !hasLockSegment(path)) this.#paths.set(path, key);
   }
 
   forget(path: string): void {
@@ -25,13 +33,13 @@ export class Claims {
 
   /** Why a commit must not change this key, or nothing. */
   problem(key: string): string | undefined {
-    if (LOCK_SEGMENT.test(key)) {
+    if (hasLockSegment(key)) {
       return 'has the segment ".lock", under which locks are kept: give your data another name';
     }
     if (this.#claimed.has(key)) {
       return 'is a lock that this process holds or waits for, and may be its very record: give your data another name, such as one below it';
     }
-    const owner = this.#paths.size === 0 ? undefined : this.#above(key);
+    const owner = this.#paths.size === 0 ? undefined : this.#above(this.#keyspace.stored(key));
     if (owner === undefined) return undefined;
     return `lies where the lock ${JSON.stringify(owner)} is kept, which this process holds or waits for: give your data another name`;
   }

@@ -1,3 +1,5 @@
+import { TextEncoder } from 'node:util';
+import { isBytes } from '../async/realms.ts';
 import {
   type Backend,
   type Commit,
@@ -12,8 +14,10 @@ import {
   scopeProblem,
 } from './backend.ts';
 import type { Claims } from './claims.ts';
+import type { Engine } from './engine.ts';
 import type { Grant, Proof } from './grant.ts';
 import { checkKey } from './keys.ts';
+import type { Keyspace } from './keyspace.ts';
 import type { Proofs } from './proofs.ts';
 import { quoteKey } from './quote.ts';
 
@@ -48,7 +52,12 @@ const MEMBERS: ReadonlySet<string> = new Set<keyof SyncCommit>(['when', 'then', 
 const encoder = new TextEncoder();
 
 /** Checks all of it before any I/O, and encodes text as UTF-8. */
-export function checkCommit(commit: SyncCommit, backend: Backend, claims: Claims): Commit {
+export function checkCommit(
+  commit: SyncCommit,
+  backend: Backend,
+  keyspace: Keyspace,
+  claims: Claims,
+): Commit {
   if (typeof commit !== 'object' || commit === null) throw invalid('a commit must be an object');
   for (const name in commit) {
     if (!MEMBERS.has(name)) throw invalid(`a commit has \`when\`, \`then\` and \`read\`, but no \`${name}\``);
@@ -62,16 +71,16 @@ export function checkCommit(commit: SyncCommit, backend: Backend, claims: Claims
     const limit = `${name} takes at most ${maxOperations} conditions, mutations and reads together`;
     throw invalid(`a commit has ${operations} operations; ${limit}`);
   }
-  for (const condition of commit.when ?? []) checkCondition(condition);
-  if (read !== undefined) checkRead(read);
-  const mutations = (commit.then ?? []).map((mutation) => checkMutation(mutation, backend, claims));
-  return { when, then: mutations, ...(read ? { read } : {}) };
+  const conditions = when.map((condition) => checkCondition(condition, keyspace));
+  if (read !== undefined) checkRead(read, keyspace);
+  const mutations = then.map((mutation) => checkMutation(mutation, backend, keyspace, claims));
+  return { when: conditions, then: mutations, ...(read ? { read: keyspace.scope(read) } : {}) };
 }
 
 /** Carries out what was checked. Grants whose proof is among the conditions wait for it before they give way. */
 export async function guardedCommit(
   checked: Commit,
-  backend: Backend,
+  { backend, keyspace }: Pick<Engine, 'backend' | 'keyspace'>,
   proofs: Proofs,
   signal: AbortSignal,
 ): Promise<CommitResult> {
@@ -86,52 +95,61 @@ export async function guardedCommit(
   if (over) {
     if (checked.read === undefined) return { ok: false, why: 'conflict' };
     const { records } = await backend.query(checked.read, { signal });
-    return { ok: false, why: 'conflict', read: records };
+    return { ok: false, why: 'conflict', read: keyspace.told(records) };
   }
   const writing = backend.commit(checked, signal);
   for (const grant of grants) grant.guard(writing);
-  return await writing;
+  const result = await writing;
+  if (!('read' in result) || result.read === undefined) return result;
+  return { ...result, read: keyspace.told(result.read) };
 }
 
-function checkCondition(condition: Condition | Proof): void {
+function checkCondition(condition: Condition | Proof, keyspace: Keyspace): Condition | Proof {
   const problem = conditionProblem(condition);
   if (problem !== undefined) throw invalid(`a condition ${problem}`);
-  checkKey(condition.key);
   const { revision, handOff } = condition as Partial<Proof>;
-  if (handOff === undefined) return;
+  if (handOff === undefined) {
+    keyspace.check(condition.key);
+    return keyspace.condition(condition);
+  }
+  checkKey(condition.key);
   if (revision === undefined) throw invalid('a condition must not have `handOff` without `revision`');
-  if (Number.isSafeInteger(handOff) && handOff >= 0) return;
+  if (Number.isSafeInteger(handOff) && handOff >= 0) return condition;
   throw invalid(`a condition has a \`handOff\` of ${String(handOff)}: it must be a whole number, 0 or more`);
 }
 
-function checkRead(read: Scope): void {
+function checkRead(read: Scope, keyspace: Keyspace): void {
   const problem = scopeProblem(read);
   if (problem !== undefined) throw invalid(`a commit's \`read\` ${problem}`);
-  if (read.key !== undefined) checkKey(read.key);
-  else if (read.prefix !== '') checkKey(String(read.prefix).replace(/\/$/, ''));
+  if (read.key !== undefined) keyspace.check(read.key);
+  else if (read.prefix !== '') keyspace.check(String(read.prefix).replace(/\/$/, ''));
 }
 
-function checkMutation(mutation: SyncMutation, { traits }: Backend, claims: Claims): Mutation {
+function checkMutation(
+  mutation: SyncMutation,
+  { traits }: Backend,
+  keyspace: Keyspace,
+  claims: Claims,
+): Mutation {
   const problem = mutationProblem(mutation);
   if (problem !== undefined) throw invalid(`a mutation ${problem}`);
   const key: unknown = mutation.put ?? mutation.remove;
-  checkKey(key);
+  keyspace.check(key);
   const claim = claims.problem(key);
   if (claim !== undefined) {
     throw new SyncError('invalid-key', `key ${quoteKey(key)} ${claim}`, REFUSED);
   }
-  if (mutation.put === undefined) return { remove: mutation.remove };
+  if (mutation.put === undefined) return keyspace.mutation({ remove: mutation.remove });
   const { put, session } = mutation;
   if (session !== undefined)
     throw invalid(`a mutation must not have \`session\`: ${quoteKey(put)} is plain data`);
   const value = typeof mutation.value === 'string' ? encoder.encode(mutation.value) : mutation.value;
-  if (!(value instanceof Uint8Array))
-    throw invalid(`the value of ${quoteKey(put)} must be a string or a Uint8Array`);
+  if (!isBytes(value)) throw invalid(`the value of ${quoteKey(put)} must be a string or a Uint8Array`);
   if (value.byteLength > traits.maxValueBytes) {
     const size = `${value.byteLength} bytes; ${traits.name} takes at most ${traits.maxValueBytes}`;
     throw new SyncError('value-too-large', `the value of ${quoteKey(put)} has ${size}`, REFUSED);
   }
-  return { put, value };
+  return keyspace.mutation({ put, value });
 }
 
 function invalid(problem: string): SyncError {

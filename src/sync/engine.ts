@@ -4,6 +4,7 @@ import type { Backend, Clock } from './backend.ts';
 import type { Controllers } from './controllers.ts';
 import type { Delay } from './delay.ts';
 import type { Outbox } from './events.ts';
+import type { Keyspace } from './keyspace.ts';
 import type { LongHolds } from './long-holds.ts';
 import type { Looks } from './looks.ts';
 import type { SessionKeeper } from './session-keeper.ts';
@@ -12,6 +13,7 @@ import type { Removals } from './stopping.ts';
 /** What the locks of one manager share. */
 export interface Engine {
   readonly backend: Backend;
+  readonly keyspace: Keyspace;
   readonly clock: Clock;
   readonly context: OwnContext;
   readonly keeper: SessionKeeper;

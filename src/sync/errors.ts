@@ -49,8 +49,11 @@ export type RequestOutcome = 'refused' | 'unknown';
 /** For an error that is made before anything is asked of the store, or of its own word that it did nothing. */
 export const REFUSED = { outcome: 'refused' } as const;
 
+/** What an error of this library has, whichever copy of the library made it. */
+const BRAND: unique symbol = Symbol.for('holdfast.SyncError') as never;
+
 /**
- * The only error class of this library. An aborted call is the exception: it rejects with its signal's reason.
+ * The only error class of this library, and the same for all copies of it in a process. An aborted call is the exception: it rejects with its signal's reason.
  *
  * The message is one readable sentence, with a hint where there is one. Neither it nor `cause` ever carries a
  * credential: a backend builds the cause from the message of the client's error, never from the error itself,
@@ -72,7 +75,20 @@ export class SyncError extends Error {
     this.code = code;
     this.outcome = options?.outcome ?? 'unknown';
   }
+
+  /** @internal */
+  get [BRAND](): true {
+    return true;
+  }
 }
+
+// So that `instanceof` knows those of another copy. Classes that extend this one are known as usual.
+Object.defineProperty(SyncError, Symbol.hasInstance, {
+  value(this: unknown, value: unknown): boolean {
+    if (this !== SyncError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return typeof value === 'object' && value !== null && BRAND in value;
+  },
+});
 
 export function isSyncError(error: unknown, code?: SyncErrorCode): error is SyncError {
   return error instanceof SyncError && (code === undefined || error.code === code);

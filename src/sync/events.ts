@@ -1,4 +1,5 @@
 import { Observable, type Observer, type Operator, type Subscriber, type Subscription } from 'rxjs';
+import { isThenable } from '../async/realms.ts';
 import type { LossReason } from './lock-machine.ts';
 import type { SessionState } from './session-keeper.ts';
 
@@ -73,7 +74,7 @@ export class IsolatedObservable<T> extends Observable<T> {
   #guard(call: () => unknown): void {
     try {
       const result = call();
-      if (result instanceof Promise) result.catch((error: unknown) => this.#report(error));
+      if (isThenable(result)) result.then(undefined, (error: unknown) => this.#report(error));
     } catch (error) {
       this.#report(error);
     }

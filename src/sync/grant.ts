@@ -1,4 +1,4 @@
-import { expectManyListeners } from './abort.ts';
+import { expectManyListeners } from '../async/realms.ts';
 import { type Revision, SyncError } from './backend.ts';
 import { wasRefused } from './backoff.ts';
 import type { Holding } from './contention/contention.ts';

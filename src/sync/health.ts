@@ -1,3 +1,4 @@
+import { isError } from '../async/realms.ts';
 import type { Chronicle } from './chronicle.ts';
 import { isSyncError } from './errors.ts';
 import type { LockTally } from './lock.ts';
@@ -69,6 +70,6 @@ export function healthOf({
     standing: trusted ? tally.claimed - tally.granted : tally.claimed,
     leader,
     blindSince,
-    trouble: trouble instanceof Error ? trouble.message : undefined,
+    trouble: isError(trouble) ? trouble.message : undefined,
   };
 }

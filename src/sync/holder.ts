@@ -1,3 +1,4 @@
+import { TextDecoder } from 'node:util';
 import { type Observable, ReplaySubject, type Subscriber, share } from 'rxjs';
 import type { OwnContext } from '../async/own-context.ts';
 import { OVER, sleep } from './abort.ts';

@@ -1,4 +1,4 @@
-import { type Backend, quoteKey, REFUSED, SyncError } from './backend.ts';
+import { quoteKey, REFUSED, SyncError } from './backend.ts';
 
 /** Bytes of UTF-8. Short enough for every store's request and URL limits. */
 export const MAX_KEY_BYTES = 1_024;
@@ -37,10 +37,4 @@ function controlIn(key: string): number | undefined {
 export function checkKey(key: unknown): asserts key is string {
   const problem = keyProblem(key);
   if (problem !== undefined) throw new SyncError('invalid-key', `key ${quoteKey(key)} ${problem}`, REFUSED);
-}
-
-/** Checks a lock's key and says where the backend keeps that lock. */
-export function lockPathOf(backend: Backend, key: unknown): string {
-  checkKey(key);
-  return backend.lockPath(key);
 }

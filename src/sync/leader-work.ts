@@ -1,4 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
+import { isError } from '../async/realms.ts';
+import { onAbort } from '../async/signal-listeners.ts';
 import { sleep } from './abort.ts';
 import { type Clock, isSyncError, SyncError } from './backend.ts';
 import type { Grant } from './grant.ts';
@@ -121,8 +123,10 @@ export class LeaderWork implements AsyncDisposable {
     await undefined;
     for (let grant = this.#next; grant !== undefined; grant = this.#next) {
       this.#last = grant;
-      this.#term = new AbortController();
-      const signal = AbortSignal.any([grant.signal, this.#stopping.signal, this.#term.signal]);
+      const term = new AbortController();
+      this.#term = term;
+      const { signal } = term;
+      const unlisten = [grant.signal, this.#stopping.signal].map((other) => follow(term, other));
       const { clock } = this.#host;
       const begun = clock.now();
       try {
@@ -131,6 +135,8 @@ export class LeaderWork implements AsyncDisposable {
       } catch (error) {
         if (clock.now() - begun >= LONGEST_PAUSE) this.#failures = 0;
         if (!isEndBy(signal, error)) await this.#failed(error, signal);
+      } finally {
+        for (const each of unlisten) each();
       }
     }
     // In the same step as the last look: what comes after it begins anew.
@@ -152,9 +158,15 @@ export class LeaderWork implements AsyncDisposable {
   }
 }
 
+/** Aborts with another signal, and for the same reason. Returns what takes it back. */
+function follow(controller: AbortController, other: AbortSignal): () => void {
+  if (other.aborted) controller.abort(other.reason);
+  return onAbort(other, () => controller.abort(other.reason));
+}
+
 /** What work rejects with that was told to end: the signal's reason, what the platform makes of it, or what a lock says. */
 function isEndBy(signal: AbortSignal, error: unknown): boolean {
   if (!signal.aborted) return false;
   if (isSyncError(error)) return ['lost', 'released', 'stopped'].includes(error.code);
-  return error === signal.reason || (error instanceof Error && error.name === 'AbortError');
+  return error === signal.reason || (isError(error) && error.name === 'AbortError');
 }

@@ -1,25 +1,48 @@
+import { processWide } from '../async/process-wide.ts';
 import { REFUSED, SyncError } from './backend.ts';
 import type { Names } from './known-options.ts';
 import type { Lock } from './lock.ts';
 import { checkNames, INSIDE, type LockOptions, MANAGER, type SyncManagerOptions } from './options.ts';
 import { SyncManager } from './sync-manager.ts';
 
-let current: SyncManager | undefined;
+/** The managers that may be current in this process, for all copies of this library. */
+interface Candidates {
+  /** Who was set by hand comes first. */
+  chosen: SyncManager | undefined;
+  /** Those of services that run, the latest first. */
+  services: readonly SyncManager[];
+}
+
+const candidates = processWide<Candidates>('current.1', () => ({ chosen: undefined, services: [] }));
 
 /**
- * Makes a manager the one that `leadershipLock()` and `lockWithKey()` use; `undefined` takes it away.
- * The DI module does this for you. Gives back the manager that was current before.
+ * Makes a manager the one that `leadershipLock()` and `lockWithKey()` use, before those of `startService` and of the modules for
+ * containers; `undefined` takes it away again. Gives back the manager that was current before.
  */
 export function setCurrentSyncManager(manager: SyncManager | undefined): SyncManager | undefined {
-  const previous = current;
-  current = manager;
+  const previous = present();
+  candidates.chosen = manager;
   return previous;
+}
+
+function present(): SyncManager | undefined {
+  return candidates.chosen ?? candidates.services[0];
+}
+
+/** Until it has stopped: the work of a leader that is told to end may still need it. Then it is the one before it again. */
+function serve(manager: SyncManager): void {
+  const others = (): SyncManager[] => candidates.services.filter((other) => other !== manager);
+  candidates.services = [manager, ...others()];
+  const forget = (): void => {
+    candidates.services = others();
+  };
+  manager.session$.subscribe({ complete: forget });
 }
 
 export interface ServiceOptions extends SyncManagerOptions {
   /** Whether the service stands for leadership from now on. Default: true. */
   readonly claimLeadership?: boolean;
-  /** Whether the manager becomes the current one. Default: true. */
+  /** Whether the manager becomes the current one, until it has stopped: then it is the one before it again. Default: true. */
   readonly current?: boolean;
 }
 
@@ -33,15 +56,15 @@ export function startService(options: ServiceOptions): SyncManager {
   checkNames(options, SERVICE, { elsewhere: INSIDE });
   const { claimLeadership = true, current: isCurrent = true, ...rest } = options;
   const manager = new SyncManager(rest);
-  if (isCurrent) setCurrentSyncManager(manager);
+  if (isCurrent) serve(manager);
   if (claimLeadership) manager.leadership.stand();
   return manager;
 }
 
-/** The contrary: stops the manager, and takes it away as the current one if it is that. */
+/** The contrary: stops the manager, which is not the current one any more when it has stopped. */
 export async function stopService(manager: SyncManager): Promise<void> {
-  if (current === manager) current = undefined;
   await manager.stop();
+  if (candidates.chosen === manager) candidates.chosen = undefined;
 }
 
 /**
@@ -59,6 +82,7 @@ export function lockWithKey(key: string, options?: LockOptions): Lock {
 
 /** The manager that was made current. Throws a `SyncError` `no-current-manager` if there is none. */
 export function currentSyncManager(caller = 'currentSyncManager()'): SyncManager {
+  const current = present();
   if (current !== undefined) return current;
   const hint = 'load the DI module, or call setCurrentSyncManager(manager) at start-up';
   throw new SyncError(

@@ -1,6 +1,5 @@
 import { Claims } from './claims.ts';
 import type { Engine } from './engine.ts';
-import { lockPathOf } from './keys.ts';
 import { LocalQueue } from './local-queue.ts';
 import type { Proofs } from './proofs.ts';
 import type { HandOffLimits, QueueEvents } from './ticket.ts';
@@ -28,7 +27,7 @@ export class LocalQueues {
     this.#limits = limits;
     this.#events = events;
     this.#onQueue = onQueue;
-    this.claims = new Claims(this.#queues);
+    this.claims = new Claims(this.#queues, engine.keyspace);
   }
 
   /** Made anew if it was forgotten. Throws `invalid-key`. */
@@ -41,7 +40,7 @@ export class LocalQueues {
   }
 
   #make(key: string): LocalQueue {
-    const path = lockPathOf(this.#engine.backend, key);
+    const path = this.#engine.keyspace.lockPath(key);
     const queue: LocalQueue = new LocalQueue(
       this.#engine,
       this.#proofs,

@@ -1,5 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { hostname } from 'node:os';
+import { TextEncoder } from 'node:util';
+import { messageOf } from '../async/realms.ts';
 import { type Clock, REFUSED, SyncError } from './backend.ts';
 
 export type JsonValue =
@@ -62,8 +64,11 @@ export function encodeMetadata(metadata: Metadata, maxBytes: number): Uint8Array
   try {
     text = JSON.stringify(typeof metadata === 'function' ? metadata() : metadata);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new SyncError('invalid-option', `option "metadata" cannot be written as JSON: ${why}`, REFUSED);
+    throw new SyncError(
+      'invalid-option',
+      `option "metadata" cannot be written as JSON: ${messageOf(error)}`,
+      REFUSED,
+    );
   }
   if (text === undefined) {
     throw new SyncError(

@@ -1,6 +1,7 @@
-import { expectManyListeners } from './abort.ts';
+import { expectManyListeners, isAbortSignal } from '../async/realms.ts';
 import { type Backend, type Clock, REFUSED, SyncError, systemClock } from './backend.ts';
 import { MOST_HAND_OFFS } from './grant.ts';
+import { checkKeyOptions } from './key-options.ts';
 import { keyProblem } from './keys.ts';
 import { inside, type Names, type Place, refuseUnknown } from './known-options.ts';
 import { LEVELS, type Logger } from './logger.ts';
@@ -44,8 +45,18 @@ export interface HandOff {
 export interface SyncManagerOptions {
   /** The service's name: of the session, the leadership key and the default metadata. One key segment. */
   readonly name: string;
-  /** Belongs to this manager from now on: `stop()` disposes it. */
-  readonly backend: Backend;
+  /**
+   * Belongs to this manager from now on: `stop()` disposes it. A function is called once for each manager, so that the same
+   * options can serve several.
+   */
+  readonly backend: Backend | (() => Backend);
+  /**
+   * Below which all keys of this manager are kept at the store, as `team-a`: of locks, of leadership and of commits. Callers do not
+   * see it. Default: none.
+   */
+  readonly prefix?: string;
+  /** The key of the service's leadership. Default `service/<name>/leadership`. */
+  readonly leadershipKey?: string;
   readonly session?: SessionTiming;
   /**
    * Callers of one key in this process pass the lock on among themselves without asking the store, each with a larger
@@ -118,6 +129,9 @@ export interface Timing {
 export interface CheckedOptions {
   readonly name: string;
   readonly backend: Backend;
+  /** Without a slash at its end. */
+  readonly prefix: string;
+  readonly leadershipKey: string;
   readonly timing: Timing;
   readonly handOff: HandOffLimits;
   readonly metadata: Metadata | undefined;
@@ -134,6 +148,8 @@ const LONG_HOLD = 60_000;
 export const MANAGER: Names<SyncManagerOptions> = {
   name: true,
   backend: true,
+  prefix: true,
+  leadershipKey: true,
   session: true,
   handOff: true,
   detectDeadlocks: true,
@@ -177,13 +193,11 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
     throw invalid('options', 'must be an object with at least "name" and "backend"');
   }
   checkNames(options, MANAGER, { elsewhere: INSIDE });
-  const { name, backend, session = {}, handOff = {}, metadata } = options;
+  const { name, session = {}, handOff = {}, metadata } = options;
   const { logger, telemetry, clock = systemClock, detectDeadlocks = true, longHold = LONG_HOLD } = options;
   const problem = keyProblem(name) ?? (name.includes('/') ? 'must not have a slash' : undefined);
   if (problem !== undefined) throw invalid('name', problem);
-  if (typeof backend?.commit !== 'function') {
-    throw invalid('backend', "must be a backend such as memory() from 'holdfast/memory'");
-  }
+  const keys = checkKeyOptions(options, invalid);
   checkNames(session, SESSION, { where: 'session' });
   checkNames(handOff, HAND_OFF, { where: 'handOff' });
   for (const level of logger === undefined ? [] : LEVELS) {
@@ -192,12 +206,19 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
   checkTelemetry(telemetry);
   if (longHold !== Number.POSITIVE_INFINITY) checkDuration('longHold', longHold);
   if (typeof detectDeadlocks !== 'boolean') throw invalid('detectDeadlocks', 'must be true or false');
-  const timing = checkTiming(session, backend);
+  const limits = checkHandOff(handOff);
+  // Last, so that none is made for nothing.
+  const backend = typeof options.backend === 'function' ? options.backend() : options.backend;
+  if (typeof backend?.commit !== 'function') {
+    const hint = "must be a backend such as memory() from 'holdfast/memory', or a function that makes one";
+    throw invalid('backend', hint);
+  }
   return {
     name,
     backend,
-    timing,
-    handOff: checkHandOff(handOff),
+    ...keys,
+    timing: checkTiming(session, backend),
+    handOff: limits,
     metadata,
     logger,
     telemetry,
@@ -259,7 +280,7 @@ export function checkCallOptions<T extends CallOptions>(
   if (options === undefined) return {};
   checkNames(options, names);
   const { signal, timeout } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+  if (signal !== undefined && !isAbortSignal(signal)) {
     throw invalid('signal', 'must be an AbortSignal');
   }
   if (signal !== undefined) expectManyListeners(signal);

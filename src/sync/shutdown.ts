@@ -1,3 +1,4 @@
+import { warnProcess } from '../async/realms.ts';
 import { systemClock } from './clock.ts';
 import type { Names } from './known-options.ts';
 import { checkDuration, checkNames } from './options.ts';
@@ -63,7 +64,7 @@ async function first(before: () => Promise<void> | void): Promise<void> {
   try {
     await before();
   } catch (error) {
-    warn(error instanceof Error ? error : String(error));
+    warn(error);
   }
 }
 
@@ -71,6 +72,6 @@ function late(ms: number): void {
   warn(`\`before\` did not end within ${ms} ms; the locks are given back all the same`);
 }
 
-function warn(what: Error | string): void {
-  process.emitWarning(what, 'SyncShutdownWarning');
+function warn(what: unknown): void {
+  warnProcess(what, 'SyncShutdownWarning');
 }

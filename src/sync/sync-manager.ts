@@ -1,5 +1,6 @@
 import type { Observable } from 'rxjs';
 import { OwnContext } from '../async/own-context.ts';
+import { processWide } from '../async/process-wide.ts';
 import { Window } from '../async/window.ts';
 import { throwIfAborted } from './abort.ts';
 import { type Clock, type CommitResult, REFUSED, SyncError } from './backend.ts';
@@ -17,7 +18,7 @@ import type { Grant } from './grant.ts';
 import { healthOf, type SyncHealth } from './health.ts';
 import { type Holder, HolderWatch } from './holder.ts';
 import { clockIn } from './in-context.ts';
-import { lockPathOf } from './keys.ts';
+import { Keyspace } from './keyspace.ts';
 import { Leadership } from './leader.ts';
 import type { LocalQueue } from './local-queue.ts';
 import { LocalQueues } from './local-queues.ts';
@@ -57,7 +58,7 @@ import { assertNotUnder, runUnder } from './work-context.ts';
 const STOP_BOUND = 5_000;
 
 /** Backends belong to one manager. */
-const taken = new WeakSet<object>();
+const taken = processWide('backends.1', () => new WeakSet<object>());
 
 /**
  * Keeps one session alive at a coordination service, and hands out keyed locks over it. There is no I/O before the
@@ -100,15 +101,12 @@ export class SyncManager implements AsyncDisposable {
     this.#options = checkOptions(options);
     const { name, timing, logger, telemetry, clock, longHold } = this.#options;
     const context = this.#context;
-    if (taken.has(options.backend)) {
-      throw new SyncError(
-        'invalid-option',
-        'option "backend" belongs to another manager already: make one for each',
-        REFUSED,
-      );
+    if (taken.has(this.#options.backend)) {
+      const hint = 'give a function that makes one, as in "backend: () => memory()"';
+      throw invalid('backend', `belongs to another manager already: ${hint}`);
     }
-    taken.add(options.backend);
-    const backend = forwardOnly(options.backend);
+    taken.add(this.#options.backend);
+    const backend = forwardOnly(this.#options.backend);
     const chronicle = this.#chronicle;
     const report = (error: unknown): void => chronicle.report(error);
     const trouble = (error: unknown): void => chronicle.trouble(error);
@@ -130,6 +128,7 @@ export class SyncManager implements AsyncDisposable {
     this.#proofs = new Proofs(clock);
     this.#engine = {
       backend,
+      keyspace: new Keyspace(this.#options.prefix, backend),
       clock,
       context,
       keeper: this.#keeper,
@@ -173,7 +172,7 @@ export class SyncManager implements AsyncDisposable {
   }
 
   get #leadershipKey(): string {
-    return `service/${this.name}/leadership`;
+    return this.#options.leadershipKey;
   }
 
   /**
@@ -183,7 +182,7 @@ export class SyncManager implements AsyncDisposable {
    */
   lock(key: string, options?: LockOptions): Lock {
     this.#assertRunning();
-    lockPathOf(this.#engine.backend, key);
+    this.#engine.keyspace.lockPath(key);
     if (options !== undefined) checkNames(options, LOCK);
     if (options?.metadata !== undefined) this.#encode(options.metadata);
     let lock = this.#locks.get(key);
@@ -195,7 +194,7 @@ export class SyncManager implements AsyncDisposable {
     return lock;
   }
 
-  /** The lock of the service's leadership: `service/<name>/leadership`. */
+  /** The lock of the service's leadership: of the option `leadershipKey`, or `service/<name>/leadership`. */
   leadershipLock(): Lock {
     return this.lock(this.#leadershipKey);
   }
@@ -216,7 +215,7 @@ export class SyncManager implements AsyncDisposable {
    * subscribers; completes when the manager stops; never errors. Throws `invalid-key`.
    */
   observe(key: string): Observable<Holder | undefined> {
-    return this.#holders.observe(lockPathOf(this.#engine.backend, key));
+    return this.#holders.observe(this.#engine.keyspace.lockPath(key));
   }
 
   /**
@@ -275,11 +274,10 @@ export class SyncManager implements AsyncDisposable {
   async commit(commit: SyncCommit, options?: { readonly signal?: AbortSignal }): Promise<CommitResult> {
     // The work of a leader may still write what it has to when it is told to end.
     if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
-    const checked = checkCommit(commit, this.#engine.backend, this.#queues.claims);
+    const checked = checkCommit(commit, this.#engine.backend, this.#engine.keyspace, this.#queues.claims);
     const signal = checkCallOptions(options, COMMIT).signal ?? new AbortController().signal;
-    const { backend, context } = this.#engine;
     // What it begins, such as a connection, is not this caller's alone.
-    return await context.run(() => guardedCommit(checked, backend, this.#proofs, signal));
+    return await this.#engine.context.run(() => guardedCommit(checked, this.#engine, this.#proofs, signal));
   }
 
   /**

@@ -1,3 +1,4 @@
+import { isError } from '../async/realms.ts';
 import type { Clock } from './backend.ts';
 import { isSyncError } from './errors.ts';
 
@@ -17,7 +18,7 @@ interface Told {
 /** Of one kind is what fails alike, whatever its words are: a message may name a key, an address, or a time. */
 export function kindOf(error: unknown): string {
   if (isSyncError(error)) return error.code;
-  return error instanceof Error ? error.name : typeof error;
+  return isError(error) ? error.name : typeof error;
 }
 
 /** Which troubles are told: each kind once, and again at a bounded rate, however many locks meet it. */

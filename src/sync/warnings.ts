@@ -1,4 +1,5 @@
 import { debuglog } from 'node:util';
+import { messageOf } from '../async/realms.ts';
 import type { Clock } from './backend.ts';
 import type { LossReason } from './lock-machine.ts';
 import type { Logger } from './logger.ts';
@@ -48,8 +49,9 @@ export class Warnings {
     if (lasts < LASTING || now - (this.#warnedAt.get(kind) ?? Number.NEGATIVE_INFINITY) < REPEAT) return;
     this.#warnedAt.set(kind, now);
     const what = key === undefined ? 'the store cannot be used' : `the lock ${quoteKey(key)} cannot be had`;
-    const message = error instanceof Error ? error.message : String(error);
-    this.#warn(`for ${Math.round(lasts / 1_000)} s ${what}, and it is being tried again: ${message}`);
+    this.#warn(
+      `for ${Math.round(lasts / 1_000)} s ${what}, and it is being tried again: ${messageOf(error)}`,
+    );
   }
 
   /** The session is live: what fails from now on is another trouble. */

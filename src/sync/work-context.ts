@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { processWide } from '../async/process-wide.ts';
 import { REFUSED, SyncError } from './errors.ts';
 import type { Grant } from './grant.ts';
 import { quoteKey } from './quote.ts';
@@ -9,7 +10,7 @@ interface Under {
   readonly outer: Under | undefined;
 }
 
-const context = new AsyncLocalStorage<Under>();
+const context = processWide('grants.1', () => new AsyncLocalStorage<Under>());
 
 /** Runs work of which, and of all that it calls and awaits, it is known then that it is done under this grant. */
 export function runUnder<T>(grant: Grant, work: () => T): T {

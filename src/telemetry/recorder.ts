@@ -8,6 +8,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
+import { isError, messageOf } from '../async/realms.ts';
 import {
   type AskingCall,
   type Grant,
@@ -154,11 +155,10 @@ function outcomeAttributes(outcome: Outcome): { 'holdfast.lock.outcome': string;
 /** Few different ones: codes of this library, or the names of errors. */
 function errorType(error: unknown): string {
   if (isSyncError(error)) return error.code;
-  return error instanceof Error ? error.name : '_OTHER';
+  return isError(error) ? error.name : '_OTHER';
 }
 
 function fail(span: Span, type: string | undefined, error: unknown): void {
   if (type !== undefined) span.setAttribute('error.type', type);
-  const message = error instanceof Error ? error.message : String(error);
-  span.setStatus({ code: SpanStatusCode.ERROR, message });
+  span.setStatus({ code: SpanStatusCode.ERROR, message: messageOf(error) });
 }

@@ -1,4 +1,4 @@
-import { setMaxListeners } from 'node:events';
+import { expectManyListeners } from '../../async/realms.ts';
 import { type Cursor, isSyncError, type Scope, type SyncError } from '../../sync/backend.ts';
 import { cover, idOf } from './cover.ts';
 import { stopped } from './lifetime.ts';
@@ -48,7 +48,7 @@ export class Hub {
     this.#slots = new Slots(blocking);
     this.#budget = Math.max(1, Math.floor(blocking / 2));
     // Every blocked query listens to it.
-    setMaxListeners(0, this.#closing.signal);
+    expectManyListeners(this.#closing.signal);
   }
 
   /** Cuts off the queries that are still blocked. Whoever still waits is told `stopped`. */

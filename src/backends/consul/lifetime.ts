@@ -1,4 +1,4 @@
-import { setMaxListeners } from 'node:events';
+import { expectManyListeners } from '../../async/realms.ts';
 import { onAbort } from '../../async/signal-listeners.ts';
 import { type RequestOutcome, SyncError } from '../../sync/backend.ts';
 
@@ -18,7 +18,7 @@ export class Lifetime {
     this.check(signal);
     const controller = new AbortController();
     // A commit may read many keys at a time; Node would take more than ten listeners for a leak.
-    setMaxListeners(0, controller.signal);
+    expectManyListeners(controller.signal);
     const unlisten = onAbort(signal, () => controller.abort(signal.reason));
     const working = work(controller.signal);
     this.#calls.set(controller, working);

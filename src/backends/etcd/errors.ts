@@ -1,3 +1,4 @@
+import { isError } from '../../async/realms.ts';
 import { type RequestOutcome, SyncError, type SyncErrorCode } from '../../sync/backend.ts';
 
 /** What a gRPC call fails with. `details` is the server's text, or that of the client for what it found itself. */
@@ -35,9 +36,9 @@ export const Status = {
 
 /** The failure of a call, whatever the client made of it: its typed errors keep the status in the message only. */
 export function failureOf(error: unknown): Failure {
-  if (error instanceof Error) {
+  if (isError(error)) {
     if (CLOSED.test(error.message)) return { code: Status.unavailable, details: error.message };
-    const { code, details } = error as Error & Partial<Failure>;
+    const { code, details } = error as Partial<Failure>;
     if (typeof code === 'number' && typeof details === 'string') return { code, details };
     const [, status, text] = /^(\d+) [A-Z_]+: (.*)$/s.exec(error.message) ?? [];
     return { code: status === undefined ? Status.unknown : Number(status), details: text ?? error.message };

@@ -1,3 +1,4 @@
+import { messageOf } from '../../async/realms.ts';
 import type { Revision, StoredRecord } from '../../sync/backend.ts';
 import { badResponse } from './errors.ts';
 import { Reader } from './reader.ts';
@@ -76,7 +77,7 @@ function decode<T>(message: Buffer, read: (reader: Reader, end: number) => T): T
   try {
     return read(new Reader(message), message.length);
   } catch (error) {
-    throw badResponse('the server', error instanceof Error ? error.message : String(error));
+    throw badResponse('the server', messageOf(error));
   }
 }
 

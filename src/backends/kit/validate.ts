@@ -1,3 +1,4 @@
+import { isBytes } from '../../async/realms.ts';
 import {
   type BackendTraits,
   type Commit,
@@ -119,7 +120,7 @@ function checkSize({ when, then, read, count }: Commit, { maxOperations }: Limit
 }
 
 function checkPut({ put, value, session }: Mutation & { readonly put: string }, limits: Limits): void {
-  if (!((value as unknown) instanceof Uint8Array)) {
+  if (!isBytes(value)) {
     throw refused('invalid-option', `the value for ${quoteKey(put)} must be a Uint8Array`);
   }
   if (session !== undefined && typeof (session as unknown) !== 'string') {

@@ -1,7 +1,7 @@
 import type { Backend } from '../../sync/backend.ts';
 import { MemoryBackend } from './backend.ts';
 import { invalid, type MemoryStoreOptions } from './options.ts';
-import { MemoryStore } from './store.ts';
+import { isMemoryStore, MemoryStore } from './store.ts';
 
 export type { MemoryStoreOptions };
 export { MemoryStore };
@@ -20,7 +20,7 @@ export interface MemoryOptions extends MemoryStoreOptions {
 export function memory(options: MemoryOptions = {}): Backend {
   const { store, ...own } = options;
   if (store === undefined) return new MemoryBackend(new MemoryStore(own));
-  if (!(store instanceof MemoryStore)) throw invalid('store', 'must be a MemoryStore');
+  if (!isMemoryStore(store)) throw invalid('store', 'must be a MemoryStore');
   const [misplaced] = Object.entries(own).filter(([, value]) => value !== undefined);
   if (misplaced !== undefined) {
     throw invalid(misplaced[0], 'must be given to the MemoryStore and not beside "store"');

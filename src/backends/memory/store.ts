@@ -1,3 +1,4 @@
+import { processWide } from '../../async/process-wide.ts';
 import type {
   Clock,
   Commit,
@@ -19,6 +20,13 @@ import { type MemoryStoreOptions, resolveStoreOptions } from './options.ts';
 import { toRecord } from './records.ts';
 import { type Session, SessionTable } from './sessions.ts';
 import { type Wake, Watchers } from './watchers.ts';
+
+/** Those of all copies of this library: a program may load it as a module and by `require`. */
+const stores = processWide('stores.1', () => new WeakSet<object>());
+
+export function isMemoryStore(value: unknown): value is MemoryStore {
+  return typeof value === 'object' && value !== null && stores.has(value);
+}
 
 /** Milliseconds. A delay may be armed again meanwhile, so nobody is told to stay away for all of it. */
 const LONGEST_RETRY_AFTER = 1000;
@@ -54,6 +62,7 @@ export class MemoryStore {
     this.maxValueBytes = maxValueBytes;
     this.#sessions = new SessionTable(expiry);
     this.#ledger = new Ledger(this.#sessions, contention === 'race');
+    stores.add(this);
   }
 
   openSession(options: SessionOptions): string {
