@@ -1,28 +1,18 @@
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { run } from '../servers/run.ts';
+import { build, install } from './built.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
 let place: string;
 
 /** The library as it is built, twice: `require` and `import` may do that, and two versions in one tree of dependencies do. */
 beforeAll(async () => {
   place = await mkdtemp(join(tmpdir(), 'holdfast-copies-'));
-  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const one = join(place, 'one', 'dist');
-  const built = await run(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', one], {
-    cwd: root,
-    timeout: 120_000,
-  });
-  expect(built).toMatchObject({ code: 0, stdout: '' });
-  await cp(join(root, 'package.json'), join(place, 'one', 'package.json'));
+  await build(join(place, 'one'));
   await cp(join(place, 'one'), join(place, 'two'), { recursive: true });
-  await mkdir(join(place, 'node_modules'));
-  for (const name of ['rxjs', 'tslib', 'inversify', '@inversifyjs', 'reflect-metadata', '@nestjs'])
-    await symlink(join(root, 'node_modules', name), join(place, 'node_modules', name));
+  await install(place, 'rxjs', 'tslib', 'inversify', 'reflect-metadata', '@nestjs');
 }, 180_000);
 afterAll(() => rm(place, { recursive: true, force: true }));
 
@@ -101,7 +91,7 @@ test('E3: a backend belongs to one manager of any copy, and a store of memory se
 test('E3: a lock that a class asks of one copy is bound by the module of another', () =>
   prints(
     'injection',
-    `const { Container, decorate, injectable } = await import('inversify');
+    `const { Container } = await import('inversify');
      const identifier = one.lockIdentifier('reports');
      const container = new Container();
      container.load(two.syncModule({ name: 'svc', backend: one.memory() }));
