@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+import { processWide } from '../async/process-wide.ts';
 import { warnProcess } from '../async/realms.ts';
 import { systemClock } from './clock.ts';
 import type { Names } from './known-options.ts';
@@ -26,10 +28,16 @@ const DEFAULT_BEFORE = 20_000;
 
 const DEFAULT_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
 
+/** Shutdowns that are under way in this process: the last of them ends it. */
+const underWay = processWide('shutdowns.1', () => new Set<object>());
+
 /**
  * At the first of these signals: stops claiming, gives everything back, closes the sessions, and lets the process end
- * as the signal would have ended it, unless somebody else listens to it as well and decides about that. A second
- * signal ends the process at once.
+ * as the signal would have ended it, unless somebody else listens to it as well and decides about that. Where several are
+ * installed, the one that is done last ends the process. A second signal ends it at once.
+ *
+ * The first process of a container (PID 1) is not ended by a signal that nobody listens to: it exits with 128 and the signal's
+ * number, which is what a shell tells of a process that was ended by it.
  *
  * Returns what takes it back. Throws `invalid-option` for a bad timeout.
  */
@@ -47,8 +55,13 @@ export function installShutdown(
   };
   const onSignal = (signal: NodeJS.Signals): void => {
     uninstall();
+    const shutdown = {};
+    underWay.add(shutdown);
+    const takeBack = process.pid === 1 ? exitAtOnce(signals) : undefined;
     const end = (): void => {
-      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+      takeBack?.();
+      underWay.delete(shutdown);
+      if (underWay.size === 0) endBy(signal);
     };
     shutDown().then(end, end);
   };
@@ -58,6 +71,29 @@ export function installShutdown(
   };
   for (const signal of signals) process.on(signal, onSignal);
   return uninstall;
+}
+
+function endBy(signal: NodeJS.Signals): void {
+  if (process.listenerCount(signal) > 0) return;
+  if (process.pid === 1) exitAs(signal);
+  else process.kill(process.pid, signal);
+}
+
+/** A second signal: without a listener the kernel drops it, for the first process of a container. Returns what takes it back. */
+function exitAtOnce(signals: readonly NodeJS.Signals[]): () => void {
+  for (const signal of signals) process.on(signal, onSecond);
+  return () => {
+    for (const signal of signals) process.off(signal, onSecond);
+  };
+}
+
+/** One and the same for all, so that others who listen are known. */
+function onSecond(signal: NodeJS.Signals): void {
+  if (process.listeners(signal).every((listener) => listener === onSecond)) exitAs(signal);
+}
+
+function exitAs(signal: NodeJS.Signals): void {
+  process.exit(128 + (constants.signals[signal] ?? 0));
 }
 
 async function first(before: () => Promise<void> | void): Promise<void> {
