@@ -13,6 +13,8 @@ export interface Holder {
   readonly session: string;
   /** What the holder wrote there; `undefined` if that is not JSON. */
   readonly metadata: JsonValue | undefined;
+  /** The same as it stands there, such as a proposal by a Go program or by `etcdctl elect`, which may be any text. */
+  readonly value: Uint8Array;
   /**
    * Since when it could not be looked at any more, by the wall clock in milliseconds: so it was then. Told again without it once
    * a look succeeds.
@@ -101,7 +103,12 @@ export class HolderWatch {
     const { backend, clock, trouble } = this.#host;
     let since: Cursor | undefined;
     let failures = 0;
-    let told: StoredRecord | 'nothing' | undefined = 'nothing';
+    let told = 'nothing' as Holder | 'nothing' | undefined;
+    const tell = (holder: Holder | undefined): void => {
+      if (told !== 'nothing' && isSame(told, holder)) return;
+      told = holder;
+      subscriber.next(holder);
+    };
     for (;;) {
       try {
         const options = since === undefined ? { signal } : { since, wait: LOOK_INTERVAL, signal };
@@ -109,41 +116,37 @@ export class HolderWatch {
         since = at;
         failures = 0;
         const [first] = records;
-        const record = first?.session === undefined ? undefined : first;
-        // What was told to be stale is told anew.
-        if (this.#blind.delete(signal)) told = 'nothing';
-        if (told !== 'nothing' && isSame(told, record)) continue;
-        told = record;
-        subscriber.next(record && holderOf(record));
+        this.#blind.delete(signal);
+        tell(first && holderOf(first));
       } catch (error) {
         if (signal.aborted) throw error;
         trouble(error);
         since = undefined;
-        this.#lostSight(signal, told === 'nothing' ? undefined : told, subscriber);
+        const staleSince = this.#lostSight(signal);
+        if (told !== 'nothing' && told !== undefined) tell({ ...told, staleSince });
         await sleep(clock, retryDelay(error, failures, clock.random()), signal);
         failures += 1;
       }
     }
   }
 
-  #lostSight(
-    signal: AbortSignal,
-    told: StoredRecord | undefined,
-    subscriber: Subscriber<Holder | undefined>,
-  ): void {
-    if (this.#blind.has(signal)) return;
-    const staleSince = this.#host.clock.wall();
-    this.#blind.set(signal, staleSince);
-    if (told !== undefined) subscriber.next({ ...holderOf(told), staleSince });
+  /** Since when, by the wall clock. */
+  #lostSight(signal: AbortSignal): number {
+    const since = this.#blind.get(signal) ?? this.#host.clock.wall();
+    this.#blind.set(signal, since);
+    return since;
   }
 }
 
-function isSame(a: StoredRecord | undefined, b: StoredRecord | undefined): boolean {
-  return a?.key === b?.key && a?.revision === b?.revision;
+/** For who looks: the record may have been put again as it was. */
+function isSame(a: Holder | undefined, b: Holder | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.session === b.session && a.staleSince === b.staleSince && Buffer.compare(a.value, b.value) === 0;
 }
 
-function holderOf({ session = '', value }: StoredRecord): Holder {
-  return { session, metadata: metadataIn(value) };
+/** Nobody, where it has no session. */
+function holderOf({ session, value }: StoredRecord): Holder | undefined {
+  return session === undefined ? undefined : { session, metadata: metadataIn(value), value };
 }
 
 function metadataIn(value: Uint8Array): JsonValue | undefined {

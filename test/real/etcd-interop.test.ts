@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { etcd } from 'holdfast/etcd';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { live, Managers, stateOf, uniqueKey, until, type World } from '../scenarios/world.ts';
+import { live, Managers, next, stateOf, uniqueKey, until, type World } from '../scenarios/world.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
 import { alternate } from './interop.ts';
 
@@ -60,6 +60,16 @@ test('etcdctl lock keeps us out, we keep it out, and both stand in one queue', a
   await once(second, 'exit');
   expect(order).toEqual(['etcdctl 1', 'holdfast', 'etcdctl 2']);
   await inLine(0);
+});
+
+test('E9: a proposal of etcdctl elect is shown to who observes', async () => {
+  await using managers = new Managers(world);
+  const key = uniqueKey('elect');
+  const theirs = server.spawnEtcdctl(['elect', `${key}/.lock`, 'host-1:2380']);
+  const holder = await next(managers.make().observe(key), (found) => found !== undefined);
+  expect([Buffer.from(holder?.value ?? []).toString(), holder?.metadata]).toEqual(['host-1:2380', undefined]);
+  theirs.kill('SIGINT');
+  await next(managers.make().observe(key), (found) => found === undefined);
 });
 
 test('20 alternations with etcdctl lock: never two holders', async () => {

@@ -52,6 +52,35 @@ describe.each(worlds)('leadership on $name', (world) => {
     expect(await firstValueFrom(observer.session$)).toEqual({ name: 'idle' });
   });
 
+  test('E9: what a holder wrote is shown as it is, JSON or not, and only once until it changes', async () => {
+    await using managers = new Managers(world);
+    const key = uniqueKey('raw');
+    const operator = managers.operator();
+    const { id: session } = await operator.openSession({ name: 'raw', ttl: 10_000, lockDelay: 0 }, live);
+    const path = operator.lockPath(key);
+    const put = operator.traits.contention === 'queue' ? `${path}proposal` : path;
+    const write = (text: string) =>
+      operator.commit({ when: [], then: [{ put, value: new TextEncoder().encode(text), session }] }, live);
+    const seen: (string | undefined)[] = [];
+    const holder$ = managers.make().observe(key);
+    holder$.subscribe((holder) => seen.push(holder && Buffer.from(holder.value).toString()));
+    await next(holder$, nobody);
+    const proposal = 'host-1:2380, which is no JSON';
+    await write(proposal);
+    const holder = await next(holder$, (found) => found !== undefined);
+    expect([holder?.session, holder?.metadata]).toEqual([session, undefined]);
+    // Each of them makes the observer look.
+    for (let n = 0; n < 5; n++) {
+      await write(proposal);
+      await sleep(30);
+    }
+    await write('{"member":"a"}');
+    expect((await next(holder$, ledBy('a')))?.metadata).toEqual({ member: 'a' });
+    await operator.closeSession(session, live);
+    await next(holder$, nobody);
+    expect(seen).toEqual([undefined, proposal, '{"member":"a"}', undefined]);
+  });
+
   test('subscribers share one look; none of it is left after the last has gone, or after stop()', async () => {
     await using managers = new Managers(world);
     const { backend, counts } = counted(world.backend());
