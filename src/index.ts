@@ -17,6 +17,11 @@ export type {
 } from './sync/backend.ts';
 export { systemClock } from './sync/clock.ts';
 export type { SyncCommit, SyncMutation } from './sync/commit.ts';
+export {
+  type CronCoordinator,
+  type CronCoordinatorOptions,
+  cronCoordinator,
+} from './sync/cron-coordinator.ts';
 export { isSyncError, type RequestOutcome, SyncError, type SyncErrorCode } from './sync/errors.ts';
 export type { SyncEvent } from './sync/events.ts';
 export type { Grant, Proof } from './sync/grant.ts';
@@ -47,6 +52,7 @@ export type {
   StopOptions,
   SyncManagerOptions,
 } from './sync/options.ts';
+export type { RunOnceOptions, RunOnceResult } from './sync/run-once.ts';
 export type { SessionEnd } from './sync/session.ts';
 export type { SessionState } from './sync/session-keeper.ts';
 export { installShutdown, type ShutdownOptions } from './sync/shutdown.ts';

@@ -1,4 +1,4 @@
-export { currentGrant, LeaderOnly, WithLock } from '../decorators/index.ts';
+export { currentGrant, LeaderOnly, RunOnce, WithLock } from '../decorators/index.ts';
 export {
   InjectLeadership,
   InjectLeadershipLock,

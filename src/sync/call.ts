@@ -96,3 +96,33 @@ function timedOut({ aim, trouble }: Awaited, timeout: number): SyncError {
   const hint = isError(trouble) ? `; last trouble: ${trouble.message}` : '';
   return new SyncError('timeout', `${aim} within ${timeout} ms${hint}`, { cause: trouble });
 }
+
+/** The limits of a caller over several steps, as one signal. */
+export class Limits {
+  readonly #controller = new AbortController();
+  readonly #cleanup: () => void;
+
+  /** @param aim what a timeout says that did not come, as a sentence. */
+  constructor(clock: Clock, { signal, timeout }: CallOptions, aim: string) {
+    const controller = this.#controller;
+    if (signal?.aborted) controller.abort(signal.reason);
+    const unlisten = signal && onAbort(signal, () => controller.abort(signal.reason));
+    const timer =
+      timeout === undefined
+        ? undefined
+        : clock.after(timeout, () => controller.abort(timedOut({ aim, trouble: undefined }, timeout)));
+    this.#cleanup = () => {
+      timer?.cancel();
+      unlisten?.();
+    };
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Neither listener nor timer is left. */
+  end(): void {
+    this.#cleanup();
+  }
+}

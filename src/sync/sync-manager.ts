@@ -5,7 +5,6 @@ import { Window } from '../async/window.ts';
 import { throwIfAborted } from './abort.ts';
 import { type Clock, type CommitResult, REFUSED, SyncError } from './backend.ts';
 import { Background } from './background.ts';
-import { limited } from './call.ts';
 import { Chronicle } from './chronicle.ts';
 import { checkCommit, guardedCommit, type SyncCommit } from './commit.ts';
 import { Connecting } from './connecting.ts';
@@ -16,6 +15,7 @@ import { type Engine, MOST_TURNS, UNWATCHED } from './engine.ts';
 import { Outbox, type SyncEvent } from './events.ts';
 import type { Grant } from './grant.ts';
 import { healthOf, type SyncHealth } from './health.ts';
+import { type HoldHost, hold, type Work } from './hold.ts';
 import { type Holder, HolderWatch } from './holder.ts';
 import { clockIn } from './in-context.ts';
 import { Keyspace } from './keyspace.ts';
@@ -47,13 +47,14 @@ import {
   type SyncManagerOptions,
 } from './options.ts';
 import { Proofs } from './proofs.ts';
+import { type Locks, OnceRuns, type RunOnceOptions, type RunOnceResult } from './run-once.ts';
 import { acquireScoped, type OpenCall, type ScopedHost } from './scoped.ts';
 import { SessionKeeper, type SessionState } from './session-keeper.ts';
 import { Removals } from './stopping.ts';
 import { forwardOnly } from './store-reset.ts';
 import { Teller } from './telemetry.ts';
 import { debugLog, Warnings } from './warnings.ts';
-import { assertNotUnder, runUnder } from './work-context.ts';
+import { assertNotUnder } from './work-context.ts';
 
 const STOP_BOUND = 5_000;
 
@@ -91,7 +92,9 @@ export class SyncManager implements AsyncDisposable {
   readonly #scopedHost: ScopedHost;
   readonly #holders: HolderWatch;
   readonly #teller: Teller;
+  readonly #holdHost: HoldHost;
   #leadership: Leadership | undefined;
+  #onceRuns: OnceRuns | undefined;
   #leaderEnded = false;
   #running = true;
   #stopped: Promise<void> | undefined;
@@ -125,6 +128,7 @@ export class SyncManager implements AsyncDisposable {
     this.#holders = new HolderWatch({ backend, clock, context, report, trouble, background });
     const observed = { name, backend: backend.traits.name, events$, health: () => this.health() };
     this.#teller = new Teller(telemetry, observed, report);
+    this.#holdHost = { clock, teller: this.#teller, detectDeadlocks: this.#options.detectDeadlocks };
     this.#proofs = new Proofs(clock);
     this.#engine = {
       backend,
@@ -240,25 +244,38 @@ export class SyncManager implements AsyncDisposable {
    * a `SyncError` `lost` if the lock was lost before `work` was done: it should stop when `grant.signal` aborts. The limits of
    * the call hold for the wait before the work, and again for the release after it, which goes on in the background.
    */
-  async withLock<T>(
-    key: string,
-    work: (grant: Grant) => Promise<T> | T,
-    options?: AcquireOptions,
-  ): Promise<T> {
+  async withLock<T>(key: string, work: Work<T>, options?: AcquireOptions): Promise<T> {
     if (typeof work !== 'function') throw invalid('work', 'must be a function: withLock(key, work, options)');
-    const grant = await this.acquire(key, options);
-    try {
-      const result = await this.#teller.holding(grant, () =>
-        this.#options.detectDeadlocks ? runUnder(grant, () => work(grant)) : work(grant),
-      );
-      // In doubt is not lost: that is known at the latest at the deadline.
-      await grant.settled;
-      // Giving it back early is the work's own business.
-      if (grant.ended !== 'released') grant.assertHeld();
-      return result;
-    } finally {
-      await limited(this.#clock, options?.signal, options?.timeout, grant.release());
-    }
+    return await hold(this.#holdHost, await this.acquire(key, options), work, options);
+  }
+
+  /**
+   * Runs `work` on at most one of all processes that ask within `atLeast` milliseconds, as replicas do whose clocks strike the same
+   * hour; and on none while it is still being run. `work` holds the lock of that key meanwhile, as with `withLock`. Never waits for
+   * it: who is not the one is told so at once, and so is who cannot reach the store.
+   *
+   * That it runs is noted in a guarded commit before it begins, at `<key>.last-run`: a run that dies with its process is not run
+   * again. Distances in time are those of the wall clocks of who runs: see docs/services.md for clocks that differ.
+   *
+   * Rejects with what `work` rejects with, as `tryAcquire` and `withLock` do, and with `foreign-record`, where something else is
+   * noted there. Then, too, the work is not run.
+   */
+  async runOnce<T>(key: string, options: RunOnceOptions, work: Work<T>): Promise<RunOnceResult<T>> {
+    return await this.onceRuns.run(key, options, work);
+  }
+
+  /** @internal */
+  get onceRuns(): OnceRuns {
+    const locks: Locks = {
+      name: this.name,
+      check: (options) => void this.#checkAcquire(options),
+      tryAcquire: (key, options) => this.tryAcquire(key, options),
+      commit: (commit, options) => this.commit(commit, options),
+    };
+    this.#onceRuns ??= new OnceRuns(locks, this.#engine, this.#holdHost, (error, key) =>
+      this.#chronicle.trouble(error, key),
+    );
+    return this.#onceRuns;
   }
 
   /**
@@ -343,18 +360,23 @@ export class SyncManager implements AsyncDisposable {
     options: AcquireOptions | undefined,
     once: boolean,
   ): Promise<Grant | undefined> {
-    this.#assertRunning();
-    const checked: AcquireOptions = checkCallOptions(options, ACQUIRE);
-    if (checked.maxHold !== undefined) checkDuration('maxHold', checked.maxHold);
-    throwIfAborted(checked.signal);
-    // Bad metadata is told before any I/O.
-    const metadata = options?.metadata ?? this.#options.metadata;
-    this.#encode(metadata);
+    const checked = this.#checkAcquire(options);
+    const metadata = checked.metadata ?? this.#options.metadata;
     const queue = this.#queue(key);
     if (!once) assertNotUnder(queue.holder);
     return this.#teller.asking(key, once ? 'tryAcquire' : 'acquire', () =>
       acquireScoped(queue, checked, once, inPresentContext(metadata), this.#scopedHost),
     );
+  }
+
+  /** Throws before any I/O, for bad metadata too. */
+  #checkAcquire(options: AcquireOptions | undefined): AcquireOptions {
+    this.#assertRunning();
+    const checked: AcquireOptions = checkCallOptions(options, ACQUIRE);
+    if (checked.maxHold !== undefined) checkDuration('maxHold', checked.maxHold);
+    throwIfAborted(checked.signal);
+    this.#encode(checked.metadata ?? this.#options.metadata);
+    return checked;
   }
 
   #queue(key: string): LocalQueue {
