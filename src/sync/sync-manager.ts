@@ -175,10 +175,6 @@ export class SyncManager implements AsyncDisposable {
     return this.#options.name;
   }
 
-  get #leadershipKey(): string {
-    return this.#options.leadershipKey;
-  }
-
   /**
    * The standing claim to a key, idle at first. The same key gives the same `Lock`; one that is idle, and that nobody refers
    * or listens to any more, is forgotten with its metadata.
@@ -200,15 +196,15 @@ export class SyncManager implements AsyncDisposable {
 
   /** The lock of the service's leadership: of the option `leadershipKey`, or `service/<name>/leadership`. */
   leadershipLock(): Lock {
-    return this.lock(this.#leadershipKey);
+    return this.lock(this.#options.leadershipKey);
   }
 
   /** The service's leadership: who leads, and what is done while this process does. Throws `stopped`. */
   get leadership(): Leadership {
-    this.#leadership ??= new Leadership(this.leadershipLock(), this.observe(this.#leadershipKey), {
+    this.#leadership ??= new Leadership(this.leadershipLock(), this.observe(this.#options.leadershipKey), {
       clock: this.#clock,
       report: (error) => this.#chronicle.report(error),
-      trouble: (error) => this.#chronicle.trouble(error, this.#leadershipKey),
+      trouble: (error) => this.#chronicle.trouble(error, this.#options.leadershipKey),
       assertRunning: () => this.#assertRunning(),
     });
     return this.#leadership;
@@ -316,7 +312,7 @@ export class SyncManager implements AsyncDisposable {
       now: this.#clock.now(),
       session: this.#keeper.current,
       calls: this.#openCalls.size,
-      leader: this.#locks.get(this.#leadershipKey)?.held ?? false,
+      leader: this.#locks.get(this.#options.leadershipKey)?.held ?? false,
       blindSince: this.#holders.blindSince,
       chronicle: this.#chronicle,
       tally: this.#tally,

@@ -21,6 +21,10 @@ const waits: Record<string, { readonly ask: Ask; readonly takes: readonly (keyof
     ask: (sync, options) => sync.withLock('k', () => undefined, options),
     takes: ['signal', 'timeout'],
   },
+  'SyncManager.runOnce': {
+    ask: (sync, options) => sync.runOnce('k', { ...options, atLeast: 1_000 }, () => undefined),
+    takes: ['signal', 'timeout'],
+  },
   'SyncManager.connect': { ask: (sync, options) => sync.connect(options), takes: ['signal', 'timeout'] },
   'SyncManager.commit': {
     ask: (sync, options) => sync.commit({ then: [{ put: 'data', value: new Uint8Array() }] }, options),

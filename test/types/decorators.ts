@@ -1,6 +1,6 @@
 // Compiled by `npm run typecheck`, never run: what users may decorate, and what must not compile.
 import type { SyncManager } from 'holdfast';
-import { LeaderOnly, WithLock } from 'holdfast/decorators';
+import { LeaderOnly, RunOnce, WithLock } from 'holdfast/decorators';
 
 interface Order {
   readonly id: string;
@@ -69,6 +69,19 @@ export class Orders {
   // @ts-expect-error a call that is skipped has no result
   @LeaderOnly()
   async skipped(): Promise<number> {
+    return 1;
+  }
+
+  @RunOnce((id: string) => id, { atLeast: 5 })
+  async once(_id: string): Promise<void> {}
+
+  // @ts-expect-error how long is for whoever uses it to say
+  @RunOnce('once', {})
+  async withoutAtLeast(): Promise<void> {}
+
+  // @ts-expect-error a call that is skipped has no result
+  @RunOnce('once', { atLeast: 5 })
+  async skippedOnce(): Promise<number> {
     return 1;
   }
 
