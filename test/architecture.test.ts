@@ -40,7 +40,14 @@ const rooms: Record<string, Room> = {
     packages: ['inversify'],
   },
   'src/nestjs/': {
-    may: ['src/async/', 'src/index.ts', 'src/decorators/index.ts'],
+    may: [
+      'src/async/',
+      'src/index.ts',
+      'src/sync/known-options.ts',
+      'src/sync/leadership.ts',
+      'src/sync/options.ts',
+      'src/decorators/index.ts',
+    ],
     packages: ['@nestjs/common'],
   },
   'src/telemetry/': {

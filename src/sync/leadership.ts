@@ -29,14 +29,13 @@ function present(): SyncManager | undefined {
   return candidates.chosen ?? candidates.services[0];
 }
 
-/** Until it has stopped: the work of a leader that is told to end may still need it. Then it is the one before it again. */
-function serve(manager: SyncManager): void {
+/** @internal Before those that were made so earlier. Returns what takes it back. */
+export function makeCurrent(manager: SyncManager): () => void {
   const others = (): SyncManager[] => candidates.services.filter((other) => other !== manager);
   candidates.services = [manager, ...others()];
-  const forget = (): void => {
+  return () => {
     candidates.services = others();
   };
-  manager.session$.subscribe({ complete: forget });
 }
 
 export interface ServiceOptions extends SyncManagerOptions {
@@ -56,7 +55,8 @@ export function startService(options: ServiceOptions): SyncManager {
   checkNames(options, SERVICE, { elsewhere: INSIDE });
   const { claimLeadership = true, current: isCurrent = true, ...rest } = options;
   const manager = new SyncManager(rest);
-  if (isCurrent) serve(manager);
+  // Until it has stopped: the work of a leader that is told to end may still need it.
+  if (isCurrent) manager.session$.subscribe({ complete: makeCurrent(manager) });
   if (claimLeadership) manager.leadership.stand();
   return manager;
 }

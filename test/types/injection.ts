@@ -1,4 +1,5 @@
 // Compiled by `npm run typecheck`, never run: what users may inject, and what must not compile.
+import { Logger as NestLogger } from '@nestjs/common';
 import { type Backend, type Leadership, type Lock, type Logger, SyncManager } from 'holdfast';
 import {
   injectLock,
@@ -52,8 +53,13 @@ injectLock('k', { named: 'audit' });
 
 SyncModule.forRoot({ name: 'svc', backend });
 SyncModule.forRootAsync({ inject: ['name'], useFactory: (name: string) => ({ name, backend }) });
-// @ts-expect-error without inversify's bindings there is no other backend
-SyncModule.forRoot({ name: 'svc' });
+SyncModule.forRoot({ name: 'svc', logger: false });
+SyncModule.forRoot({ name: 'svc', backend: () => backend, logger: new NestLogger() }, { named: 'audit' });
+SyncModule.forFeature(['reports'], { manager: 'audit' });
+// @ts-expect-error whether it becomes the current one follows from its name
+SyncModule.forRoot({ name: 'svc', backend, current: false });
+// @ts-expect-error keys are text
+SyncModule.forFeature([lockToken('k')]);
 // @ts-expect-error a factory gives options
 SyncModule.forRootAsync({ useFactory: () => ({ backend }) });
 // @ts-expect-error a key is text
