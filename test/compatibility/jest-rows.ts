@@ -6,17 +6,25 @@ import { expectEnd, type Kit, type Row } from './row.ts';
 /** The line that Jest takes in CommonJS. pnpm has a folder between; therefore the `.*`. */
 export const TRANSFORM_LINE = `transformIgnorePatterns: ['node_modules/(?!.*holdfast/)'],`;
 
-const USE = `
+const BACKENDS = {
+  memory: 'memory()',
+  etcd: `etcd({ hosts: ['ETCD'] })`,
+  consul: `consul({ addresses: ['CONSUL'] })`,
+};
+
+const using = (...backends: (keyof typeof BACKENDS)[]): string => `
 test('locks', async () => {
   const key = 'compatibility/jest/' + Math.random();
-  for (const backend of [memory(), etcd({ hosts: ['ETCD'] }), consul({ addresses: ['CONSUL'] })]) {
+  for (const backend of [${backends.map((name) => BACKENDS[name]).join(', ')}]) {
     const sync = new SyncManager({ name: 'jest', backend });
     const { signal } = new AbortController();
-    expect(await sync.withLock(key, ({ held }) => held, { signal })).toBe(true);
+    expect(await sync.withLock(key, ({ held }) => held, { signal, timeout: 10_000 })).toBe(true);
     await sync.stop();
   }
 }, 60_000);
 `;
+const USE = using('memory', 'etcd', 'consul');
+const IN_JSDOM = using('memory');
 
 const imports = `import { SyncManager } from 'holdfast';
 import { consul } from 'holdfast/consul';
@@ -49,12 +57,16 @@ interface Setup {
   readonly type: 'commonjs' | 'module';
   readonly files: Record<string, string>;
   readonly flags?: readonly string[];
-  /** What it says on Node 20 if it is no "yes", and what Jest says then. */
-  readonly refused?: { readonly says: string; readonly said: string };
+  /** Where it is no "yes", and what Jest says there. */
+  readonly refused?: {
+    readonly says: string;
+    readonly said: string;
+    readonly on: readonly (keyof typeof nodes)[];
+  };
 }
 
 const VM_MODULES = '--experimental-vm-modules';
-const needsNewer = { says: 'no: Jest takes Node 24.9 for it', said: 'Must use import to load ES Module' };
+const nodes = { 'Node 20': '20.19.0', 'Node 24': '24' } as const;
 
 const setups: readonly Setup[] = [
   {
@@ -67,12 +79,35 @@ const setups: readonly Setup[] = [
     },
   },
   {
-    line: 'CommonJS, the line below, Babel, jsdom',
+    line: 'the first, in jsdom: memory',
     type: 'commonjs',
     files: {
       'jest.config.cjs': commonJs(`testEnvironment: 'jsdom',`, TRANSFORM_LINE),
       'babel.config.cjs': babel,
-      'lock.test.js': imports + USE,
+      'lock.test.js': imports + IN_JSDOM,
+    },
+  },
+  {
+    line: 'the first, in jsdom: etcd',
+    type: 'commonjs',
+    files: {
+      'jest.config.cjs': commonJs(`testEnvironment: 'jsdom',`, TRANSFORM_LINE),
+      'babel.config.cjs': babel,
+      'lock.test.js': imports + using('etcd'),
+    },
+    refused: {
+      says: 'no: grpc-js needs `setImmediate`',
+      said: 'setImmediate is not defined',
+      on: ['Node 20', 'Node 24'],
+    },
+  },
+  {
+    line: 'the first, in jsdom, a file that begins with `/** @jest-environment node */`',
+    type: 'commonjs',
+    files: {
+      'jest.config.cjs': commonJs(`testEnvironment: 'jsdom',`, TRANSFORM_LINE),
+      'babel.config.cjs': babel,
+      'lock.test.js': `/** @jest-environment node */\n${imports}${USE}`,
     },
   },
   {
@@ -89,7 +124,11 @@ const setups: readonly Setup[] = [
     type: 'commonjs',
     files: { 'lock.test.js': requires + USE },
     flags: [VM_MODULES],
-    refused: needsNewer,
+    refused: {
+      says: 'no: Jest takes Node 24.9 for it',
+      said: 'Must use import to load ES Module',
+      on: ['Node 20'],
+    },
   },
   {
     line: `ES modules, \`NODE_OPTIONS=${VM_MODULES}\``,
@@ -98,17 +137,15 @@ const setups: readonly Setup[] = [
     flags: [VM_MODULES],
   },
   {
-    line: `ES modules, \`NODE_OPTIONS=${VM_MODULES}\`, jsdom`,
+    line: 'ES modules, the same, in jsdom: memory',
     type: 'module',
     files: {
       'jest.config.cjs': commonJs(`testEnvironment: 'jsdom',`, 'transform: {},'),
-      'lock.test.js': imports + USE,
+      'lock.test.js': imports + IN_JSDOM,
     },
     flags: [VM_MODULES],
   },
 ];
-
-const nodes = { 'Node 20': '20.19.0', 'Node 24': '24' } as const;
 
 async function testIn(kit: Kit, folder: string, version: string, setup: Setup) {
   const project = await kit.project('jest');
@@ -127,7 +164,7 @@ async function testIn(kit: Kit, folder: string, version: string, setup: Setup) {
 
 export const jestRows: Row[] = setups.flatMap((setup, index) =>
   (Object.keys(nodes) as (keyof typeof nodes)[]).map((column): Row => {
-    const refused = column === 'Node 20' ? setup.refused : undefined;
+    const refused = setup.refused?.on.includes(column) ? setup.refused : undefined;
     return {
       table: 'Jest 30',
       line: setup.line,

@@ -92,7 +92,7 @@ export const peerRows: Row[] = Object.entries(peerDependencies)
             throw new Error(`${peer} ${version} is installed for ${oldest}`);
           const program = programs[peer];
           if (program === undefined) throw new Error(`nothing here uses ${peer}`);
-          const file = `${peer.replaceAll(/\W/g, '-')}.mjs`;
+          const file = `use-${peer.replaceAll(/\W/g, '-')}.mjs`;
           await writeFile(join(project, file), program(kit.addresses));
           expectEnd(
             await run(process.execPath, [file], { cwd: project, timeout: 60_000 }),
