@@ -1,8 +1,8 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packTarball } from '../package/tarball.ts';
+import { temporaryFolder } from '../servers/child.ts';
 import { startConsul } from '../servers/consul.ts';
 import { startEtcd } from '../servers/etcd.ts';
 import { fetchNode } from './nodes.ts';
@@ -30,23 +30,20 @@ function once<Name extends string>(make: (name: Name) => Promise<string>): (name
 }
 
 async function checkAll(chosen: readonly Row[]): Promise<string[]> {
-  const place = await mkdtemp(join(tmpdir(), 'holdfast-compatibility-'));
-  try {
-    const tarball = await packTarball(join(place, 'source'));
-    const { HOLDFAST_ETCD: etcdAddress, HOLDFAST_CONSUL: consulAddress } = process.env;
-    await using etcd = etcdAddress ? undefined : await startEtcd();
-    await using consul = consulAddress ? undefined : await startConsul();
-    return await checkEach(chosen, {
-      addresses: {
-        etcd: etcd?.address ?? etcdAddress ?? '',
-        consul: consul?.address ?? consulAddress ?? '',
-      },
-      node: once((version) => fetchNode(version, join(root, '.cache', 'compatibility'))),
-      project: once<ProjectName>((name) => makeProject(name, place, tarball)),
-    });
-  } finally {
-    await rm(place, { recursive: true, force: true });
-  }
+  // It goes with this process, as an install does that another one's failure left behind.
+  const place = temporaryFolder('compatibility');
+  const tarball = await packTarball(join(place, 'source'));
+  const { HOLDFAST_ETCD: etcdAddress, HOLDFAST_CONSUL: consulAddress } = process.env;
+  await using etcd = etcdAddress ? undefined : await startEtcd();
+  await using consul = consulAddress ? undefined : await startConsul();
+  return await checkEach(chosen, {
+    addresses: {
+      etcd: etcd?.address ?? etcdAddress ?? '',
+      consul: consul?.address ?? consulAddress ?? '',
+    },
+    node: once((version) => fetchNode(version, join(root, '.cache', 'compatibility'))),
+    project: once<ProjectName>((name) => makeProject(name, place, tarball)),
+  });
 }
 
 /** Resolves with the names of those that failed. */
