@@ -28,6 +28,7 @@ async function examplesOf(document: string): Promise<Map<string, string>> {
 
 const expected: Record<string, Record<string, string>> = {
   'README.md': {
+    'A first lock': 'held true with token true\n',
     'On etcd': 'written true\n',
     'On Consul': 'leading with token true\n',
     'With inversify': 'working false\n',

@@ -1,9 +1,11 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { run } from '../servers/run.ts';
+import { install } from './built.ts';
+import { packTarball } from './tarball.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 let project: string;
@@ -11,34 +13,14 @@ let project: string;
 /** A project that has installed the packed tarball and what the package depends on: `rxjs`, and nothing else. */
 beforeAll(async () => {
   project = await mkdtemp(join(tmpdir(), 'holdfast-package-'));
-  const source = join(project, 'source');
-  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const built = await run(
-    process.execPath,
-    [compiler, '-p', 'tsconfig.build.json', '--outDir', join(source, 'dist')],
-    { cwd: root, timeout: 60_000 },
-  );
-  expect(built).toMatchObject({ code: 0, stdout: '' });
-  for (const file of ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE']) {
-    await cp(join(root, file), join(source, file));
-  }
-  // Without its own build, which would be that of the checkout.
-  const packed = await run('npm', ['pack', '--ignore-scripts', '--json'], { cwd: source });
-  expect(packed.code, packed.stderr).toBe(0);
-  const tarball = (await readdir(source)).find((name) => name.endsWith('.tgz')) ?? '';
+  const tarball = await packTarball(join(project, 'source'));
   const home = join(project, 'node_modules', 'holdfast');
   await mkdir(home, { recursive: true });
-  const unpacked = await run('tar', ['-xzf', join(source, tarball), '-C', home, '--strip-components=1']);
+  const unpacked = await run('tar', ['-xzf', tarball, '-C', home, '--strip-components=1']);
   expect(unpacked).toMatchObject({ code: 0 });
   await install(project, 'rxjs', 'tslib');
 }, 120_000);
 afterAll(() => rm(project, { recursive: true, force: true }));
-
-/** What the checkout has installed. Their own dependencies are found where they really are. */
-async function install(where: string, ...packages: string[]): Promise<void> {
-  for (const name of packages)
-    await symlink(join(root, 'node_modules', name), join(where, 'node_modules', name));
-}
 
 async function runs(name: string, code: string, where = project) {
   await writeFile(join(where, name), code);
@@ -131,6 +113,22 @@ test('every export is there, with its types', async () => {
       expect((await readFile(join(project, 'node_modules', 'holdfast', file))).length).toBeGreaterThan(0);
     }
   }
+});
+
+test('E10: every subpath has its types where `moduleResolution: node` looks for them', async () => {
+  const described = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+    main: string;
+    types: string;
+    typesVersions: { '*': Record<string, string[]> };
+    exports: Record<string, { types?: string; default: string }>;
+  };
+  const { '.': entry, ...subpaths } = described.exports;
+  expect([described.main, described.types]).toEqual([entry?.default, entry?.types]);
+  const types = Object.entries(subpaths).flatMap(([path, { types }]) =>
+    types === undefined ? [] : [[path.replace('./', ''), [types]] as const],
+  );
+  expect(types.length).toBeGreaterThan(7);
+  expect(described.typesVersions).toEqual({ '*': Object.fromEntries(types) });
 });
 
 test('what is internal to the engine is not in the published types', async () => {
