@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { isSyncError, type Lock, leadershipLock, lockWithKey, SyncManager } from 'holdfast';
-import { LEADERSHIP_LOCK, syncModule } from 'holdfast/di';
+import { LEADERSHIP_LOCK, SYNC_BACKEND, syncModule } from 'holdfast/di';
 import { MemoryStore, memory } from 'holdfast/memory';
 import { Container, inject, injectable } from 'inversify';
 import { firstValueFrom } from 'rxjs';
@@ -50,6 +50,32 @@ test('claims nothing when told not to', async () => {
   await using rival = new SyncManager({ name: 'billing', backend: memory({ store }) });
   expect(await rival.leadershipLock().tryLock()).toBeDefined();
   expect(leadership.held).toBe(false);
+  expect(store.sessions()).toHaveLength(1);
+  await container.unbindAllAsync();
+});
+
+test('E4: one module serves several containers, and the first one is current again when a later one was unbound', async () => {
+  const store = new MemoryStore();
+  const module = syncModule({ name: 'billing', backend: () => memory({ store }), claimLeadership: false });
+  const containers = [new Container(), new Container()];
+  const [a, b] = containers.map((container) => {
+    container.load(module);
+    return container.get(SyncManager);
+  });
+  expect(a).not.toBe(b);
+  expect(leadershipLock()).toBe(b?.leadershipLock());
+  await containers[1]?.unbindAllAsync();
+  expect(leadershipLock()).toBe(a?.leadershipLock());
+  await containers[0]?.unbindAllAsync();
+  expect(() => leadershipLock()).toThrow(expect.objectContaining({ code: 'no-current-manager' }));
+});
+
+test('E4: a function that makes the backend can be bound, too', async () => {
+  const store = new MemoryStore();
+  const container = new Container();
+  container.load(syncModule({ name: 'billing', claimLeadership: false }));
+  container.bind(SYNC_BACKEND).toConstantValue(() => memory({ store }));
+  await container.get(SyncManager).acquire('k');
   expect(store.sessions()).toHaveLength(1);
   await container.unbindAllAsync();
 });
