@@ -36,6 +36,9 @@ const expected: Record<string, Record<string, string>> = {
   'docs/services.md': {
     inversify: 'true reports/daily\n',
     Decorators: '7: 10, true, bigint\nonly where this process leads\n',
+    'Jobs that every replica begins':
+      "{ ran: true, value: 'report of bigint' }\n{ ran: false, why: 'recent' }\n",
+    'With node-cron': 'ran\n',
     Leadership: "a leads true\nb sees { member: 'a' }\na ends its work\nb leads true\n",
     NestJS: 'true\n',
     'Log and shutdown': 'true\n',
