@@ -65,6 +65,7 @@ const LIFE = Symbol('holdfast.Life');
  *
  * Classes that use `@InjectLock` are known when the application is made. What is loaded later asks for its locks with `forFeature`.
  */
+// biome-ignore lint/complexity/noStaticOnlyClass: for Nest a module is a class
 export class SyncModule {
   static forRoot(options: SyncModuleOptions, settings: SyncModuleSettings = {}): DynamicModule {
     checkNames(settings, SETTINGS);
