@@ -1,4 +1,5 @@
 import { debuglog } from 'node:util';
+import { queueMicrotask } from '../async/platform.ts';
 import type { Clock } from './backend.ts';
 import type { LossReason } from './lock-machine.ts';
 import type { Logger } from './logger.ts';
