@@ -40,7 +40,11 @@ export default defineConfig({
         test: {
           ...common,
           name: 'rest',
-          include: ['test/**/*.test.ts'],
+          // The fixture hangs or fails on purpose, for the tests of the runner.
+          include: [
+            'test/**/*.test.ts',
+            ...(process.env.HOLDFAST_HANGS ? ['test/runner/hanging.fixture.ts'] : []),
+          ],
           exclude: heavy,
           // Most of the time they wait, for expiries above all.
           maxWorkers: 3,

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { TcpProxy } from 'holdfast/testing';
 import { describe, expect, inject, it } from 'vitest';
 import { consul } from '../../src/backends/consul/index.ts';
-import type { Backend, Cursor } from '../../src/sync/backend.ts';
+import { type Backend, type Cursor, isSyncError } from '../../src/sync/backend.ts';
 import { startConsul } from '../servers/consul.ts';
 import { bytes, failure, put, session, signal, uniquePrefix, until } from './support.ts';
 
@@ -145,10 +145,13 @@ describe('many waiters', () => {
       let { at } = await watcher.query({ key }, { signal: signal() });
       while (!stop.signal.aborted) {
         const next = watcher.query({ key }, { since: at, wait: 60_000, signal: stop.signal });
-        at = await next.then(
-          (result) => result.at,
-          () => at,
-        );
+        const result = await next.catch((error: unknown) => {
+          // Once the watcher is disposed, every query rejects at once.
+          if (stop.signal.aborted || isSyncError(error, 'stopped')) return undefined;
+          throw error;
+        });
+        if (result === undefined) return;
+        at = result.at;
       }
     });
     await sleep(300);

@@ -1,6 +1,7 @@
 import { TcpProxy } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { etcd } from '../../src/backends/etcd/index.ts';
+import { isSyncError } from '../../src/sync/backend.ts';
 import { busy } from '../busy.ts';
 import { type EtcdServer, startEtcd, startEtcdCluster } from '../servers/etcd.ts';
 import { never, put, textOf, uniqueName, until } from './support.ts';
@@ -89,7 +90,12 @@ describe('several hosts', () => {
       const waiting = (async () => {
         let since = at;
         for (;;) {
-          const result = await backend.query({ key }, { since, signal: never }).catch(() => undefined);
+          const result = await backend.query({ key }, { since, signal: never }).catch((error: unknown) => {
+            // With the test: nothing else could end this loop any more.
+            if (isSyncError(error, 'stopped')) return 'over' as const;
+            return undefined;
+          });
+          if (result === 'over') return result;
           woken += 1;
           if (result?.records[0] !== undefined) return textOf(result.records[0]);
           since = result?.at ?? since;
