@@ -21,7 +21,8 @@ const resolve = {
 };
 
 const common = {
-  testTimeout: 60_000,
+  // More than what a crowded machine is given for what has to come (`patience`).
+  testTimeout: 120_000,
   hookTimeout: 120_000,
   // A rejection that nobody handles ends the worker, as it would end a service.
   execArgv: ['--unhandled-rejections=strict'],

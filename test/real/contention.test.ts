@@ -47,4 +47,6 @@ test.concurrent.each(stores)(
       );
     }
   },
+  // As long as a crowded machine takes for six times so many turns.
+  300_000,
 );
