@@ -11,13 +11,16 @@ export class ClientSockets implements Disposable {
   /** The most that were open at once. */
   most = 0;
   readonly #port: number;
-  #open: Socket[] = [];
+  readonly #open = new Set<Socket>();
   readonly #onSocket = (message: unknown): void => {
     const { socket } = message as { socket: Socket };
     socket.once('connect', () => {
       if (socket.remotePort !== this.#port) return;
-      this.#open = [...this.#open.filter(({ destroyed }) => !destroyed), socket];
-      this.most = Math.max(this.most, this.#open.length);
+      // One that was destroyed tells of its `close` only later.
+      for (const other of this.#open) if (other.destroyed) this.#open.delete(other);
+      this.#open.add(socket);
+      socket.once('close', () => this.#open.delete(socket));
+      this.most = Math.max(this.most, this.#open.size);
     });
   };
 

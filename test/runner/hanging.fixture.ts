@@ -19,4 +19,5 @@ test('hangs', async () => {
   const sync = new SyncManager({ name: 'svc', backend: memory() });
   await sync.stop();
   for (;;) await sync.acquire('k').catch(() => undefined);
-});
+  // Longer than any bound it is to be ended by.
+}, 600_000);
