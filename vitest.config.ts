@@ -21,7 +21,8 @@ const resolve = {
 };
 
 const common = {
-  testTimeout: 60_000,
+  // More than what a crowded machine is given for what has to come (`patience`).
+  testTimeout: 120_000,
   hookTimeout: 120_000,
   // A rejection that nobody handles ends the worker, as it would end a service.
   execArgv: ['--unhandled-rejections=strict'],
@@ -40,7 +41,11 @@ export default defineConfig({
         test: {
           ...common,
           name: 'rest',
-          include: ['test/**/*.test.ts'],
+          // The fixture hangs or fails on purpose, for the tests of the runner.
+          include: [
+            'test/**/*.test.ts',
+            ...(process.env.HOLDFAST_HANGS ? ['test/runner/hanging.fixture.ts'] : []),
+          ],
           exclude: heavy,
           // Most of the time they wait, for expiries above all.
           maxWorkers: 3,

@@ -54,7 +54,7 @@ const rooms: Record<string, Room> = {
     may: ['src/async/', 'src/index.ts', 'src/sync/known-options.ts', 'src/sync/options.ts'],
     packages: ['@opentelemetry/api'],
   },
-  'src/testing/': { may: ['src/sync/backend.ts', 'src/sync/clock.ts'], packages: [] },
+  'src/testing/': { may: ['src/async/', 'src/sync/backend.ts', 'src/sync/clock.ts'], packages: [] },
   'src/index.ts': { may: ['src/sync/'], packages: [] },
 };
 
@@ -69,6 +69,18 @@ function listFiles(folder: string): string[] {
 function importsOf(file: string): string[] {
   const text = readFileSync(join(root, file), 'utf8');
   return [...text.matchAll(/^(?:import|export)\b[^;]*?from '([^']+)';/gms)].map(([, from]) => from ?? '');
+}
+
+const PLATFORM =
+  /(?<![.#\w])(?:(?:set|clear)(?:Timeout|Interval|Immediate)|queueMicrotask)(?=\()|\b(?:Date|performance)\.now(?=\()|process\.(?:hrtime|nextTick)|AbortSignal\.timeout|node:timers/g;
+
+/** What of the platform's time and timers is looked up when it is used, and not when the library was loaded. */
+function lateLookups(text: string): string[] {
+  const [, taken = ''] = /^import \{([^}]*)\} from '[./]*(?:async\/)?platform\.ts';$/m.exec(text) ?? [];
+  const names = new Set(taken.split(',').map((name) => name.trim()));
+  const code = text.replaceAll(/^\s*(?:\/\*|\*|\/\/).*$/gm, '');
+  const found = [...code.matchAll(PLATFORM)].map(([what]) => what).filter((what) => !names.has(what));
+  return [...new Set(found)].toSorted((a, b) => Number(a === 'node:timers') - Number(b === 'node:timers'));
 }
 
 describe('architecture', () => {
@@ -95,13 +107,31 @@ describe('architecture', () => {
   test.each(files.filter((file) => /^src\/(async|sync|backends\/memory)\//.test(file)))(
     '%s asks the injected clock for the time',
     (file) => {
-      if (file === 'src/sync/clock.ts') return;
+      if (file === 'src/sync/clock.ts' || file === 'src/async/platform.ts') return;
       const text = readFileSync(join(root, file), 'utf8');
       expect(text).not.toMatch(
-        /\b(Date\.now|performance\.now|setTimeout|setInterval|AbortSignal\.timeout|Math\.random)\b/,
+        /\b(Date\.now|performance\.now|monotonic(?=[(,])|setTimeout|setInterval|AbortSignal\.timeout|Math\.random)\b/,
       );
     },
   );
+
+  test.each(files)('E12: %s takes the platform’s time and timers where they were taken at load', (file) => {
+    if (file === 'src/async/platform.ts') return;
+    expect(lateLookups(readFileSync(join(root, file), 'utf8'))).toEqual(
+      // Of the wall clock that gRPC compares it with.
+      file === 'src/backends/etcd/client.ts' ? ['Date.now'] : [],
+    );
+  });
+
+  test('E12: a late look-up would be seen', () => {
+    const text =
+      "import { setTimeout } from './platform.ts';\nsetTimeout(a); setImmediate(b); performance.now();";
+    expect(lateLookups(text)).toEqual(['setImmediate', 'performance.now']);
+    expect(lateLookups("import { setTimeout } from 'node:timers/promises';\nsetTimeout(1);")).toEqual([
+      'setTimeout',
+      'node:timers',
+    ]);
+  });
 
   test.each(files)('%s is short and finished', (file) => {
     const text = readFileSync(join(root, file), 'utf8');

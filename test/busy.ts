@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { crowd } from './crowd.ts';
 import { waited } from './waited.ts';
 
 /** Milliseconds that two busy processors may add to what a test measures. */
@@ -34,4 +35,12 @@ setInterval(() => {
  */
 export function busy(): number {
   return BUSY + Math.round(Math.max(Atomics.load(worst, 0), starved));
+}
+
+/**
+ * Milliseconds within which something has to be over that takes so many on a quiet machine, where it is work of servers and
+ * of other processes, or many small steps: all of them get only their share of a crowded machine.
+ */
+export function slowed(ms: number): number {
+  return ms * crowd() + busy();
 }

@@ -47,6 +47,7 @@ const expected: Record<string, Record<string, string>> = {
   },
   'docs/testing.md': {
     'A service': 'theirs: undefined\nlost: record-gone\ntaken over\n',
+    'Time in the hands of a test': 'after half a minute: true\nafter a stall: false\n',
     'A network that fails': 'during the cut: undefined\nhealed: hello\n',
     'What was seen of a lock': 'possible\n',
     'A backend': 'conforms\n',

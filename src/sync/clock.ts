@@ -1,3 +1,5 @@
+import { clearTimeout, monotonic, setTimeout, wall } from '../async/platform.ts';
+
 /**
  * Time as the engine sees it, injected so that the same code runs under a virtual clock.
  * Nothing in `src/sync` or in the memory backend may ask the platform for the time or for a timer.
@@ -20,9 +22,10 @@ export interface Timer {
 /** Node cannot delay by more: a longer delay would fire at once. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
+/** All of it from one place: with fake timers half installed, the time that passes and the time that is shown would differ. */
 export const systemClock: Clock = {
-  now: () => performance.now(),
-  wall: () => Date.now(),
+  now: monotonic,
+  wall,
   random: () => Math.random(),
   after(ms, task) {
     const handle = setTimeout(task, Math.min(Math.max(0, ms), LONGEST_TIMEOUT));

@@ -1,3 +1,4 @@
+import { queueMicrotask } from '../async/platform.ts';
 import { type Clock, SyncError } from './backend.ts';
 import { isLasting } from './backoff.ts';
 import { Call, limited } from './call.ts';

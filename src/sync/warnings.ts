@@ -1,4 +1,5 @@
 import { debuglog } from 'node:util';
+import { queueMicrotask } from '../async/platform.ts';
 import { messageOf } from '../async/realms.ts';
 import type { Clock } from './backend.ts';
 import type { LossReason } from './lock-machine.ts';

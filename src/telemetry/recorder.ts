@@ -8,6 +8,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
+import { monotonic } from '../async/platform.ts';
 import { isError, messageOf } from '../async/realms.ts';
 import {
   type AskingCall,
@@ -56,7 +57,7 @@ export class Recorder implements ManagerTelemetry {
   }
 
   asking(key: string, call: AskingCall): (outcome: Outcome) => void {
-    const asked = performance.now();
+    const asked = monotonic();
     const caller = context.active();
     const attributes = { ...this.#manager, 'holdfast.lock.call': call };
     const span = this.#tracer.startSpan(
@@ -71,7 +72,7 @@ export class Recorder implements ManagerTelemetry {
       else if (outcome.grant) span.setAttribute('holdfast.lock.token', String(outcome.grant.token));
       span.end();
       const measured = { ...attributes, ...came, ...this.#groupOf(key) };
-      this.#instruments.acquireDuration.record((performance.now() - asked) / 1_000, measured, caller);
+      this.#instruments.acquireDuration.record((monotonic() - asked) / 1_000, measured, caller);
       if ('grant' in outcome && outcome.grant && isScoped(call)) this.#beginHold(outcome.grant, caller);
     };
   }
@@ -93,7 +94,7 @@ export class Recorder implements ManagerTelemetry {
   #record(event: SyncEvent): void {
     switch (event.type) {
       case 'lock-held':
-        this.#holds.set(event.key, { token: event.token, since: performance.now() });
+        this.#holds.set(event.key, { token: event.token, since: monotonic() });
         return;
       case 'lock-lost': {
         const reason = { 'holdfast.lock.loss.reason': event.reason };
@@ -123,7 +124,7 @@ export class Recorder implements ManagerTelemetry {
     if (hold?.token !== token) return;
     this.#holds.delete(key);
     const how = { 'holdfast.lock.end': end };
-    const seconds = (performance.now() - hold.since) / 1_000;
+    const seconds = (monotonic() - hold.since) / 1_000;
     this.#instruments.holdDuration.record(seconds, { ...this.#manager, ...this.#groupOf(key), ...how });
     hold.span?.setAttributes(how);
     if (end !== 'released' && end !== 'stopped' && hold.span) fail(hold.span, 'lost', `lost (${end})`);

@@ -1,3 +1,4 @@
+import { Window } from '../async/window.ts';
 import { Bench } from './conformance/bench.ts';
 import { commitRules } from './conformance/commits.ts';
 import { conditionRules } from './conformance/conditions.ts';
@@ -8,7 +9,12 @@ import { refusalRules } from './conformance/refusals.ts';
 import { revisionRules } from './conformance/revisions.ts';
 import { scopeRules } from './conformance/scopes.ts';
 import { sessionRules } from './conformance/sessions.ts';
-import type { ConformanceCase, ConformanceSubject } from './conformance/subject.ts';
+import {
+  type ConformanceCase,
+  type ConformanceSubject,
+  checkSubject,
+  type Rule,
+} from './conformance/subject.ts';
 import { togetherRules } from './conformance/together.ts';
 import { valueRules } from './conformance/values.ts';
 import { waitRules } from './conformance/waits.ts';
@@ -18,11 +24,22 @@ import { watchRules } from './conformance/watches.ts';
 export type { ConformanceCase, ConformanceSubject };
 
 /**
+ * How many cases are under way at a time of those that keep the server busy. Each opens clients, each client connections;
+ * Consul takes 200 from one address, and counts those of queries that are blocked for nobody for some seconds yet.
+ */
+const AT_A_TIME = 4;
+
+/**
  * What every backend must do, one case a rule. Each case opens its own clients, works under a prefix of its own and
- * leaves no record and no session, so cases can run in parallel against a shared server. A case that fails rejects.
+ * leaves no record and no session, so cases can run in parallel against a shared server. All may be started at once: those
+ * of one call wait for each other where that is too much for a server with its default limits. A case that fails rejects.
+ *
+ * Throws a `SyncError` `invalid-option` that names what is wrong with the subject.
  */
 export function conformance(subject: ConformanceSubject): ConformanceCase[] {
-  const rules = [
+  checkSubject(subject);
+  const window = new Window(AT_A_TIME);
+  const rules: Rule[] = [
     ...conditionRules,
     ...commitRules,
     ...togetherRules,
@@ -41,6 +58,16 @@ export function conformance(subject: ConformanceSubject): ConformanceCase[] {
   return rules.map(({ name, slow = false, check }) => ({
     name,
     slow,
-    run: () => Bench.run(subject, check),
+    // What is slow waits for an expiry or a delay, and asks for little meanwhile: in turn they would take minutes.
+    run: () => (slow ? Bench.run(subject, check) : inTurn(window, () => Bench.run(subject, check))),
   }));
+}
+
+async function inTurn(window: Window, work: () => Promise<void>): Promise<void> {
+  await window.come(false);
+  try {
+    await work();
+  } finally {
+    window.leave();
+  }
 }

@@ -1,3 +1,6 @@
+import { type Names, refuseUnknown } from '../sync/backend.ts';
+import { checkNumber, invalidOf } from './checks.ts';
+
 /** One call, as its client saw it. Instants in milliseconds of one clock. */
 export interface Operation<I, O> {
   readonly client: string;
@@ -28,6 +31,10 @@ export interface LinearizableOptions {
   readonly steps?: number;
 }
 
+const OPTIONS: Names<LinearizableOptions> = { steps: true };
+
+const invalid = invalidOf('linearizable');
+
 export type Linearizability<S, I, O> =
   | { readonly ok: true; readonly order: readonly Operation<I, O>[] }
   | {
@@ -50,8 +57,11 @@ export type Linearizability<S, I, O> =
 export function linearizable<S, I, O>(
   model: Model<S, I, O>,
   operations: readonly Operation<I, O>[],
-  { steps = 5_000_000 }: LinearizableOptions = {},
+  options: LinearizableOptions = {},
 ): Linearizability<S, I, O> {
+  refuseUnknown(options, OPTIONS, invalid);
+  const { steps = 5_000_000 } = options;
+  checkNumber(invalid, 'steps', steps, { least: 1, whole: true });
   return new Search(model, operations, steps).run();
 }
 

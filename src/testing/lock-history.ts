@@ -1,3 +1,6 @@
+import { monotonic } from '../async/platform.ts';
+import { type Names, refuseUnknown } from '../sync/backend.ts';
+import { checkChoice, checkFunction, invalidOf, shown } from './checks.ts';
 import { linearizable } from './linearizability.ts';
 import {
   describe,
@@ -30,6 +33,11 @@ export type LockVerdict =
   | { readonly ok: true; readonly operations: number }
   | { readonly ok: false; readonly message: string };
 
+const OPTIONS: Names<LockHistoryOptions> = { now: true, value: true };
+const CHECK_OPTIONS: Names<LockCheckOptions> = { beliefs: true, steps: true };
+
+const invalid = invalidOf('LockHistory');
+
 /** How much of what could be put in order a message tells. */
 const LAST = 8;
 
@@ -48,7 +56,13 @@ export class LockHistory {
   readonly #looks = new Map<string, Map<bigint, { readonly first: number; last: number }>>();
   readonly #unfinished = new Set<LockOperation>();
 
-  constructor({ now = () => performance.now(), value }: LockHistoryOptions = {}) {
+  constructor(options: LockHistoryOptions = {}) {
+    refuseUnknown(options, OPTIONS, invalid);
+    const { now = monotonic, value } = options;
+    checkFunction(invalid, 'now', now);
+    if (value !== undefined && typeof value !== 'string') {
+      throw invalid('value', `must be a string, not ${shown(value)}`);
+    }
     this.#now = now;
     this.#value = value;
   }
@@ -110,7 +124,10 @@ export class LockHistory {
     return { got: (value) => this.#add(client, call, { does: 'read' }, { value }) };
   }
 
-  check({ beliefs = true, steps }: LockCheckOptions = {}): LockVerdict {
+  check(options: LockCheckOptions = {}): LockVerdict {
+    refuseUnknown(options, CHECK_OPTIONS, invalid);
+    const { beliefs = true, steps } = options;
+    checkChoice(invalid, 'beliefs', beliefs, [true, false]);
     const operations = inTokenOrder([
       ...this.#operations,
       ...this.#unfinished,

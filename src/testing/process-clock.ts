@@ -1,5 +1,7 @@
+import { type Names, refuseUnknown } from '../sync/backend.ts';
 import type { Clock, Timer } from '../sync/clock.ts';
-import type { VirtualClock } from './virtual-clock.ts';
+import { checkNumber, invalidOf } from './checks.ts';
+import { VirtualClock } from './virtual-clock.ts';
 
 export interface ProcessClockOptions {
   /** How fast this process's monotonic clock runs, 1 being true. */
@@ -7,6 +9,10 @@ export interface ProcessClockOptions {
   /** Milliseconds that this process's wall clock is ahead of the true one. */
   readonly wallLead?: number;
 }
+
+const OPTIONS: Names<ProcessClockOptions> = { rate: true, wallLead: true };
+
+const invalid = invalidOf('ProcessClock');
 
 /** Milliseconds. */
 const SHORTEST_TIMER = 0.01;
@@ -26,7 +32,12 @@ export class ProcessClock implements Clock {
   readonly #overdue: (() => void)[] = [];
   #dead = false;
 
-  constructor(world: VirtualClock, { rate = 1, wallLead = 0 }: ProcessClockOptions = {}) {
+  constructor(world: VirtualClock, options: ProcessClockOptions = {}) {
+    if (!(world instanceof VirtualClock)) throw invalid('world', 'must be a VirtualClock');
+    refuseUnknown(options, OPTIONS, invalid);
+    const { rate = 1, wallLead = 0 } = options;
+    checkNumber(invalid, 'rate', rate, { above: 0 });
+    checkNumber(invalid, 'wallLead', wallLead);
     this.#world = world;
     this.#rate = rate;
     this.#wallLead = wallLead;
@@ -108,6 +119,7 @@ export class ProcessClock implements Clock {
 
   /** Somebody sets the wall clock, by so many milliseconds. */
   setWall(by: number): void {
+    checkNumber(invalid, 'by', by);
     this.#wallLead += by;
   }
 }

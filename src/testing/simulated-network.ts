@@ -1,23 +1,24 @@
-import { type Backend, type QueryOptions, SyncError } from '../sync/backend.ts';
-import type { ProcessClock } from './process-clock.ts';
-import type { VirtualClock } from './virtual-clock.ts';
+import { type Backend, type Names, type QueryOptions, refuseUnknown, SyncError } from '../sync/backend.ts';
+import { checkChoice, checkNumber, invalidOf } from './checks.ts';
+import { ProcessClock } from './process-clock.ts';
+import { VirtualClock } from './virtual-clock.ts';
 
 /** What a network does to the messages of one process. Probabilities from 0 to 1, milliseconds of true time. */
 export interface NetworkConditions {
   /** Each message takes between these. */
-  delay: readonly [least: number, most: number];
+  readonly delay: readonly [least: number, most: number];
   /** What a reply takes on top of that. */
-  replyDelay: readonly [least: number, most: number];
-  loseRequest: number;
+  readonly replyDelay: readonly [least: number, most: number];
+  readonly loseRequest: number;
   /** The request is carried out, and nobody hears of it. */
-  loseReply: number;
+  readonly loseReply: number;
   /**
    * The request is carried out twice, and only the second time is heard of: something on the way had no answer, and
    * asked again. A transport that delivers in order, such as TCP, repeats nothing after an answer has come.
    */
-  repeat: number;
+  readonly repeat: number;
   /** Nothing gets through in these directions. */
-  cut: 'none' | 'requests' | 'replies' | 'both';
+  readonly cut: 'none' | 'requests' | 'replies' | 'both';
 }
 
 export const calm: NetworkConditions = {
@@ -29,6 +30,18 @@ export const calm: NetworkConditions = {
   cut: 'none',
 };
 
+const CONDITIONS: Names<NetworkConditions> = {
+  delay: true,
+  replyDelay: true,
+  loseRequest: true,
+  loseReply: true,
+  repeat: true,
+  cut: true,
+};
+const CUTS: readonly NetworkConditions['cut'][] = ['none', 'requests', 'replies', 'both'];
+
+const invalid = invalidOf('SimulatedNetwork');
+
 type Wake = (error?: SyncError) => void;
 
 /**
@@ -36,7 +49,7 @@ type Wake = (error?: SyncError) => void;
  * milliseconds of the process's own clock; what it asked for may be carried out nevertheless, also after that.
  */
 export class SimulatedNetwork {
-  conditions: NetworkConditions = calm;
+  #conditions: NetworkConditions = calm;
   readonly #world: VirtualClock;
   readonly #process: ProcessClock;
   readonly #timeout: number;
@@ -44,9 +57,27 @@ export class SimulatedNetwork {
   #closed = false;
 
   constructor(world: VirtualClock, process: ProcessClock, timeout: number) {
+    if (!(world instanceof VirtualClock)) throw invalid('world', 'must be a VirtualClock');
+    if (!(process instanceof ProcessClock)) throw invalid('process', 'must be a ProcessClock');
+    checkNumber(invalid, 'timeout', timeout, { above: 0 });
     this.#world = world;
     this.#process = process;
     this.#timeout = timeout;
+  }
+
+  /** For all messages that are sent from now on. Throws a `SyncError` `invalid-option` that names what is wrong. */
+  get conditions(): NetworkConditions {
+    return this.#conditions;
+  }
+
+  set conditions(conditions: NetworkConditions) {
+    refuseUnknown(conditions, CONDITIONS, invalid);
+    for (const name of ['delay', 'replyDelay'] as const) checkSpan(name, conditions[name]);
+    for (const name of ['loseRequest', 'loseReply', 'repeat'] as const) {
+      checkNumber(invalid, name, conditions[name], { least: 0, most: 1 });
+    }
+    checkChoice(invalid, 'cut', conditions.cut, CUTS);
+    this.#conditions = { ...conditions };
   }
 
   /** @param server a client of the store that stands beside it, and is never cut off. */
@@ -171,4 +202,11 @@ export class SimulatedNetwork {
   #between([least, most]: readonly [number, number]): number {
     return least + (most - least) * this.#world.random();
   }
+}
+
+function checkSpan(name: string, span: unknown): void {
+  if (!Array.isArray(span) || span.length !== 2) throw invalid(name, 'must be a pair of milliseconds');
+  const [least, most] = span;
+  checkNumber(invalid, name, least, { least: 0 });
+  checkNumber(invalid, name, most, { least });
 }

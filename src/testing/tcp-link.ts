@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { type Fate, type Network, TcpPipe } from './tcp-pipe.ts';
+import type { TcpTarget } from './tcp-target.ts';
 
 /** A client's connection through a proxy, and the one that carries it on to the server. */
 export class TcpLink {
@@ -9,10 +10,9 @@ export class TcpLink {
   /** Resolves when both sides are closed. */
   readonly closed: Promise<unknown>;
 
-  constructor(client: Socket, target: string, network: Network) {
-    const [host, port] = target.split(':');
+  constructor(client: Socket, { host, port }: TcpTarget, network: Network) {
     this.client = client;
-    this.#server = connect({ host, port: Number(port), allowHalfOpen: true, noDelay: true });
+    this.#server = connect({ host, port, allowHalfOpen: true, noDelay: true });
     const sockets = [this.client, this.#server] as const;
     this.closed = Promise.all(
       sockets.map(

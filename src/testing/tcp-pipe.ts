@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { clearTimeout, monotonic, setImmediate, setTimeout } from '../async/platform.ts';
 
 /** What a network does to the connections of a client. */
 export interface TcpConditions {
@@ -103,7 +104,7 @@ export class TcpPipe {
   #hold(what: Piece['what']): void {
     if (typeof what === 'string') this.#sourceEnded = true;
     if (this.#dead) return;
-    this.#held.push({ arrived: performance.now(), what });
+    this.#held.push({ arrived: monotonic(), what });
     if (typeof what !== 'string') this.#count(what.length);
     this.#pump();
   }
@@ -120,7 +121,7 @@ export class TcpPipe {
       const [piece] = this.#held;
       if (piece === undefined) return;
       const due = Math.max(piece.arrived + this.#network.conditions.delay, this.#paceUntil);
-      const wait = due - performance.now();
+      const wait = due - monotonic();
       if (wait > 0) {
         this.#timer = setTimeout(() => this.#pump(), Math.ceil(wait));
         return;
@@ -142,7 +143,7 @@ export class TcpPipe {
     const now = bytes.subarray(0, Math.min(slice, this.#fate?.after ?? Infinity));
     const later = bytes.subarray(now.length);
     if (later.length > 0) this.#held.unshift({ arrived, what: later });
-    this.#paceUntil = performance.now() + (now.length * 1_000) / bytesPerSecond;
+    this.#paceUntil = monotonic() + (now.length * 1_000) / bytesPerSecond;
     const fate = this.#fate && { ...this.#fate, after: this.#fate.after - now.length };
     this.#fate = fate;
     if (fate?.after === 0) {

@@ -1,11 +1,19 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
+import { type Names, refuseUnknown } from '../sync/backend.ts';
+import { checkChoice, checkNumber, invalidOf, shown } from './checks.ts';
 import { TcpLink } from './tcp-link.ts';
-import type { Network, TcpConditions } from './tcp-pipe.ts';
+import type { Fate, Network, TcpConditions } from './tcp-pipe.ts';
+import { type TcpTarget, targetOf } from './tcp-target.ts';
 
 export type { TcpConditions };
 
 const calm: TcpConditions = { cut: 'none', delay: 0, bytesPerSecond: Infinity };
+
+const CONDITIONS: Names<TcpConditions> = { cut: true, delay: true, bytesPerSecond: true };
+const CUTS: readonly TcpConditions['cut'][] = ['none', 'requests', 'replies', 'both'];
+
+const invalid = invalidOf('TcpProxy');
 
 /**
  * A TCP proxy on the loopback interface that does to connections what networks do: cuts, delays, throttles, resets and
@@ -14,7 +22,7 @@ const calm: TcpConditions = { cut: 'none', delay: 0, bytesPerSecond: Infinity };
 export class TcpProxy implements AsyncDisposable {
   /** Whether new connections are reset at once. */
   refuse = false;
-  readonly #target: string;
+  readonly #target: TcpTarget;
   readonly #listener: Server;
   readonly #network: Network = { conditions: calm, fate: undefined };
   readonly #links = new Set<TcpLink>();
@@ -22,14 +30,17 @@ export class TcpProxy implements AsyncDisposable {
   #accepted = 0;
   #mostOpen = 0;
 
-  private constructor(target: string) {
+  private constructor(target: TcpTarget) {
     this.#target = target;
     this.#listener = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#join(client));
   }
 
-  /** Starts a proxy for a server's `host:port`. */
+  /**
+   * Starts a proxy for a server's `host:port`, such as `localhost:8500` or `[::1]:8500`. Rejects with a `SyncError`
+   * `invalid-option` for what is none. A server that is not there resets the clients.
+   */
   static async open(target: string): Promise<TcpProxy> {
-    const proxy = new TcpProxy(target);
+    const proxy = new TcpProxy(targetOf(target));
     proxy.#listener.listen(0, '127.0.0.1');
     await once(proxy.#listener, 'listening');
     return proxy;
@@ -63,16 +74,15 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   set conditions(conditions: TcpConditions) {
-    const { delay, bytesPerSecond } = conditions;
-    if (!(delay >= 0 && delay < Infinity)) throw new RangeError(`Not a delay: ${delay} ms.`);
-    if (!(bytesPerSecond > 0)) throw new RangeError(`Not a throttle: ${bytesPerSecond} bytes per second.`);
-    this.#network.conditions = { ...conditions };
+    this.#network.conditions = checked(conditions);
     for (const link of [...this.#links]) link.reconsider();
   }
 
-  /** Sets these conditions, and the rest calm. */
+  /** Sets these conditions, and the rest calm. Throws a `SyncError` `invalid-option` that names what is wrong. */
   set(conditions: Partial<TcpConditions>): void {
-    this.conditions = { ...calm, ...conditions };
+    refuseUnknown(conditions, CONDITIONS, invalid);
+    const { cut = calm.cut, delay = calm.delay, bytesPerSecond = calm.bytesPerSecond } = conditions;
+    this.conditions = { cut, delay, bytesPerSecond };
   }
 
   /** Ends cuts, delays and throttles. */
@@ -92,12 +102,12 @@ export class TcpProxy implements AsyncDisposable {
 
   /** Of the reply that comes next, on whatever connection, so many bytes pass; then that connection is reset. Once. */
   resetAfter(bytes: number): void {
-    this.#network.fate = { after: bytes, by: 'reset' };
+    this.#endAfter(bytes, 'reset');
   }
 
   /** The same, but the connection ends in good order, as if the reply were complete. */
   truncateAfter(bytes: number): void {
-    this.#network.fate = { after: bytes, by: 'end' };
+    this.#endAfter(bytes, 'end');
   }
 
   /** Destroys all connections, and listens no longer. */
@@ -107,6 +117,11 @@ export class TcpProxy implements AsyncDisposable {
     const links = [...this.#links];
     for (const link of links) link.destroy();
     await Promise.all([closed, ...links.map((link) => link.closed)]);
+  }
+
+  #endAfter(bytes: number, by: Fate['by']): void {
+    checkNumber(invalid, 'bytes', bytes, { least: 0, whole: true });
+    this.#network.fate = { after: bytes, by };
   }
 
   #join(client: Socket): void {
@@ -123,4 +138,15 @@ export class TcpProxy implements AsyncDisposable {
     // A client that is cut off and gives up is gone, though its end is not passed on.
     for (const event of ['end', 'close']) client.once(event, () => this.#clients.delete(client));
   }
+}
+
+function checked(conditions: TcpConditions): TcpConditions {
+  refuseUnknown(conditions, CONDITIONS, invalid);
+  const { cut, delay, bytesPerSecond } = conditions;
+  checkChoice(invalid, 'cut', cut, CUTS);
+  checkNumber(invalid, 'delay', delay, { least: 0 });
+  if (!(typeof bytesPerSecond === 'number' && bytesPerSecond > 0)) {
+    throw invalid('bytesPerSecond', `must be a number above 0, or Infinity, not ${shown(bytesPerSecond)}`);
+  }
+  return { cut, delay, bytesPerSecond };
 }

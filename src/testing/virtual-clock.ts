@@ -1,4 +1,7 @@
+import { setImmediate } from '../async/platform.ts';
+import { type Names, refuseUnknown } from '../sync/backend.ts';
 import type { Clock, Timer } from '../sync/clock.ts';
+import { checkFunction, checkNumber, invalidOf } from './checks.ts';
 
 export interface VirtualClockOptions {
   /** The same seed gives the same random numbers. Default 1. */
@@ -12,6 +15,10 @@ interface Pending {
   readonly task: () => void;
 }
 
+const OPTIONS: Names<VirtualClockOptions> = { seed: true, wall: true };
+
+const invalid = invalidOf('VirtualClock');
+
 const START_OF_2024 = Date.UTC(2024, 0, 1);
 
 /** Milliseconds of virtual time after which `runUntil` gives up. */
@@ -19,7 +26,10 @@ const DEFAULT_LIMIT = 3_600_000;
 
 /**
  * Time that passes only when a test says so. Timers fire in the order of their instants, and of their making where
- * those are equal; between two of them every promise that can settle does.
+ * those are equal; between two of them every promise that can settle does. Real time still passes, and fake timers of a
+ * test runner do not matter.
+ *
+ * Throws a `SyncError` `invalid-option` that names what is wrong.
  */
 export class VirtualClock implements Clock {
   #now = 0;
@@ -29,7 +39,11 @@ export class VirtualClock implements Clock {
   /** Sorted by instant. */
   readonly #timers: Pending[] = [];
 
-  constructor({ seed = 1, wall = START_OF_2024 }: VirtualClockOptions = {}) {
+  constructor(options: VirtualClockOptions = {}) {
+    refuseUnknown(options, OPTIONS, invalid);
+    const { seed = 1, wall = START_OF_2024 } = options;
+    checkNumber(invalid, 'seed', seed, { whole: true });
+    checkNumber(invalid, 'wall', wall);
     this.#random = seed >>> 0;
     this.#wallOffset = wall;
   }
@@ -48,6 +62,8 @@ export class VirtualClock implements Clock {
   }
 
   after(ms: number, task: () => void): Timer {
+    if (Number.isNaN(ms) || typeof ms !== 'number') throw invalid('ms', `must be a number, not ${ms}`);
+    checkFunction(invalid, 'task', task);
     const timer: Pending = { at: this.#now + Math.max(0, ms), task };
     const later = this.#timers.findLastIndex(({ at }) => at <= timer.at) + 1;
     this.#timers.splice(later, 0, timer);
@@ -70,6 +86,8 @@ export class VirtualClock implements Clock {
 
   /** Lets this many milliseconds pass, and fires on the way what is due. */
   async advance(ms: number): Promise<void> {
+    // An endless span would never be over where a timer sets itself again.
+    checkNumber(invalid, 'ms', ms, { least: 0 });
     const end = this.#now + ms;
     await this.#exclusively(async () => {
       await settled();
@@ -80,6 +98,8 @@ export class VirtualClock implements Clock {
 
   /** Lets time pass until the condition holds, and throws when `limit` milliseconds did not suffice. */
   async runUntil(condition: () => boolean, limit = DEFAULT_LIMIT): Promise<void> {
+    checkFunction(invalid, 'condition', condition);
+    checkNumber(invalid, 'limit', limit, { least: 0 });
     const end = this.#now + limit;
     await this.#exclusively(async () => {
       await settled();
@@ -93,11 +113,13 @@ export class VirtualClock implements Clock {
 
   /** Lets this many milliseconds pass without firing anything, as a blocked event loop does. */
   stall(ms: number): void {
+    checkNumber(invalid, 'ms', ms, { least: 0 });
     this.#now += ms;
   }
 
   /** Moves the wall clock alone: somebody set it, or the machine slept. */
   jumpWall(ms: number): void {
+    checkNumber(invalid, 'ms', ms);
     this.#wallOffset += ms;
   }
 

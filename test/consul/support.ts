@@ -4,6 +4,7 @@ import { createServer as createHttpServer, type RequestListener, type Server } f
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Backend, isSyncError, type SyncError, type SyncErrorCode } from '../../src/sync/backend.ts';
+import { patience } from '../crowd.ts';
 
 /** Resolves as soon as the condition holds. */
 export async function until(
@@ -11,9 +12,9 @@ export async function until(
   holds: () => boolean | Promise<boolean>,
   ms = 10_000,
 ): Promise<void> {
-  const deadline = performance.now() + ms;
+  const begun = performance.now();
   while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`${what}: not within ${ms} ms`);
+    if (performance.now() - begun > patience(ms)) throw new Error(`${what}: not within ${ms} ms`);
     await sleep(5);
   }
 }

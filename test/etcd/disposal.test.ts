@@ -3,7 +3,7 @@ import { Etcd3 } from 'etcd3';
 import { TcpProxy } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { etcd } from '../../src/backends/etcd/index.ts';
-import { busy } from '../busy.ts';
+import { slowed } from '../busy.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
 import { never, put, socketCount, uniqueName, until } from './support.ts';
 
@@ -107,7 +107,7 @@ describe('disposal', () => {
       const at = performance.now();
       for (const controller of controllers) controller.abort(reason);
       for (const outcome of await outcomes) expect(outcome).toMatchObject({ reason });
-      expect(performance.now() - at).toBeLessThan(50 + busy());
+      expect(performance.now() - at).toBeLessThan(slowed(50));
       for (const { signal } of controllers) expect(getEventListeners(signal, 'abort')).toEqual([]);
     }
   });
@@ -161,7 +161,7 @@ describe('disposal', () => {
     const at = performance.now();
     controller.abort(reason);
     for (const outcome of await outcomes) expect(outcome).toMatchObject({ reason });
-    expect(performance.now() - at).toBeLessThan(50 + busy());
+    expect(performance.now() - at).toBeLessThan(slowed(50));
     expect(listeners).toBe(0);
   });
 });

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type EtcdOptions, etcd } from '../../src/backends/etcd/index.ts';
 import type { Backend, StoredRecord } from '../../src/sync/backend.ts';
+import { patience } from '../crowd.ts';
 
 /** A signal that nobody aborts. */
 export const never = new AbortController().signal;
@@ -18,9 +19,10 @@ export async function until(
   holds: () => boolean | Promise<boolean>,
   within = 15_000,
 ): Promise<void> {
-  const deadline = performance.now() + within;
+  const begun = performance.now();
   while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`It did not come true within ${within} ms: ${what}.`);
+    if (performance.now() - begun > patience(within))
+      throw new Error(`It did not come true within ${within} ms: ${what}.`);
     await delay(5);
   }
 }

@@ -8,7 +8,8 @@ export class Customers implements AsyncDisposable {
   /** What was acknowledged, by order and payment. */
   readonly acknowledged = new Map<string, Map<string, number>>();
   readonly failures: string[] = [];
-  #served = 0;
+  /** The wall clock at each payment that was acknowledged. */
+  readonly #served: number[] = [];
   #stopping = false;
   readonly #urls: () => readonly string[];
   readonly #ended: Promise<unknown>;
@@ -26,7 +27,11 @@ export class Customers implements AsyncDisposable {
 
   /** How many payments were acknowledged so far. */
   get served(): number {
-    return this.#served;
+    return this.#served.length;
+  }
+
+  servedBetween(from: number, to: number): number {
+    return this.#served.filter((at) => at > from && at < to).length;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -53,7 +58,7 @@ export class Customers implements AsyncDisposable {
         amount,
       });
       if (status === 200) {
-        this.#served++;
+        this.#served.push(Date.now());
         this.acknowledged.get(order)?.set(payment, amount);
         return;
       }

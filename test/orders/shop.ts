@@ -90,10 +90,16 @@ export class Shop implements AsyncDisposable {
     return runs;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const replica of this.replicas) if (replica.running) replica.kill('SIGKILL');
+  async #clear(): Promise<true> {
     const { records } = await this.operator.query({ prefix: `${this.name}-data/` }, { signal: live });
     for (const { key } of records) await this.operator.commit({ when: [], then: [{ remove: key }] }, live);
+    return true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const replica of this.replicas) if (replica.running) replica.kill('SIGKILL');
+    // Again and again: a busy machine may leave a request without an answer.
+    await until(() => this.#clear().catch(() => false));
     await this.operator[Symbol.asyncDispose]();
   }
 }

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { type Backend, isSyncError } from 'holdfast';
 import { expect, test } from 'vitest';
 import { fakeHttp, fakeTcp } from '../consul/support.ts';
-import { live, Managers, sessionOf, uniqueKey } from '../scenarios/world.ts';
+import { live, Managers, sessionOf, uniqueKey, until } from '../scenarios/world.ts';
 import { Site, TTL } from './site.ts';
 import { connectTo, type Store, stores } from './stores.ts';
 
@@ -59,10 +59,10 @@ test.concurrent.each(breaks)(
 );
 
 async function untilAnswered(backend: Backend, key: string): Promise<void> {
-  for (;;) {
+  await until(async () => {
     const answer = await backend.query({ key }, { signal: live }).catch(() => undefined);
-    if (answer !== undefined) return;
-  }
+    return answer !== undefined;
+  });
 }
 
 const MIB = 1 << 20;

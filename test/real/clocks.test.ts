@@ -9,19 +9,24 @@ import { connectTo, stores } from './stores.ts';
 
 const HOUR = 3_600_000;
 const TTL = 10_000;
+/** Milliseconds: in a session that is renewed so rarely, each renewal is a verification, however slow the machine is. */
+const LONG_TTL = 600_000;
+const RENEWED_AFTER = 500_000;
 const LOCKS = 25;
 
 test.concurrent.each(stores)(
   'FAULTS 12: the wall clock is set forward or back by an hour while locks are held on %s: no loss, at most one verification',
   async (store) => {
     const backend = () => connectTo(store, addressOf(store));
-    await using managers = new Managers({ name: store, ttl: TTL, lockDelay: 0, backend });
+    await using managers = new Managers({ name: store, ttl: LONG_TTL, lockDelay: 0, backend });
     let lead = 0;
     const clock: Clock = { ...systemClock, wall: () => systemClock.wall() + lead };
     const watched = recorded(backend());
-    const session = { ttl: TTL, lockDelay: 0, renewInterval: 1_500 };
+    const session = { ttl: LONG_TTL, lockDelay: 0, renewInterval: RENEWED_AFTER };
     const manager = managers.make({ backend: watched.backend, clock, session });
-    const renewals = () => watched.calls.filter(({ verb }) => verb === 'renewSession');
+    // What had no answer on a busy machine is asked again, and has verified nothing.
+    const renewals = () =>
+      watched.calls.filter(({ verb, refused }) => verb === 'renewSession' && refused === undefined);
     const keys = Array.from({ length: LOCKS }, () => uniqueKey('clock'));
     const locks = keys.map((key) => manager.lock(key));
     const lost = locks.map(losses);
@@ -30,9 +35,7 @@ test.concurrent.each(stores)(
     const verifications: number[] = [];
     const doubts: number[] = [];
     for (const by of [HOUR, -HOUR, -HOUR, HOUR, HOUR, -HOUR]) {
-      // Right after a renewal, so that the next one in the schedule is far away.
-      const before = renewals().length;
-      await until(() => renewals().length > before && renewals().every(({ ended }) => ended !== undefined));
+      await until(() => renewals().every(({ ended }) => ended !== undefined));
       const known = renewals().length;
       lead += by;
       const set = performance.now();
@@ -51,6 +54,7 @@ test.concurrent.each(stores)(
     const figures = `verifications ${verifications.join(' ')}, in doubt for at most ${Math.max(...doubts).toFixed(1)} ms`;
     console.info(`FAULTS 12 ${store}: 0 losses of ${LOCKS}; ${figures}`);
   },
+  240_000,
 );
 
 test.concurrent.each(stores)(
@@ -74,6 +78,7 @@ test.concurrent.each(stores)(
     expect(await holder.leave()).toEqual([0, null]);
     console.info(`FAULTS 13 ${store}: 0 of ${3 * LOCKS} held before they were verified, all held afterwards`);
   },
+  240_000,
 );
 
 test.concurrent.each(stores)(
@@ -100,4 +105,5 @@ test.concurrent.each(stores)(
     expect(await holder.leave()).toEqual([0, null]);
     console.info(`FAULTS 13 ${store}: 0 of ${2 * LOCKS} held after a sleep through the expiry, all told`);
   },
+  240_000,
 );

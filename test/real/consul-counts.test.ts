@@ -2,8 +2,10 @@ import type { Grant, Lock } from 'holdfast';
 import { consul } from 'holdfast/consul';
 import { TcpProxy } from 'holdfast/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { slowed } from '../busy.ts';
 import { live, Managers, stateOf, uniqueKey, until, type World } from '../scenarios/world.ts';
 import { type ConsulServer, startConsul } from '../servers/consul.ts';
+import { ClientSockets } from './client-sockets.ts';
 import { counted } from './counting.ts';
 
 // A server of its own: its counters are compared exactly.
@@ -96,10 +98,12 @@ test('acquires and releases of 32 keys issued together cost two raft writes, and
   expect(taken.held).toBe(true);
 });
 
-test('500 locks held and 500 waited for by one manager use at most 64 connections', async () => {
+test('F2: 500 locks held and 500 waited for by one manager use at most 64 connections', async () => {
   await using proxy = await TcpProxy.open(server.address);
+  using sockets = new ClientSockets(proxy.address);
   await using managers = new Managers(world);
-  const session = { ttl: 20_000 };
+  // So long that none ends by itself, however busy the machine is.
+  const session = { ttl: 120_000 };
   const backend = consul({ addresses: [proxy.address], sessionTtlMin: 1_000 });
   const sync = managers.make({ backend, session });
   const rival = managers.make({ session });
@@ -124,13 +128,13 @@ test('500 locks held and 500 waited for by one manager use at most 64 connection
   await Promise.all(taken.map((grant) => grant.release()));
   await Promise.all(locks.map((lock) => stateOf(lock, 'held')));
   expect(held.filter((grant) => grant.held)).toHaveLength(499);
-  expect(proxy.mostOpen).toBeGreaterThan(1);
-  expect(proxy.mostOpen).toBeLessThanOrEqual(64);
+  expect(sockets.most).toBeGreaterThan(1);
+  expect(sockets.most).toBeLessThanOrEqual(64);
 
   const stopping = performance.now();
   await sync.stop();
-  expect(performance.now() - stopping).toBeLessThan(5_000);
+  expect(performance.now() - stopping).toBeLessThan(slowed(5_000));
   await until(() => proxy.open === 0);
   const { records } = await operator.query({ prefix: `${stem}/` }, { signal: live });
   expect(records).toEqual([]);
-});
+}, 240_000);

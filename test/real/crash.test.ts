@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { busy } from '../busy.ts';
+import { slowed } from '../busy.ts';
 import { Managers, stateOf, uniqueKey } from '../scenarios/world.ts';
 import { holdInChild } from './crash.ts';
 import { addressOf } from './site.ts';
@@ -38,7 +38,7 @@ test.concurrent.each(rows)(
       return took;
     });
     const longest = Math.max(...(await Promise.all(rounds)));
-    expect(longest).toBeLessThan(bound + busy());
+    expect(longest).toBeLessThan(slowed(bound));
     console.info(
       `FAULTS 29 ${store}: the next holder ${Math.round(longest)} ms after the crash, of ${bound}`,
     );

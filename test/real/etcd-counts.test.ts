@@ -87,10 +87,12 @@ test('acquires and releases of 100 keys issued together cost two consensus write
 
 test('50 waiters in 50 managers: each release wakes exactly one, and grants come in the order of asking', async () => {
   await using managers = new Managers(world);
-  const holder = await managers.make().acquire('herd');
+  // So long that no session ends and no query by its bound, however slow the machine is.
+  const session = { ttl: 600_000 };
+  const holder = await managers.make({ session }).acquire('herd');
   const clients = Array.from({ length: 50 }, () => {
     const { backend, counts } = counted(world.backend());
-    return { sync: managers.make({ backend, session: { ttl: 20_000 } }), counts };
+    return { sync: managers.make({ backend, session }), counts };
   });
   const wakes = () => clients.reduce((sum, { counts }) => sum + counts.wakes, 0);
   const order: number[] = [];

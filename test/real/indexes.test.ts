@@ -1,7 +1,7 @@
 import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { consul } from 'holdfast/consul';
 import { expect, inject, test } from 'vitest';
-import { busy } from '../busy.ts';
+import { slowed } from '../busy.ts';
 import { fakeHttp } from '../consul/support.ts';
 import { Managers, stateOf, uniqueKey, until } from '../scenarios/world.ts';
 import { TTL } from './site.ts';
@@ -70,7 +70,7 @@ test.concurrent.each(Object.entries(lies))(
     }
     expect(Math.max(...rates)).toBeGreaterThan(0);
     expect(Math.max(...rates)).toBeLessThan(10);
-    expect(Math.max(...handOffs)).toBeLessThan(2_000 + busy());
+    expect(Math.max(...handOffs)).toBeLessThan(slowed(2_000));
     console.info(
       `FAULTS 21 Consul, index ${kind}: at most ${Math.max(...rates).toFixed(1)} requests a second, ` +
         `hand-off within ${Math.round(Math.max(...handOffs))} ms`,

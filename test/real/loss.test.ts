@@ -3,7 +3,7 @@ import { Etcd3 } from 'etcd3';
 import type { Grant } from 'holdfast';
 import { expect, test } from 'vitest';
 import { busy } from '../busy.ts';
-import { next, sessionOf, stateOf, uniqueKey, until } from '../scenarios/world.ts';
+import { lossesByGrant, next, sessionOf, stateOf, uniqueKey, until } from '../scenarios/world.ts';
 import { type Call, recorded } from './recorded.ts';
 import { Site, TTL } from './site.ts';
 import { stores } from './stores.ts';
@@ -34,6 +34,7 @@ test.concurrent.each(stores.flatMap((store) => cuts.map((cut) => [...cut, store]
     const { backend, calls } = recorded(site.connect());
     const holder = site.remote({ backend });
     const lock = holder.lock(key);
+    const lossOf = lossesByGrant(lock);
     const grant = await lock.lock();
     const session = await sessionOf(holder);
     const rival = managers.make().lock(key);
@@ -44,13 +45,8 @@ test.concurrent.each(stores.flatMap((store) => cuts.map((cut) => [...cut, store]
     const cutAt = performance.now();
     proxy.set({ cut });
     const expired = site.expiry(grant.isOwner.key, session);
-    const told = next(lock.lost$, () => true).then((loss) => ({
-      ...loss,
-      at: performance.now(),
-      deadline: deadlineOf(calls),
-    }));
     const taken = stateOf(rival, 'held').then(() => performance.now());
-    const lost = await told;
+    const lost = await lossOf(grant).then((loss) => ({ ...loss, deadline: deadlineOf(calls) }));
     expect(lost.reason).toBe('deadline');
     expect([grant.held, grant.signal.aborted]).toEqual([false, true]);
     expect(lost.at - lost.deadline).toBeGreaterThan(-5);

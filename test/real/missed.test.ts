@@ -1,6 +1,6 @@
 import type { Backend } from 'holdfast';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { busy } from '../busy.ts';
+import { slowed } from '../busy.ts';
 import { live, stateOf, uniqueKey, until } from '../scenarios/world.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
 import { type Verbs, withVerbs } from '../with-verbs.ts';
@@ -66,7 +66,7 @@ test('FAULTS 22: etcd compacted before a watch begins: it reads again within 1 s
   open();
   await stateOf(lock, 'held');
   times.push(performance.now() - openedAt);
-  expect(times[0]).toBeLessThan(1_000 + busy());
+  expect(times[0]).toBeLessThan(slowed(1_000));
 
   // A watch at a revision that is gone, with nothing to be told: it watches again, and is woken by the next change.
   const { at } = await direct.query({ key }, { signal: live });
@@ -78,7 +78,7 @@ test('FAULTS 22: etcd compacted before a watch begins: it reads again within 1 s
   result = await again;
   times.push(performance.now() - changedAt);
   expect(result.records).toHaveLength(1);
-  expect(times[1]).toBeLessThan(1_000 + busy());
+  expect(times[1]).toBeLessThan(slowed(1_000));
   await site.operator.commit({ when: [], then: [{ remove: key }] }, live);
   console.info(
     `FAULTS 22 etcd: held ${Math.round(times[0] ?? 0)} ms after a compacted watch; woken ${Math.round(times[1] ?? 0)} ms after`,
@@ -106,7 +106,7 @@ test('FAULTS 22: etcd compacted while many watch, and their connections reset: e
     times.push(performance.now() - healedAt);
     await lock.release();
   }
-  expect(Math.max(...times)).toBeLessThan(1_000 + busy());
+  expect(Math.max(...times)).toBeLessThan(slowed(1_000));
   console.info(
     `FAULTS 22 etcd: held at most ${Math.round(Math.max(...times))} ms after compaction and a reset`,
   );
@@ -139,7 +139,7 @@ test.concurrent.each(stores)(
     await grant.release();
     const mine = await lock.lock();
     const heldAfter = performance.now() - releasedAt;
-    expect(heldAfter).toBeLessThan(TTL + busy());
+    expect(heldAfter).toBeLessThan(slowed(TTL));
 
     // Nor does a holder miss for longer that its record is gone.
     await until(() => watches > 0);
@@ -147,7 +147,7 @@ test.concurrent.each(stores)(
     await site.operator.commit({ when: [], then: [{ remove: mine.isOwner.key }] }, live);
     await until(() => mine.signal.aborted);
     const toldAfter = performance.now() - removedAt;
-    expect(toldAfter).toBeLessThan(TTL + busy());
+    expect(toldAfter).toBeLessThan(slowed(TTL));
     expect(Math.max(...waits)).toBeLessThanOrEqual(TTL);
     console.info(
       `FAULTS 22 ${store}, no events, TTL ${TTL} ms: held ${Math.round(heldAfter)} ms after the release, ` +
@@ -174,7 +174,7 @@ test.concurrent.each(['its first read', 'its watch'] as const)(
     await grant.release();
     await stateOf(lock, 'held');
     const after = performance.now() - silentAt;
-    expect(after).toBeLessThan(TTL + busy());
+    expect(after).toBeLessThan(slowed(TTL));
     console.info(`FAULTS 22 etcd, silent under ${under}: held after ${Math.round(after)} ms, TTL ${TTL} ms`);
   },
 );

@@ -1,7 +1,16 @@
 import { TcpProxy } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { busy } from '../busy.ts';
-import { live, losses, Managers, next, sessionOf, uniqueKey, until } from '../scenarios/world.ts';
+import { busy, slowed } from '../busy.ts';
+import {
+  live,
+  losses,
+  lossesByGrant,
+  Managers,
+  next,
+  sessionOf,
+  uniqueKey,
+  until,
+} from '../scenarios/world.ts';
 import { type ConsulServer, startConsul } from '../servers/consul.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
 import type { RunResult } from '../servers/run.ts';
@@ -105,13 +114,13 @@ async function interfereUnseen(
   await using proxy = await TcpProxy.open(operators[store].address);
   const manager = managers.make({ backend: connectTo(store, proxy.address) });
   const lock = manager.lock(uniqueKey('unseen'));
+  const lossOf = lossesByGrant(lock);
   const grant = await lock.lock();
   const session = await sessionOf(manager);
-  const told = next(lock.lost$, () => true).then((loss) => ({ ...loss, at: performance.now() }));
   proxy.set({ cut: 'both' });
   const begun = performance.now();
   await act(operators[store], session, grant.isOwner.key);
-  const { at, reason } = await told;
+  const { at, reason } = await lossOf(grant);
   expect([reason, grant.held]).toEqual(['deadline', false]);
   proxy.heal();
   expect((await lock.lock()).token).toBeGreaterThan(grant.token);
@@ -145,7 +154,7 @@ describe.concurrent.each(ways)('FAULTS %i', (row, what, reason, act) => {
       print(row, store, told, reasons);
       for (const given of reasons) expect(given).toMatch(reason);
       // From the end of the operator's program, whose start takes its time on a busy machine.
-      expect(Math.max(...late)).toBeLessThan(500 + busy());
+      expect(Math.max(...late)).toBeLessThan(slowed(500));
     },
   );
 

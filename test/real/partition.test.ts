@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { etcd } from 'holdfast/etcd';
 import { expect, test } from 'vitest';
 import { busy } from '../busy.ts';
-import { Managers, next, stateOf, uniqueKey } from '../scenarios/world.ts';
+import { lossesByGrant, Managers, stateOf, uniqueKey } from '../scenarios/world.ts';
 import type { EtcdServer } from '../servers/etcd.ts';
 import { Cluster } from '../soak/cluster.ts';
 import { Traffic } from '../soak/traffic.ts';
@@ -73,16 +73,16 @@ test.each(Object.entries(cuts))(
         if (state.name === 'held' && other.held) both.push(`token ${state.token}`);
       });
     }
+    const lossOf = lossesByGrant(ours);
     const first = await ours.lock();
     await theirs.tryLock();
     await using traffic = new Traffic([managers.make(), managers.make()], 20_000);
     await traffic.flows();
 
-    const told = next(ours.lost$, () => true).then((loss) => ({ ...loss, at: performance.now() }));
     const taken = stateOf(theirs, 'held').then(() => performance.now());
     const begun = performance.now();
     const undo = await cut.begin(cluster, member);
-    const lost = await told;
+    const lost = await lossOf(first);
     const proofs = calls.filter(
       ({ verb, ended, refused }) => /^(open|renew)Session$/.test(verb) && ended && !refused,
     );
@@ -107,4 +107,5 @@ test.each(Object.entries(cuts))(
         `others with at most ${Math.round(traffic.longestGap(begun))} ms without one`,
     );
   },
+  300_000,
 );

@@ -1,7 +1,7 @@
 import { type Grant, SyncError, type SyncManager } from 'holdfast';
 import type { Observable } from 'rxjs';
 import { describe, expect, test } from 'vitest';
-import { busy } from '../busy.ts';
+import { slowed } from '../busy.ts';
 import { badInput } from './bad-input.ts';
 import { live, losses, Managers, next, sessionOf, stateOf, uniqueKey, until, type World } from './world.ts';
 
@@ -105,7 +105,7 @@ export function lockScenarios(world: World): void {
       const destroyed = performance.now();
       await operator.closeSession(await sessionOf(manager), live);
       const loss = await told;
-      expect(performance.now() - destroyed).toBeLessThan(500 + busy());
+      expect(performance.now() - destroyed).toBeLessThan(slowed(500));
       expect(loss).toMatchObject({ key, token: grant.token });
       expect([grant.held, grant.signal.aborted]).toEqual([false, true]);
       expect(grant.signal.reason).toSatisfy(code('lost'));

@@ -10,6 +10,7 @@ import {
 } from 'holdfast';
 import { firstValueFrom, type Observable } from 'rxjs';
 import { filter, timeout } from 'rxjs/operators';
+import { patience } from '../crowd.ts';
 
 /** One store, as several services see it. */
 export interface World {
@@ -86,15 +87,16 @@ export const live = new AbortController().signal;
 
 /** Waits for a condition, not for a time; the bound only ends a test that fails. */
 export async function until(condition: () => boolean | Promise<boolean>, bound = 20_000): Promise<void> {
-  const end = performance.now() + bound;
+  const begun = performance.now();
   while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`not so within ${bound} ms: ${condition}`);
+    if (performance.now() - begun > patience(bound))
+      throw new Error(`not so within ${bound} ms: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
 export function next<T>(source: Observable<T>, matches: (value: T) => boolean, bound = 20_000): Promise<T> {
-  return firstValueFrom(source.pipe(filter(matches), timeout(bound)));
+  return firstValueFrom(source.pipe(filter(matches), timeout(patience(bound))));
 }
 
 export function stateOf(lock: Lock, name: string): Promise<unknown> {
@@ -105,6 +107,22 @@ export function losses(lock: Lock): LockLoss[] {
   const seen: LockLoss[] = [];
   lock.lost$.subscribe((loss) => seen.push(loss));
   return seen;
+}
+
+export interface LossAt extends LockLoss {
+  /** Monotonic milliseconds. */
+  readonly at: number;
+}
+
+/** Listens to the losses of a lock from now on, and tells that of a grant: also one that a busy machine has brought early. */
+export function lossesByGrant(lock: Lock): (grant: Grant) => Promise<LossAt> {
+  const seen: LossAt[] = [];
+  lock.lost$.subscribe((loss) => seen.push({ ...loss, at: performance.now() }));
+  return async ({ token }) => {
+    const find = () => seen.find((loss) => loss.token === token);
+    await until(() => find() !== undefined);
+    return find() as LossAt;
+  };
 }
 
 /** The id of the manager's session. */

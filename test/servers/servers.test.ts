@@ -9,6 +9,7 @@ import { type ConsulServer, startConsul } from './consul.ts';
 import { type EtcdServer, startEtcd, startEtcdCluster } from './etcd.ts';
 import { locateBinary } from './locate.ts';
 import { reservePorts } from './ports.ts';
+import { isRunning } from './running.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 300_000 });
 
@@ -203,14 +204,3 @@ describe('a program that cannot be had', () => {
     }
   });
 });
-
-/** A zombie has ended, even if nobody has asked for its exit code yet. */
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    if (process.platform !== 'linux') return true;
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
-}

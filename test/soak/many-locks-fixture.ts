@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Backend, Grant } from 'holdfast';
 import { TcpProxy } from 'holdfast/testing';
+import { ClientSockets } from '../real/client-sockets.ts';
 import { withVerbs } from '../with-verbs.ts';
 import type { ManyLocksReport } from './many-locks.ts';
 import { inParallel } from './parallel.ts';
@@ -22,6 +23,7 @@ const pause = (ms: number) => new Promise<void>((resolve) => void setTimeout(res
 const never = new Promise<never>(() => {});
 
 const proxy = store === 'memory' ? undefined : await TcpProxy.open(address);
+using connections = proxy && new ClientSockets(proxy.address);
 const inner = await connect(proxy?.address ?? '');
 /** Instants at which renewals were sent. */
 const sent: number[] = [];
@@ -69,7 +71,7 @@ const measuredFor = performance.now() - begun;
 const renewals = sent.length - renewalsBefore;
 
 const sessions = opened;
-const sockets = proxy?.mostOpen ?? 0;
+const sockets = connections?.most ?? 0;
 const heldBefore = grants.filter(({ held }) => held).length;
 let lastLoss = 0;
 const told = grants.map(({ signal }) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
-import { busy } from '../busy.ts';
+import { slowed } from '../busy.ts';
 import { live, uniqueKey } from '../scenarios/world.ts';
 import { run } from '../servers/run.ts';
 import type { RowOptions, RowResult } from './row.ts';
@@ -55,9 +55,9 @@ export async function stopHolding(
     [count, count, 0],
     `${figures}, ${report.removals} removals`,
   );
-  assert(report.tookMs <= STOP_WITHIN + busy(), figures);
+  assert(report.tookMs <= slowed(STOP_WITHIN), figures);
   assert(report.mostAtOnce > 1 && report.mostAtOnce <= MOST_AT_ONCE, figures);
-  assert(exitedAt - report.endedAt <= EXIT_WITHIN, figures);
+  assert(exitedAt - report.endedAt <= slowed(EXIT_WITHIN), figures);
   await using operator = worldOf(store, address).backend();
   const { records } = await operator.query({ prefix: `${stem}/` }, { signal: live });
   assert.equal(records.length, 0, 'records left');

@@ -67,6 +67,8 @@ export class Traffic implements AsyncDisposable {
       } catch (error) {
         if (isSyncError(error, 'timeout')) this.timeouts++;
         else this.#failure ??= error;
+        // Nothing comes of a manager that was stopped.
+        if (isSyncError(error, 'stopped')) return;
       }
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }

@@ -4,6 +4,7 @@ import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import type { SyncManager } from 'holdfast';
 import { TcpProxy } from 'holdfast/testing';
+import { ClientSockets } from '../real/client-sockets.ts';
 import { live, Managers, uniqueKey, until } from '../scenarios/world.ts';
 import { isOver, type RowOptions, type RowResult } from './row.ts';
 import { worldOf } from './stores.ts';
@@ -49,12 +50,12 @@ export async function waiters(
     options.onProgress?.(served);
   }
   const whole = served === each * services.length;
-  const watching = services.map(({ proxy }) =>
-    store === 'etcd' ? proxy.mostOpen : sockets.of(proxy.address),
+  const watching = services.map(({ proxy, connections }) =>
+    store === 'etcd' ? connections.most : sockets.of(proxy.address),
   );
   const figures =
     `${served} waiters in ${services.length} services on ${store}: at most ${mostRecords} records, ` +
-    `${Math.max(...watching)} watch sockets a service (${Math.max(...services.map(({ proxy }) => proxy.mostOpen))} connections in all)`;
+    `${Math.max(...watching)} watch sockets a service (${Math.max(...services.map(({ connections }) => connections.most))} connections in all)`;
   assert(Math.max(...watching) <= MOST_WATCH_SOCKETS, figures);
   // One contender a service; in a race the record itself.
   assert(mostRecords <= Math.max(1, contenders), figures);
@@ -68,6 +69,7 @@ export async function waiters(
 /** One manager with its own way to the server, on which its connections can be counted. */
 class Service {
   readonly proxy: TcpProxy;
+  readonly connections: ClientSockets;
   /** Who was served, in turn. */
   readonly order: number[] = [];
   readonly #sync: SyncManager;
@@ -76,6 +78,7 @@ class Service {
 
   private constructor(proxy: TcpProxy, sync: SyncManager) {
     this.proxy = proxy;
+    this.connections = new ClientSockets(proxy.address);
     this.#sync = sync;
   }
 
@@ -92,6 +95,7 @@ class Service {
     this.#giveUp.abort(new Error('the time is over'));
     await Promise.all(this.#visits);
     await this.#sync.stop();
+    this.connections[Symbol.dispose]();
     await this.proxy[Symbol.asyncDispose]();
   }
 
@@ -110,17 +114,16 @@ class Service {
 
 const CHANNEL = 'http.client.request.start';
 
-/** Which sockets ever carried a blocking query to Consul, of all clients of this process. */
+/** How many sockets at a time carried blocking queries to Consul, of all clients of this process. */
 class WatchSockets implements Disposable {
   readonly #byAddress = new Map<string, Set<Socket>>();
+  readonly #most = new Map<string, number>();
   readonly #onRequest = (message: unknown): void => {
     const { request } = message as { request: ClientRequest };
     if (!/[?&]index=[1-9]/.test(request.path)) return;
     const address = String(request.getHeader('host'));
-    const sockets = this.#byAddress.get(address) ?? new Set();
-    this.#byAddress.set(address, sockets);
-    if (request.socket) sockets.add(request.socket);
-    else request.once('socket', (socket) => sockets.add(socket));
+    if (request.socket) this.#add(address, request.socket);
+    else request.once('socket', (socket) => this.#add(address, socket));
   };
 
   constructor() {
@@ -128,7 +131,15 @@ class WatchSockets implements Disposable {
   }
 
   of(address: string): number {
-    return this.#byAddress.get(address)?.size ?? 0;
+    return this.#most.get(address) ?? 0;
+  }
+
+  /** One that broke is no longer there when another takes its place. */
+  #add(address: string, socket: Socket): void {
+    const before = [...(this.#byAddress.get(address) ?? [])].filter(({ destroyed }) => !destroyed);
+    const sockets = new Set([...before, socket]);
+    this.#byAddress.set(address, sockets);
+    this.#most.set(address, Math.max(this.of(address), sockets.size));
   }
 
   [Symbol.dispose](): void {

@@ -1,39 +1,10 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TcpConditions, TcpProxy } from 'holdfast/testing';
 import { expect, test } from 'vitest';
 import { fakeTcp, until } from '../consul/support.ts';
-
-/** A client that remembers what it has heard. */
-class Client implements Disposable {
-  readonly socket: Socket;
-  heard = 0;
-  text = '';
-  end: 'none' | 'end' | 'reset' = 'none';
-
-  constructor(address: string) {
-    const [host, port] = address.split(':');
-    this.socket = connect({ host, port: Number(port), allowHalfOpen: true })
-      .on('data', (bytes) => {
-        this.heard += bytes.length;
-        if (this.heard < 1_000) this.text += bytes.toString();
-      })
-      .on('end', () => {
-        this.end = 'end';
-      })
-      .on('error', () => {
-        this.end = 'reset';
-      });
-  }
-
-  async hears(text: string): Promise<void> {
-    await until(`hears ${text}`, () => this.text === text);
-  }
-
-  [Symbol.dispose](): void {
-    this.socket.destroy();
-  }
-}
+import { Client } from './client.ts';
+import { refused } from './refused.ts';
 
 /** A server that repeats what it hears, in capitals, and a proxy before it. */
 class Bench implements AsyncDisposable {
@@ -103,12 +74,13 @@ test.each([
   using late = bench.client();
   late.socket.end('held');
   early.socket.resetAndDestroy();
-  await quiet();
-  expect(late.text + late.end).toBe('none');
-  expect(bench.heard.slice(1)).toBe(heard);
-  expect(bench.served[0]?.closed).toBe(cut === 'replies');
+  const passed = () => [bench.heard.slice(1), bench.served[0]?.closed];
   // The clients are gone or done, whatever comes through.
-  expect(bench.proxy.open).toBe(0);
+  await until('both clients are gone or done', () => bench.proxy.open === 0);
+  await until('what passes came through', () => `${passed()}` === `${[heard, cut === 'replies']}`);
+  await quiet();
+  expect(passed()).toEqual([heard, cut === 'replies']);
+  expect(late.text + late.end).toBe('none');
   bench.proxy.heal();
   await late.hears('HELD');
   await until('the ends came through', () => late.end === 'end' && bench.served[0]?.closed === true);
@@ -256,19 +228,68 @@ test('refuses new connections, and leaves open ones alone', async () => {
   await later.hears('LATER');
 });
 
-test('a server that is not there resets the client', async () => {
-  await using bench = await Bench.open();
-  await using proxy = await TcpProxy.open('127.0.0.1:1');
+test.each(['127.0.0.1:1', 'localhost:1', '[::1]:1', 'no-such-host.invalid:80'])(
+  'E12: a server that is not there (%s) resets the client, and nothing else ends',
+  async (target) => {
+    await using proxy = await TcpProxy.open(target);
+    for (let round = 0; round < 2; round++) {
+      using client = new Client(proxy.address);
+      await until('it was reset', () => client.end === 'reset');
+    }
+    expect([proxy.accepted, proxy.open]).toEqual([2, 0]);
+  },
+);
+
+test.each([
+  ['127.0.0.1', '127.0.0.1'],
+  ['localhost', '127.0.0.1'],
+  ['[::1]', '::1'],
+])('E12: reaches a server at %s', async (host, listening) => {
+  const server = createServer((socket) => socket.on('error', () => {}).end('here')).listen(0, listening);
+  await once(server, 'listening');
+  await using proxy = await TcpProxy.open(`${host}:${(server.address() as AddressInfo).port}`);
   using client = new Client(proxy.address);
-  await until('it was reset', () => client.end === 'reset');
-  expect(bench.served).toEqual([]);
+  await client.hears('here');
+  server.close();
 });
 
-test('refuses conditions that mean nothing', async () => {
+test.each([
+  ['http://127.0.0.1:8500', 'no URL'],
+  ['https://user:secret@127.0.0.1:8500/', 'no URL'],
+  ['127.0.0.1:8500/v1', 'no URL'],
+  ['127.0.0.1', 'must be "host:port"'],
+  ['127.0.0.1:', 'must be "host:port"'],
+  [':8500', 'must be "host:port"'],
+  ['::1:8500', 'in brackets: "[::1]:8500"'],
+  ['[localhost]:8500', 'nothing but an IPv6 address in brackets'],
+  ['user@host:80', 'must be "host:port"'],
+  ['127.0.0.1:http', 'must be "host:port"'],
+  ['127.0.0.1:0', 'port from 1 to 65535'],
+  ['127.0.0.1:65536', 'port from 1 to 65535'],
+  [8500, 'must be a string'],
+  [undefined, 'must be a string'],
+])('E12: a target that is none (%s) is refused before it listens', async (target, sentence) => {
+  const opened = TcpProxy.open(target as string);
+  await expect(opened).rejects.toThrow(refused('target', sentence));
+  await expect(opened).rejects.not.toThrow('secret');
+});
+
+test('E12: refuses conditions that mean nothing, and names them', async () => {
   await using bench = await Bench.open();
-  expect(() => bench.proxy.set({ delay: -1 })).toThrow(RangeError);
-  expect(() => bench.proxy.set({ delay: Infinity })).toThrow(RangeError);
-  expect(() => bench.proxy.set({ bytesPerSecond: 0 })).toThrow(RangeError);
+  const bad: [string, object][] = [
+    ['delay', { delay: -1 }],
+    ['delay', { delay: Infinity }],
+    ['delay', { delay: '5' }],
+    ['bytesPerSecond', { bytesPerSecond: 0 }],
+    ['bytesPerSecond', { bytesPerSecond: Number.NaN }],
+    ['cut', { cut: 'all' }],
+    ['dely', { dely: 5 }],
+  ];
+  for (const [name, conditions] of bad) {
+    expect(() => bench.proxy.set(conditions)).toThrow(refused(name));
+  }
+  expect(() => bench.proxy.resetAfter(-1)).toThrow(refused('bytes'));
+  expect(() => bench.proxy.truncateAfter(0.5)).toThrow(refused('bytes'));
   expect(bench.proxy.conditions).toEqual({ cut: 'none', delay: 0, bytesPerSecond: Infinity });
 });
 

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { type IncomingHttpHeaders, type IncomingMessage, Agent as PlainAgent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import Consul from 'consul';
+import { clearImmediate, clearTimeout, setImmediate, setTimeout } from '../../async/platform.ts';
 import type { ConsulTls } from './options.ts';
 
 /**

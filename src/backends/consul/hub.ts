@@ -1,3 +1,4 @@
+import { clearTimeout, monotonic, queueMicrotask, setTimeout } from '../../async/platform.ts';
 import { expectManyListeners } from '../../async/realms.ts';
 import { type Cursor, isSyncError, type Scope, type SyncError } from '../../sync/backend.ts';
 import { cover, idOf } from './cover.ts';
@@ -114,7 +115,7 @@ export class Hub {
     const interest = this.#interests.get(idOf(waiter.target));
     if (interest === undefined) return;
     interest.waiters.delete(waiter);
-    interest.leftAt = performance.now();
+    interest.leftAt = monotonic();
     interest.watch?.delete(waiter);
     this.#waiting--;
     if (this.#waiting > 0) {
@@ -143,7 +144,7 @@ export class Hub {
 
   #schedule(): void {
     if (this.#planned !== undefined) return;
-    const pause = Math.max(0, this.#plannedAt + this.#planInterval - performance.now());
+    const pause = Math.max(0, this.#plannedAt + this.#planInterval - monotonic());
     this.#planned = setTimeout(() => {
       this.#planned = undefined;
       this.#plan();
@@ -151,7 +152,7 @@ export class Hub {
   }
 
   #plan(): void {
-    this.#plannedAt = performance.now();
+    this.#plannedAt = monotonic();
     this.#forgetIdle();
     const groups = cover(this.#targets(), this.#budget);
     const moves: [Waiter, Watch][] = [];
@@ -165,7 +166,7 @@ export class Hub {
     }
     // Only after every query that nobody needs is cut off, so that there are connections for the new ones.
     for (const [waiter, watch] of moves) watch.add(waiter);
-    this.#planInterval = Math.max(PLAN_INTERVAL, (performance.now() - this.#plannedAt) / MOST_PLANNING);
+    this.#planInterval = Math.max(PLAN_INTERVAL, (monotonic() - this.#plannedAt) / MOST_PLANNING);
   }
 
   /** Who has to move to this watch; each has left the one before. */
@@ -182,7 +183,7 @@ export class Hub {
 
   /** All that are waited for; and those that lingering costs nothing, or keeps the groups as they are. */
   #targets(): Target[] {
-    const since = performance.now() - LINGER;
+    const since = monotonic() - LINGER;
     const interests = [...this.#interests.values()];
     const active = interests.filter(({ waiters }) => waiters.size > 0);
     const recent = interests

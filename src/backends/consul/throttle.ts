@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonic, sleep } from '../../async/platform.ts';
 
 /**
  * A token bucket for answers that woke nobody. A query on a key that is not there wakes for every write anywhere,
@@ -9,11 +9,17 @@ export class Throttle {
   static readonly BURST = 3;
   static readonly RATE = 6;
   #tokens = Throttle.BURST;
-  #at = performance.now();
+  readonly #now: () => number;
+  #at: number;
+
+  constructor(now = monotonic) {
+    this.#now = now;
+    this.#at = now();
+  }
 
   /** Resolves when there are so many to take. Rejects when the signal aborts. */
   async take(signal: AbortSignal, cost = 1): Promise<void> {
-    const now = performance.now();
+    const now = this.#now();
     this.#tokens = Math.min(Throttle.BURST, this.#tokens + ((now - this.#at) / 1000) * Throttle.RATE);
     this.#at = now;
     this.#tokens -= cost;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Agent as PlainAgent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import type { Socket } from 'node:net';
-import { setImmediate as turn } from 'node:timers/promises';
+import { monotonic, turn } from '../../async/platform.ts';
 import { Window } from '../../async/window.ts';
 import { SyncError } from '../../sync/backend.ts';
 import {
@@ -80,11 +80,11 @@ export class Transport {
   async callNow(call: Call): Promise<Answer> {
     const { requestTimeout, token, endpoints } = this.#settings;
     const { timeout = requestTimeout } = call;
-    const deadline = performance.now() + timeout;
+    const deadline = monotonic() + timeout;
     for (let attempt = 1; ; attempt++) {
       const line = this.#line;
       try {
-        const left = Math.max(1, deadline - performance.now());
+        const left = Math.max(1, deadline - monotonic());
         const answer = await exchange(line.client, {
           method: call.method,
           path: call.path,
@@ -107,7 +107,7 @@ export class Transport {
         }
         if (!(error instanceof ExchangeError && error.why === 'too-large')) this.#changeOver(line);
         // What may have been sent is not sent again: its outcome is unknown, and for the caller to find out.
-        const again = wasNeverSent(error) && attempt < endpoints.length && performance.now() < deadline;
+        const again = wasNeverSent(error) && attempt < endpoints.length && monotonic() < deadline;
         if (!again) throw exchangeError(error, line.address);
       }
     }

@@ -1,3 +1,4 @@
+import { clearTimeout, monotonic, setTimeout } from '../../async/platform.ts';
 import type { Cursor, Scope } from '../../sync/backend.ts';
 import { digestOf, type Listing, type Seen, seenBy, select, type Target, targetOf } from './scope.ts';
 
@@ -24,7 +25,7 @@ export class Waiter {
     this.scope = scope;
     this.target = targetOf(scope);
     this.#seen = seenBy(since);
-    this.#ends = performance.now() + wait;
+    this.#ends = monotonic() + wait;
     this.#tell = tell;
     if (wait !== Number.POSITIVE_INFINITY) this.#expireIn(wait);
   }
@@ -70,7 +71,7 @@ export class Waiter {
     this.#compared = true;
     const canHide = this.target.tree || select(this.scope, listing.entries).length === 0;
     if (!canHide || listing.index <= (this.#seen?.index ?? 0n)) return;
-    this.#expireIn(Math.min(this.#ends - performance.now(), AMBIGUITY_BOUND));
+    this.#expireIn(Math.min(this.#ends - monotonic(), AMBIGUITY_BOUND));
   }
 
   #expireIn(ms: number): void {

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { sleep } from '../../async/platform.ts';
 import { isSyncError } from '../../sync/backend.ts';
 import { idOf } from './cover.ts';
 import { TooLargeError } from './errors.ts';

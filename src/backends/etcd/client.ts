@@ -1,4 +1,5 @@
 import { Etcd3, type IOptions } from 'etcd3';
+import { monotonic } from '../../async/platform.ts';
 import { cancelSoon } from './cancel.ts';
 import { type Failure, failureOf, Status } from './errors.ts';
 import type { Dial } from './options.ts';
@@ -135,12 +136,13 @@ export class Connection {
 
   /** Waits until the connection is made or has failed. `false`: it was neither within `limit` milliseconds. */
   async settled(limit: number): Promise<boolean> {
-    const until = performance.now() + limit;
+    const until = monotonic() + limit;
     for (;;) {
       const state = this.#state();
       if (state !== IDLE && state !== CONNECTING) return true;
-      const left = until - performance.now();
+      const left = until - monotonic();
       if (left <= 0) return false;
+      // gRPC compares it with the global wall clock, whatever that is by now.
       const slice = new Date(Date.now() + Math.max(1, Math.min(left, STATE_SLICE)));
       const channel = this.#host.getServiceClient('KV').getChannel();
       await new Promise<void>((resolve) => channel.watchConnectivityState(state, slice, () => resolve()));

@@ -1,3 +1,4 @@
+import { clearImmediate, clearTimeout, monotonic, setImmediate, setTimeout } from '../../async/platform.ts';
 import { SyncError } from '../../sync/backend.ts';
 import { cancelSoon } from './cancel.ts';
 import type { Connection, Metadata, RawCall, ServiceName } from './client.ts';
@@ -66,7 +67,7 @@ export class Exchange<Response> {
     this.#carrier = carrier;
     this.#call = call;
     this.#settle = settle;
-    this.#until = performance.now() + carrier.requestTimeout;
+    this.#until = monotonic() + carrier.requestTimeout;
     // Not gRPC's deadline, which goes by the wall clock. After a stall of the event loop timers come first, and what has
     // arrived meanwhile only then: it is given its turn.
     this.#timer = setTimeout(() => {
@@ -85,7 +86,7 @@ export class Exchange<Response> {
     // A caller may give up before our own limit, every time. That must not keep a dead connection alive.
     const { requestTimeout, route } = this.#carrier;
     const sentAt = this.#sentAt;
-    if (this.#connection && sentAt !== undefined && performance.now() - sentAt > requestTimeout / 2) {
+    if (this.#connection && sentAt !== undefined && monotonic() - sentAt > requestTimeout / 2) {
       route.silent(this.#connection, sentAt);
     }
   }
@@ -107,7 +108,7 @@ export class Exchange<Response> {
     this.#connection = connection;
     this.#sentAt = undefined;
     const untried = Math.max(1, route.size - this.#tries + 1);
-    const settled = await connection.settled((this.#until - performance.now()) / untried);
+    const settled = await connection.settled((this.#until - monotonic()) / untried);
     if (this.#over) return;
     if (!settled) {
       this.#refused(connection, NOT_CONNECTED);
@@ -125,7 +126,7 @@ export class Exchange<Response> {
 
   #send(connection: Connection, metadata: Metadata): void {
     this.#connection = connection;
-    this.#sentAt = performance.now();
+    this.#sentAt = monotonic();
     try {
       this.#underWay = dispatch(connection, this.#call, metadata, (failure, response) => {
         this.#underWay = undefined;
@@ -233,7 +234,7 @@ export function dispatch(
   done: (failure: Failure | undefined, response?: unknown) => void,
 ): RawCall {
   const received = (failure: Failure | undefined, response?: unknown): void => {
-    if (failure === undefined || !UNHEARD.has(failure.code)) connection.heardAt = performance.now();
+    if (failure === undefined || !UNHEARD.has(failure.code)) connection.heardAt = monotonic();
     done(failure, response);
   };
   if ('decode' in call) return connection.send(call.path, call.request, metadata, received);

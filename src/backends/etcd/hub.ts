@@ -1,4 +1,5 @@
 import { Fifo } from '../../async/fifo.ts';
+import { clearImmediate, clearTimeout, setImmediate, setTimeout } from '../../async/platform.ts';
 import type { Revision, SyncError } from '../../sync/backend.ts';
 import { isAccessRefused } from './errors.ts';
 import { stopped } from './lifetime.ts';

@@ -1,3 +1,4 @@
+import { clearTimeout, monotonic, setTimeout } from '../../async/platform.ts';
 import { SyncError } from '../../sync/backend.ts';
 import { Stream, type StreamEnd } from './stream.ts';
 import type { Transport } from './transport.ts';
@@ -39,7 +40,7 @@ export class KeepAlive {
       const { requestTimeout } = this.#transport;
       const line = this.#open();
       const renewal: Renewal = { lease, abandoned: false, resolve, reject };
-      const since = performance.now();
+      const since = monotonic();
       const timer = setTimeout(() => {
         reject(
           new SyncError(
@@ -58,7 +59,7 @@ export class KeepAlive {
         if (this.#line === line) this.#line = undefined;
         endIfIdle(line);
         // Not for a caller that gave up at once, whatever the connection was like.
-        if (performance.now() - since >= requestTimeout / PATIENCE) line.stream.silent(since);
+        if (monotonic() - since >= requestTimeout / PATIENCE) line.stream.silent(since);
       };
     });
   }

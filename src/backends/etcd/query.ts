@@ -1,3 +1,4 @@
+import { clearImmediate, clearTimeout, monotonic, setImmediate, setTimeout } from '../../async/platform.ts';
 import {
   type Cursor,
   type QueryOptions,
@@ -160,6 +161,6 @@ function isNews({ revision, seen = [] }: Position, records: readonly StoredRecor
 /** Short waits are kept as they are; a longer one may end a little earlier. */
 function untilSlot(wait: number): number {
   if (wait < 4 * SLOT) return wait;
-  const now = performance.now();
+  const now = monotonic();
   return Math.floor((now + wait) / SLOT) * SLOT - now;
 }

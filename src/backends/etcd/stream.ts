@@ -1,4 +1,5 @@
 import { Fifo } from '../../async/fifo.ts';
+import { monotonic, setImmediate } from '../../async/platform.ts';
 import type { SyncError } from '../../sync/backend.ts';
 import { cancelSoon } from './cancel.ts';
 import type { Connection, RawStream, ServiceName } from './client.ts';
@@ -82,7 +83,7 @@ export class Stream<Request, Response> {
     metadata.set('hasleader', 'true');
     const raw = connection.stream<Request, Response>(service, method, metadata);
     raw.on('data', (response) => {
-      connection.heardAt = performance.now();
+      connection.heardAt = monotonic();
       this.#wasAlive = true;
       if (!this.#over) this.#handlers.message(response);
     });

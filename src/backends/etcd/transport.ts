@@ -1,3 +1,4 @@
+import { clearTimeout, monotonic, setTimeout } from '../../async/platform.ts';
 import { Window } from '../../async/window.ts';
 import { cancelSoon } from './cancel.ts';
 import { Borrower, type Connection, Dialler } from './client.ts';
@@ -66,7 +67,7 @@ export class Transport implements Carrier {
   #logIn(connection: Connection, { username, password }: NonNullable<Dial['login']>): Promise<string> {
     const request = { name: username, password };
     return this.lifetime.run<string>(new AbortController().signal, ({ resolve, reject }) => {
-      const since = performance.now();
+      const since = monotonic();
       const call = { service: 'Auth', method: 'authenticate', request, repeatable: true } as const;
       const underWay = dispatch(connection, call, connection.metadata, (failure, response) => {
         if (failure !== undefined) reject(new CallFailure(failure));

@@ -1,3 +1,4 @@
+import { clearInterval, queueMicrotask, setInterval } from '../../async/platform.ts';
 import type { Window } from '../../async/window.ts';
 import { Batch, type BatchLimits, type Footprint } from './batch.ts';
 

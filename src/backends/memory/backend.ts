@@ -1,3 +1,4 @@
+import { queueMicrotask } from '../../async/platform.ts';
 import { onAbort } from '../../async/signal-listeners.ts';
 import {
   type Backend,

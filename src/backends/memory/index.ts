@@ -18,6 +18,7 @@ export interface MemoryOptions extends MemoryStoreOptions {
  * Throws a `SyncError` `invalid-option` that names the option.
  */
 export function memory(options: MemoryOptions = {}): Backend {
+  if (typeof options !== 'object' || options === null) throw invalid('options', 'must be an object');
   const { store, ...own } = options;
   if (store === undefined) return new MemoryBackend(new MemoryStore(own));
   if (!isMemoryStore(store)) throw invalid('store', 'must be a MemoryStore');

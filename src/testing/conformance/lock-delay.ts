@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { monotonic } from '../../async/platform.ts';
 import type { Backend } from '../../sync/backend.ts';
 import { type Bench, bytes } from './bench.ts';
 import type { Rule } from './subject.ts';
@@ -13,7 +14,7 @@ export const lockDelayRules: readonly Rule[] = [
       const lockDelay = delayOf(bench);
       const session = await bench.session(client, { lockDelay });
       await bench.put(client, bench.key('a'), '', session);
-      const ended = performance.now();
+      const ended = monotonic();
       await client.closeSession(session, bench.signal);
       await expectDelay(bench, client, ended + lockDelay);
     },
@@ -26,7 +27,7 @@ export const lockDelayRules: readonly Rule[] = [
       const lockDelay = delayOf(bench);
       const key = bench.key('a');
       const session = await bench.session(client, { ttl: bench.subject.sessionTtl, lockDelay });
-      const sent = performance.now();
+      const sent = monotonic();
       await bench.put(client, key, '', session);
       const { at } = await bench.query(client, { key });
       await bench.follow(client, { key }, at, (records) => records.length === 0, bench.expiry);
@@ -85,7 +86,7 @@ async function take(bench: Bench, client: Backend) {
 
 /** Tries as told until the key is given, which must not be before `earliest`, nor much later. */
 async function expectDelay(bench: Bench, client: Backend, earliest: number): Promise<void> {
-  const latest = performance.now() + delayOf(bench) + bench.patience;
+  const latest = monotonic() + delayOf(bench) + bench.patience;
   assert.deepEqual(await bench.list(client, { key: bench.key('a') }), [], 'the record itself is gone');
   let delayed = 0;
   for (;;) {
@@ -93,10 +94,10 @@ async function expectDelay(bench: Bench, client: Backend, earliest: number): Pro
     if (result.ok) break;
     assert.ok(result.why === 'delayed', `told as ${result.why}`);
     assert.ok(result.retryAfter > 0 && result.retryAfter <= client.traits.maxLockDelay);
-    assert.ok(performance.now() < latest, 'the delay does not end');
+    assert.ok(monotonic() < latest, 'the delay does not end');
     delayed++;
     await quiet(result.retryAfter);
   }
   assert.ok(delayed > 0, 'the key was not delayed');
-  assert.ok(performance.now() >= earliest, 'the delay ended early');
+  assert.ok(monotonic() >= earliest, 'the delay ended early');
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { monotonic } from '../../async/platform.ts';
 import { type Bench, bytes, names } from './bench.ts';
 import type { Rule } from './subject.ts';
 import { quiet } from './timing.ts';
@@ -60,7 +61,7 @@ export const sessionRules: readonly Rule[] = [
     async check(bench) {
       const client = await bench.client();
       const asked = bench.subject.sessionTtl;
-      const sent = performance.now();
+      const sent = monotonic();
       const session = await bench.openSession(client, { ttl: asked });
       assert.ok(session.ttl >= asked, `asked for ${asked}, granted ${session.ttl}`);
       await bench.put(client, bench.key('a'), '', session.id);
@@ -78,15 +79,15 @@ export const sessionRules: readonly Rule[] = [
       const session = await bench.openSession(client, { ttl: bench.subject.sessionTtl });
       const key = bench.key('a');
       await bench.put(client, key, '', session.id);
-      const start = performance.now();
+      const start = monotonic();
       const longest = session.ttl * bench.subject.expiryFactor;
       let renewed = start;
-      while (performance.now() - start < 1.5 * longest) {
+      while (monotonic() - start < 1.5 * longest) {
         await quiet(session.ttl / 5);
-        const sent = performance.now();
+        const sent = monotonic();
         const answer = await client.renewSession(session.id, bench.signal);
         // This process itself may have been held up for longer than the TTL; then the rule says nothing.
-        const inTime = performance.now() - renewed < session.ttl;
+        const inTime = monotonic() - renewed < session.ttl;
         if (inTime) assert.equal(answer, 'renewed');
         if (answer === 'gone') return;
         renewed = sent;
@@ -136,10 +137,10 @@ async function expectExpiry(bench: Bench, lastRenewal: number, ttl: number): Pro
   const key = bench.key('a');
   const { records, at } = await bench.query(client, { key });
   if (records.length > 0) {
-    const left = lastRenewal + ttl * bench.subject.expiryFactor + bench.patience - performance.now();
+    const left = lastRenewal + ttl * bench.subject.expiryFactor + bench.patience - monotonic();
     await bench.follow(client, { key }, at, (shown) => shown.length === 0, left);
   }
-  const lived = performance.now() - lastRenewal;
+  const lived = monotonic() - lastRenewal;
   assert.ok(lived >= ttl * (1 - CLOCK_DRIFT) - TIMER_STEP, `expired after ${lived} of ${ttl} ms`);
 }
 

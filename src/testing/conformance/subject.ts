@@ -1,4 +1,5 @@
-import type { Backend } from '../../sync/backend.ts';
+import { type Backend, type Names, refuseUnknown } from '../../sync/backend.ts';
+import { checkChoice, checkFunction, checkNumber, invalidOf, shown } from '../checks.ts';
 import type { Bench } from './bench.ts';
 
 /** A backend to be put to the test, with the server behind it. */
@@ -30,4 +31,29 @@ export interface Rule {
   readonly name: string;
   readonly slow?: boolean;
   check(bench: Bench): Promise<void>;
+}
+
+const OPTIONS: Names<ConformanceSubject> = {
+  name: true,
+  open: true,
+  prefix: true,
+  sessionTtl: true,
+  expiryFactor: true,
+  lockDelay: true,
+  patience: true,
+};
+
+const invalid = invalidOf('conformance');
+
+/** Throws a `SyncError` `invalid-option` that names what is wrong. */
+export function checkSubject(subject: ConformanceSubject): void {
+  refuseUnknown(subject, OPTIONS, invalid);
+  const { name, lockDelay, patience } = subject;
+  if (typeof name !== 'string') throw invalid('name', `must be a string, not ${shown(name)}`);
+  checkFunction(invalid, 'open', subject.open);
+  checkFunction(invalid, 'prefix', subject.prefix);
+  checkNumber(invalid, 'sessionTtl', subject.sessionTtl, { above: 0 });
+  checkChoice(invalid, 'expiryFactor', subject.expiryFactor, [1, 2]);
+  if (lockDelay !== undefined) checkNumber(invalid, 'lockDelay', lockDelay, { above: 0 });
+  if (patience !== undefined) checkNumber(invalid, 'patience', patience, { above: 0 });
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, sleep } from '../../async/platform.ts';
 
 /** Rejects when the promise did not settle in time. */
 export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
