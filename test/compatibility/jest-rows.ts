@@ -18,13 +18,16 @@ test('locks', async () => {
   for (const backend of [${backends.map((name) => BACKENDS[name]).join(', ')}]) {
     const sync = new SyncManager({ name: 'jest', backend });
     const { signal } = new AbortController();
-    expect(await sync.withLock(key, ({ held }) => held, { signal, timeout: 10_000 })).toBe(true);
-    await sync.stop();
+    try {
+      expect(await sync.withLock(key, ({ held }) => held, { signal, timeout: 10_000 })).toBe(true);
+    } finally {
+      await sync.stop();
+    }
   }
 }, 60_000);
 `;
 const USE = using('memory', 'etcd', 'consul');
-const IN_JSDOM = using('memory');
+const IN_JSDOM = using('memory', 'consul');
 
 const imports = `import { SyncManager } from 'holdfast';
 import { consul } from 'holdfast/consul';
@@ -79,7 +82,7 @@ const setups: readonly Setup[] = [
     },
   },
   {
-    line: 'the first, in jsdom: memory',
+    line: 'the first, in jsdom: memory, Consul',
     type: 'commonjs',
     files: {
       'jest.config.cjs': commonJs(`testEnvironment: 'jsdom',`, TRANSFORM_LINE),
@@ -137,7 +140,7 @@ const setups: readonly Setup[] = [
     flags: [VM_MODULES],
   },
   {
-    line: 'ES modules, the same, in jsdom: memory',
+    line: 'ES modules, the same, in jsdom: memory, Consul',
     type: 'module',
     files: {
       'jest.config.cjs': commonJs(`testEnvironment: 'jsdom',`, 'transform: {},'),
