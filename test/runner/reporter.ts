@@ -12,6 +12,8 @@ export default class ProgressReporter implements Reporter {
   onInit(): void {
     // Whoever watches is gone, by SIGKILL perhaps: without it nothing would end a file that hangs. Vitest leads its group.
     process.once('disconnect', () => process.kill(-process.pid, 'SIGKILL'));
+    // Who listens to that keeps the event loop alive, and Vitest ends when nothing does.
+    process.channel?.unref();
   }
 
   onTestModuleQueued(module: TestModule): void {
