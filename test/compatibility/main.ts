@@ -12,8 +12,8 @@ import { rows } from './rows.ts';
 import { differences } from './table.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-/** For everything. Two quiet cores need a quarter of it, two busy ones most. */
-const LIMIT = 900_000;
+/** For everything. Two quiet cores need a third of it. */
+const LIMIT = 480_000;
 /** Most of a row is a process of its own. */
 const WORKERS = 3;
 

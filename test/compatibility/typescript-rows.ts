@@ -9,7 +9,7 @@ const PROGRAM = `
 import { SyncManager } from 'holdfast';
 import { memory } from 'holdfast/memory';
 import { consul } from 'holdfast/consul';
-import { WithLock } from 'holdfast/decorators';
+import { RunOnce, WithLock } from 'holdfast/decorators';
 import { etcd } from 'holdfast/etcd';
 import { openTelemetry } from 'holdfast/opentelemetry';
 import { conformance } from 'holdfast/testing';
@@ -20,6 +20,17 @@ export function refused() {
   // @ts-expect-error a backend has its own options
   return [consul({ hosts: [] }), etcd({ addresses: [] })];
 }
+
+export class Orders {
+  @WithLock((id: string) => id)
+  async pay<T>(_id: string, amount: T): Promise<T> {
+    return amount;
+  }
+
+  @RunOnce('nightly', { atLeast: 1_000 })
+  async nightly(): Promise<void> {}
+}
+export const paid = (orders: Orders): Promise<7> => orders.pay<7>('42', 7);
 
 const sync: SyncManager = new SyncManager({ name: 'a', backend: memory(), telemetry: openTelemetry() });
 void sync.withLock('k', ({ held }) => console.log('held', held, typeof WithLock, typeof conformance)).then(() => sync.stop());
@@ -91,8 +102,10 @@ const rowOf = (table: string, type: 'module' | 'commonjs', given: Case): Row => 
       moduleResolution: given.resolution,
       strict: true,
       esModuleInterop: true,
-      // The types are the same in both kinds of project: looked at once, which takes most of a compiler's time.
-      skipLibCheck: type === 'commonjs',
+      // Both kinds of decorators.
+      experimentalDecorators: type === 'commonjs',
+      // Our types are the same everywhere: looked at in two ways, as that takes most of a compiler's time.
+      skipLibCheck: type === 'commonjs' || !['nodenext', 'node'].includes(given.resolution),
       skipDefaultLibCheck: true,
       types: ['node'],
       rootDir: '.',
