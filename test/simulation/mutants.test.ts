@@ -1,0 +1,23 @@
+import { describe, expect, test } from 'vitest';
+import { loadMutant, mutants } from './mutants.ts';
+import { simulate } from './simulate.ts';
+
+/** Milliseconds. Some seconds on a quiet machine; beside other work it takes what it takes. */
+const BOUND = 600_000;
+
+const SEEDS = 2_000;
+
+describe('known mistakes are caught', () => {
+  test.each(Object.keys(mutants))(
+    '%s',
+    async (name) => {
+      const subject = await loadMutant(name);
+      let caught = false;
+      for (let seed = 1; seed <= SEEDS && !caught; seed++) {
+        caught = (await simulate(subject, seed)).violations.length > 0;
+      }
+      expect(caught, `survived ${SEEDS} seeds`).toBe(true);
+    },
+    BOUND,
+  );
+});
