@@ -65,3 +65,9 @@ export function onAbort(signal: AbortSignal, run: () => void): () => void {
   listener.add(task);
   return () => listener.delete(task);
 }
+
+/** Aborts with a signal, at once if that has aborted already, and for its reason. Returns what takes it back. */
+export function follow(controller: AbortController, signal: AbortSignal): () => void {
+  if (signal.aborted) controller.abort(signal.reason);
+  return onAbort(signal, () => controller.abort(signal.reason));
+}

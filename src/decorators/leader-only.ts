@@ -1,9 +1,9 @@
-import { currentSyncManager, SyncError } from '../index.ts';
+import { SyncError } from '../index.ts';
 import type { Names } from '../sync/known-options.ts';
 import { runUnder } from '../sync/work-context.ts';
 import { aroundMethod, type DecoratesMethod } from './method.ts';
 import { checkNames } from './options.ts';
-import type { DecoratorOptions } from './with-lock.ts';
+import { type DecoratorOptions, managerOf } from './with-lock.ts';
 
 export interface LeaderOnlyOptions extends DecoratorOptions {
   /** What a call does where this process does not lead: nothing (the default), or reject with a `SyncError` `not-leader`. */
@@ -26,7 +26,7 @@ export function LeaderOnly(options: LeaderOnlyOptions = {}): DecoratesMethod {
   checkNames('@LeaderOnly', options, OPTIONS);
   const { manager, otherwise = 'skip' } = options;
   return aroundMethod('@LeaderOnly', async (self, _, proceed) => {
-    const sync = manager?.(self as never) ?? currentSyncManager('@LeaderOnly()');
+    const sync = managerOf(self, manager, '@LeaderOnly()');
     const grant = await sync.leadership.ask();
     if (grant !== undefined) return runUnder(grant, proceed);
     if (otherwise === 'throw') throw new SyncError('not-leader', `this process does not lead "${sync.name}"`);

@@ -63,7 +63,7 @@ export function aroundMethod(
 }
 
 /** Those that say what kind of function it is. */
-const OF_EVERY_FUNCTION: ReadonlySet<string> = new Set(['prototype', 'arguments', 'caller']);
+const OF_EVERY_FUNCTION: ReadonlySet<string | symbol> = new Set(['prototype', 'arguments', 'caller']);
 
 interface Metadata {
   getOwnMetadataKeys?(target: object): unknown[];
@@ -73,11 +73,9 @@ interface Metadata {
 
 /** Everything that others have noted on a function, on the one that takes its place. */
 function likewise(original: Call, replacement: Call, name: string | symbol): Call {
-  for (const [property, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(original))) {
-    if (!OF_EVERY_FUNCTION.has(property)) Object.defineProperty(replacement, property, descriptor);
-  }
-  for (const symbol of Object.getOwnPropertySymbols(original)) {
-    Object.defineProperty(replacement, symbol, Object.getOwnPropertyDescriptor(original, symbol) ?? {});
+  for (const property of Reflect.ownKeys(original)) {
+    if (OF_EVERY_FUNCTION.has(property)) continue;
+    Object.defineProperty(replacement, property, Object.getOwnPropertyDescriptor(original, property) ?? {});
   }
   // Telemetry and frameworks look at a method's name. A function that was made elsewhere may have another one.
   Object.defineProperty(replacement, 'name', { value: String(name), configurable: true });

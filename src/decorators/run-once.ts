@@ -1,20 +1,13 @@
-import { currentSyncManager, type RunOnceOptions as Limits } from '../index.ts';
+import type { RunOnceOptions as Limits } from '../index.ts';
 import type { Names } from '../sync/known-options.ts';
 import { runUnder } from '../sync/work-context.ts';
 import { aroundMethod, type DecoratesMethod } from './method.ts';
 import { checkNames } from './options.ts';
-import type { DecoratorOptions } from './with-lock.ts';
+import { type DecoratorOptions, type KeyOf, managerOf, nameOf, OPTIONS as WITH_LOCK } from './with-lock.ts';
 
 export interface RunOnceOptions extends Limits, DecoratorOptions {}
 
-const OPTIONS: Names<RunOnceOptions> = {
-  manager: true,
-  atLeast: true,
-  signal: true,
-  timeout: true,
-  metadata: true,
-  maxHold: true,
-};
+const OPTIONS: Names<RunOnceOptions> = { ...WITH_LOCK, atLeast: true };
 
 /**
  * Runs the method on at most one of all processes that call it within `atLeast` milliseconds, and nowhere while it is still being
@@ -23,15 +16,14 @@ const OPTIONS: Names<RunOnceOptions> = {
  * A method that may be skipped has to return a promise of nothing.
  */
 export function RunOnce<Args extends readonly unknown[] = []>(
-  key: string | ((...args: Args) => string),
+  key: KeyOf<Args>,
   given: RunOnceOptions,
 ): DecoratesMethod<Args, void> {
   checkNames('@RunOnce', given, OPTIONS);
   const { manager, ...options } = given;
   return aroundMethod('@RunOnce', async (self, args, proceed) => {
-    const sync = manager?.(self as never) ?? currentSyncManager('@RunOnce');
-    const name = typeof key === 'string' ? key : key(...(args as unknown as Args));
+    const sync = managerOf(self, manager, '@RunOnce');
     // Also where the manager itself does not keep track of it.
-    await sync.runOnce(name, options, (grant) => runUnder(grant, proceed));
+    await sync.runOnce(nameOf(key, args), options, (grant) => runUnder(grant, proceed));
   }) as DecoratesMethod<Args, void>;
 }

@@ -11,7 +11,10 @@ export interface DecoratorOptions {
 
 export interface WithLockOptions extends AcquireOptions, DecoratorOptions {}
 
-const OPTIONS: Names<WithLockOptions> = {
+/** Fixed, or made of the arguments. */
+export type KeyOf<Args extends readonly unknown[]> = string | ((...args: Args) => string);
+
+export const OPTIONS: Names<WithLockOptions> = {
   manager: true,
   signal: true,
   timeout: true,
@@ -19,19 +22,31 @@ const OPTIONS: Names<WithLockOptions> = {
   maxHold: true,
 };
 
+export function managerOf(
+  self: object,
+  manager: DecoratorOptions['manager'],
+  decorator: string,
+): SyncManager {
+  return manager?.(self as never) ?? currentSyncManager(decorator);
+}
+
+export function nameOf<Args extends readonly unknown[]>(key: KeyOf<Args>, args: unknown[]): string {
+  return typeof key === 'string' ? key : key(...(args as unknown as Args));
+}
+
 /**
  * Runs the method while it holds a lock of its own: calls for one key go one after the other, in all processes. The key
  * is fixed, or made of the arguments. The grant is `currentGrant()` inside. Rejects as `sync.withLock` does.
  */
 export function WithLock<Args extends readonly unknown[] = []>(
-  key: string | ((...args: Args) => string),
+  key: KeyOf<Args>,
   given: WithLockOptions = {},
 ): DecoratesMethod<Args> {
   checkNames('@WithLock', given, OPTIONS);
   const { manager, ...options } = given;
   return aroundMethod('@WithLock', (self, args, proceed) => {
-    const sync = manager?.(self as never) ?? currentSyncManager('@WithLock');
-    const name = typeof key === 'string' ? key : key(...(args as unknown as Args));
+    const sync = managerOf(self, manager, '@WithLock');
+    const name = nameOf(key, args);
     // Also where the manager itself does not keep track of it.
     return sync.withLock(name, (grant) => runUnder(grant, proceed), options);
   }) as DecoratesMethod<Args>;

@@ -9,7 +9,7 @@ import type { SyncError } from './errors.ts';
 
 export { type Clock, systemClock, type Timer } from './clock.ts';
 export { isSyncError, REFUSED, type RequestOutcome, SyncError, type SyncErrorCode } from './errors.ts';
-export { inside, type Names, refuseUnknown } from './known-options.ts';
+export { type Invalid, inside, type Names, refuseUnknown } from './known-options.ts';
 export { quoteKey } from './quote.ts';
 export { conditionProblem, mutationProblem, scopeProblem } from './shapes.ts';
 

@@ -1,5 +1,5 @@
 import { isError } from '../async/realms.ts';
-import { onAbort } from '../async/signal-listeners.ts';
+import { follow, onAbort } from '../async/signal-listeners.ts';
 import { type Clock, SyncError } from './backend.ts';
 import type { CallOptions } from './options.ts';
 
@@ -105,8 +105,7 @@ export class Limits {
   /** @param aim what a timeout says that did not come, as a sentence. */
   constructor(clock: Clock, { signal, timeout }: CallOptions, aim: string) {
     const controller = this.#controller;
-    if (signal?.aborted) controller.abort(signal.reason);
-    const unlisten = signal && onAbort(signal, () => controller.abort(signal.reason));
+    const unlisten = signal && follow(controller, signal);
     const timer =
       timeout === undefined
         ? undefined

@@ -53,7 +53,8 @@ export const REFUSED = { outcome: 'refused' } as const;
 const BRAND: unique symbol = Symbol.for('holdfast.SyncError') as never;
 
 /**
- * The only error class of this library, and the same for all copies of it in a process. An aborted call is the exception: it rejects with its signal's reason.
+ * The only error class of this library, and the same for all copies of it in a process. An aborted call is the exception: it
+ * rejects with its signal's reason.
  *
  * The message is one readable sentence, with a hint where there is one. Neither it nor `cause` ever carries a
  * credential: a backend builds the cause from the message of the client's error, never from the error itself,

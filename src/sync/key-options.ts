@@ -1,6 +1,6 @@
 import { hasLockSegment } from './claims.ts';
-import type { SyncError } from './errors.ts';
 import { keyProblem } from './keys.ts';
+import type { Invalid } from './known-options.ts';
 
 interface KeyOptions {
   readonly name: string;
@@ -11,7 +11,7 @@ interface KeyOptions {
 /** Where a manager's keys are. Throws what `invalid` makes. */
 export function checkKeyOptions(
   { name, prefix: given = '', leadershipKey = `service/${name}/leadership` }: KeyOptions,
-  invalid: (option: string, problem: string) => SyncError,
+  invalid: Invalid,
 ): { prefix: string; leadershipKey: string } {
   // As a folder is often written.
   const prefix = typeof given === 'string' ? given.replace(/(?<=.)\/$/, '') : given;

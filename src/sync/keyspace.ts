@@ -1,6 +1,5 @@
 import type { Backend, Condition, Mutation, Scope, StoredRecord } from './backend.ts';
 import { REFUSED, SyncError } from './errors.ts';
-import type { Proof } from './grant.ts';
 import { checkKey, keyProblem } from './keys.ts';
 import { quoteKey } from './quote.ts';
 
@@ -38,9 +37,9 @@ export class Keyspace {
     return this.#prefix + key;
   }
 
-  condition(condition: Condition | Proof): Condition | Proof {
-    // A proof says where its record is at the store.
-    if (this.#prefix === '' || (condition as Partial<Proof>).handOff !== undefined) return condition;
+  /** Not of a proof, which says where its record is at the store. */
+  condition(condition: Condition): Condition {
+    if (this.#prefix === '') return condition;
     return { ...condition, key: this.stored(condition.key) };
   }
 

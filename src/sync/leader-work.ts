@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { isError } from '../async/realms.ts';
-import { onAbort } from '../async/signal-listeners.ts';
+import { follow } from '../async/signal-listeners.ts';
 import { sleep } from './abort.ts';
 import { type Clock, isSyncError, SyncError } from './backend.ts';
 import type { Grant } from './grant.ts';
@@ -57,6 +57,8 @@ export class LeaderWork implements AsyncDisposable {
   readonly #inContext = AsyncResource.bind(() => this.#run());
   #running: Promise<void> | undefined;
   #term: AbortController | undefined;
+  /** What takes back that the signal of the last term follows others. */
+  #following: (() => void)[] = [];
   #resting: boolean;
   #last: Grant | undefined;
   #failures = 0;
@@ -86,6 +88,7 @@ export class LeaderWork implements AsyncDisposable {
     this.#unlisten();
     this.#stopping.abort(new SyncError('stopped', 'this work was stopped'));
     await this.#running;
+    this.#unfollow();
     this.#host.stopped(this);
   }
 
@@ -110,6 +113,10 @@ export class LeaderWork implements AsyncDisposable {
     this.#running ??= this.#inContext();
   }
 
+  #unfollow(): void {
+    for (const takeBack of this.#following.splice(0)) takeBack();
+  }
+
   /** The grant of a term whose work has not been begun. */
   get #next(): Grant | undefined {
     const { grant } = this.#lock;
@@ -126,7 +133,9 @@ export class LeaderWork implements AsyncDisposable {
       const term = new AbortController();
       this.#term = term;
       const { signal } = term;
-      const unlisten = [grant.signal, this.#stopping.signal].map((other) => follow(term, other));
+      this.#unfollow();
+      // Also when the work has returned: what it has begun may go on by the signal.
+      this.#following = [grant.signal, this.#stopping.signal].map((other) => follow(term, other));
       const { clock } = this.#host;
       const begun = clock.now();
       try {
@@ -135,8 +144,6 @@ export class LeaderWork implements AsyncDisposable {
       } catch (error) {
         if (clock.now() - begun >= LONGEST_PAUSE) this.#failures = 0;
         if (!isEndBy(signal, error)) await this.#failed(error, signal);
-      } finally {
-        for (const each of unlisten) each();
       }
     }
     // In the same step as the last look: what comes after it begins anew.
@@ -156,12 +163,6 @@ export class LeaderWork implements AsyncDisposable {
     await sleep(clock, pause, signal).catch(() => undefined);
     this.#last = undefined;
   }
-}
-
-/** Aborts with another signal, and for the same reason. Returns what takes it back. */
-function follow(controller: AbortController, other: AbortSignal): () => void {
-  if (other.aborted) controller.abort(other.reason);
-  return onAbort(other, () => controller.abort(other.reason));
 }
 
 /** What work rejects with that was told to end: the signal's reason, what the platform makes of it, or what a lock says. */

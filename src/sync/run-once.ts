@@ -1,6 +1,6 @@
 import { TextDecoder } from 'node:util';
 import type { CommitResult, Condition, StoredRecord } from './backend.ts';
-import { Limits } from './call.ts';
+import { Limits, limited } from './call.ts';
 import type { SyncCommit } from './commit.ts';
 import type { Engine } from './engine.ts';
 import { isSyncError, REFUSED, SyncError } from './errors.ts';
@@ -181,7 +181,8 @@ export class OnceRuns {
       if (runs) return grant;
       return due && !grant.held ? 'not-obtained' : 'recent';
     } finally {
-      if (!runs) await grant.release();
+      // Within the caller's limits; it goes on in the background.
+      if (!runs) await limited(this.#engine.clock, options.signal, undefined, grant.release());
     }
   }
 

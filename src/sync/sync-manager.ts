@@ -262,15 +262,7 @@ export class SyncManager implements AsyncDisposable {
 
   /** @internal */
   get onceRuns(): OnceRuns {
-    const locks: Locks = {
-      name: this.name,
-      check: (options) => void this.#checkAcquire(options),
-      tryAcquire: (key, options) => this.tryAcquire(key, options),
-      commit: (commit, options) => this.commit(commit, options),
-    };
-    this.#onceRuns ??= new OnceRuns(locks, this.#engine, this.#holdHost, (error, key) =>
-      this.#chronicle.trouble(error, key),
-    );
+    this.#onceRuns ??= this.#makeOnceRuns();
     return this.#onceRuns;
   }
 
@@ -349,6 +341,17 @@ export class SyncManager implements AsyncDisposable {
         this.#leaderEnded = true;
       },
     };
+  }
+
+  #makeOnceRuns(): OnceRuns {
+    const locks: Locks = {
+      name: this.name,
+      check: (options) => void this.#checkAcquire(options),
+      tryAcquire: (key, options) => this.tryAcquire(key, options),
+      commit: (commit, options) => this.commit(commit, options),
+    };
+    const trouble = (error: unknown, key: string): void => this.#chronicle.trouble(error, key);
+    return new OnceRuns(locks, this.#engine, this.#holdHost, trouble);
   }
 
   async #acquire(

@@ -1,7 +1,4 @@
-import { REFUSED, SyncError } from '../sync/backend.ts';
-
-/** Makes the error that names an option. */
-export type Invalid = (option: string, problem: string) => SyncError;
+import { type Invalid, REFUSED, SyncError } from '../sync/backend.ts';
 
 /** Of one part of the kit: `VirtualClock option "seed" must be ...`. */
 export function invalidOf(part: string): Invalid {

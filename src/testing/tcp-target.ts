@@ -14,7 +14,7 @@ const invalid = invalidOf('TcpProxy');
 /** Of `host:port`, with an IPv6 address in brackets. What is refused is not repeated: a URL may hold a password. */
 export function targetOf(target: unknown): TcpTarget {
   if (typeof target !== 'string') throw invalid('target', `must be a string such as "127.0.0.1:8500"`);
-  if (target.includes('://') || target.includes('/')) {
+  if (target.includes('/')) {
     throw invalid('target', 'must be "host:port" and no URL: leave out the scheme and the path');
   }
   const [, inBrackets, name, digits] = /^(?:\[([^[\]]+)\]|([^[\]:?#@\s]+)):(\d{1,5})$/.exec(target) ?? [];

@@ -1,4 +1,4 @@
-// Compiled by `npm run typecheck`, never run: what users may decorate, and what must not compile.
+// Compiled by `npm run typecheck` with both kinds of decorators, never run: what users may decorate, and what must not compile.
 import type { SyncManager } from 'holdfast';
 import { LeaderOnly, RunOnce, WithLock } from 'holdfast/decorators';
 
@@ -43,6 +43,11 @@ export class Orders {
 
   @LeaderOnly()
   async genericLeader<T>(_value: T): Promise<void> {}
+
+  @WithLock('static')
+  static async ofAll<T>(values: T[]): Promise<T[]> {
+    return values;
+  }
 
   // @ts-expect-error the key is made of an argument that the method has not
   @WithLock((id: string) => id)

@@ -1,5 +1,5 @@
 import { expectManyListeners } from '../../async/realms.ts';
-import { onAbort } from '../../async/signal-listeners.ts';
+import { follow } from '../../async/signal-listeners.ts';
 import { type RequestOutcome, SyncError } from '../../sync/backend.ts';
 
 /** Ends every call by its own signal or by the disposal of the backend, and leaves no listener behind. */
@@ -19,7 +19,7 @@ export class Lifetime {
     const controller = new AbortController();
     // A commit may read many keys at a time; Node would take more than ten listeners for a leak.
     expectManyListeners(controller.signal);
-    const unlisten = onAbort(signal, () => controller.abort(signal.reason));
+    const unlisten = follow(controller, signal);
     const working = work(controller.signal);
     this.#calls.set(controller, working);
     try {
