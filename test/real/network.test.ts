@@ -46,16 +46,17 @@ test.concurrent.each(oneWay)(
       ...standing.map((lock) => expect(lock.lock({ timeout: 200 })).rejects.toThrow(timeout)),
     ]);
     const released = Promise.all([...waiters, ...standing].map((lock) => lock.release()));
-    // The replies are lost, but the requests have got through.
-    if (cut === 'replies') await until(async () => (await site.records(`${stem}/scoped/`)).length === KEYS);
-    expect((await site.records(`${stem}/scoped/`)).length).toBe(cut === 'replies' ? KEYS : 0);
+    const written = async (): Promise<number> => (await site.records(`${stem}/scoped/`)).length;
+    // Where only the replies are lost, a removal or the end of the session gets through as well, at any time from now on.
+    if (cut === 'replies') await until(async () => (await written()) === KEYS);
+    else expect(await written()).toBe(0);
 
     await ended;
     await using server = new ServerWitness(site.operator);
     // A look, a removal, and what these two had to wait behind.
     const allowed = (): number => 1_000 + busy() + 4 * server.slowestWrite;
     let seen = (await site.records(`${stem}/`)).length - before.size;
-    let most = seen;
+    const atHealing = seen;
     proxy.heal();
     const healedAt = performance.now();
     let lastSeenAt = healedAt;
@@ -63,7 +64,6 @@ test.concurrent.each(oneWay)(
       const left = (await site.records(`${stem}/`)).filter(({ key }) => !before.has(key));
       if (left.length > 0) lastSeenAt = performance.now();
       seen = left.length;
-      most = Math.max(most, seen);
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
     await released;
@@ -73,10 +73,8 @@ test.concurrent.each(oneWay)(
       // It was not the end of the session that took them away.
       expect(await sessionOf(sync)).toBe(session);
     }
-    // More than the waiters' records. What arrives with the healing may be gone before anybody sees it.
-    if (cut === 'replies') expect(most).toBeGreaterThan(store === 'etcd' ? KEYS : 0);
     console.info(
-      `FAULTS 6 ${store}, ${cut} lost until ${healing} the deadline: up to ${most} records, gone ${Math.round(lastSeenAt - healedAt)} ms after healing`,
+      `FAULTS 6 ${store}, ${cut} lost until ${healing} the deadline: ${atHealing} records then, gone ${Math.round(lastSeenAt - healedAt)} ms after healing`,
     );
   },
 );
