@@ -1,5 +1,5 @@
 import { type Grant, SyncError } from '../index.ts';
-import { presentGrant } from '../sync/work-context.ts';
+import { presentGrant } from '../sync/callers/work-context.ts';
 
 /**
  * The grant under which the present code runs, as the work of a decorated method, of `withLock` or of `whileLeader`, the innermost

@@ -1,5 +1,5 @@
+import { type Names, refuseUnknown } from '../contract/options.ts';
 import { SyncError } from '../index.ts';
-import { type Names, refuseUnknown } from '../sync/known-options.ts';
 
 /** Throws `invalid-option` where a method is decorated, rather than at its first call. */
 export function checkNames<T>(decorator: string, options: object, names: Names<T>): void {

@@ -1,8 +1,8 @@
 import { ContainerModule, type ResolutionContext, type ServiceIdentifier } from 'inversify';
 import { isThenable } from '../async/realms.ts';
+import type { Names } from '../contract/options.ts';
+import { checkNames } from '../contract/options.ts';
 import { type ServiceOptions, SyncError, SyncManager, startService, stopService } from '../index.ts';
-import type { Names } from '../sync/known-options.ts';
-import { checkNames } from '../sync/options.ts';
 import { LEADERSHIP, LEADERSHIP_LOCK, SYNC_BACKEND, SYNC_CLOCK, SYNC_LOGGER } from './identifiers.ts';
 import { knownLocks } from './inject-lock.ts';
 

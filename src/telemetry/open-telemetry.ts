@@ -1,7 +1,7 @@
 import { type MeterProvider, metrics, type TracerProvider, trace } from '@opentelemetry/api';
+import type { Names } from '../contract/options.ts';
+import { checkNames } from '../contract/options.ts';
 import { SyncError, type Telemetry } from '../index.ts';
-import type { Names } from '../sync/known-options.ts';
-import { checkNames } from '../sync/options.ts';
 import { Instruments } from './instruments.ts';
 import { Recorder } from './recorder.ts';
 

@@ -7,14 +7,10 @@ import { keyRules } from './conformance/keys.ts';
 import { lockDelayRules, noLockDelayRules } from './conformance/lock-delay.ts';
 import { refusalRules } from './conformance/refusals.ts';
 import { revisionRules } from './conformance/revisions.ts';
+import type { Rule } from './conformance/rule.ts';
 import { scopeRules } from './conformance/scopes.ts';
 import { sessionRules } from './conformance/sessions.ts';
-import {
-  type ConformanceCase,
-  type ConformanceSubject,
-  checkSubject,
-  type Rule,
-} from './conformance/subject.ts';
+import { type ConformanceCase, type ConformanceSubject, checkSubject } from './conformance/subject.ts';
 import { togetherRules } from './conformance/together.ts';
 import { valueRules } from './conformance/values.ts';
 import { waitRules } from './conformance/waits.ts';

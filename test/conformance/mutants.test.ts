@@ -1,7 +1,7 @@
 import { MemoryStore, memory } from 'holdfast/memory';
 import { type ConformanceCase, conformance } from 'holdfast/testing';
 import { describe, expect, it } from 'vitest';
-import type { Backend } from '../../src/sync/backend.ts';
+import type { Backend } from '../../src/contract/backend.ts';
 import { mutants } from './mutants/index.ts';
 import { uniquePrefix } from './unique-prefix.ts';
 

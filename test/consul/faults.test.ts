@@ -2,7 +2,8 @@ import type { RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, expect, inject, it } from 'vitest';
 import { type ConsulOptions, consul } from '../../src/backends/consul/index.ts';
-import type { Backend, SyncErrorCode } from '../../src/sync/backend.ts';
+import type { Backend } from '../../src/contract/backend.ts';
+import type { SyncErrorCode } from '../../src/contract/errors.ts';
 import { slowed } from '../busy.ts';
 import { failure, fakeHttp, fakeTcp, put, signal, uniquePrefix, until } from './support.ts';
 

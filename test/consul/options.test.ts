@@ -1,7 +1,7 @@
 import Consul from 'consul';
 import { describe, expect, it } from 'vitest';
 import { type ConsulOptions, consul } from '../../src/backends/consul/index.ts';
-import { isSyncError } from '../../src/sync/backend.ts';
+import { isSyncError } from '../../src/contract/errors.ts';
 
 const refused = (options: object): string => {
   try {

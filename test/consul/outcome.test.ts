@@ -4,7 +4,7 @@ import { consul } from 'holdfast/consul';
 import { describe, expect, inject, test } from 'vitest';
 import { type Answer, ExchangeError } from '../../src/backends/consul/client.ts';
 import { exchangeError, statusError } from '../../src/backends/consul/errors.ts';
-import { isSyncError, type RequestOutcome, type SyncErrorCode } from '../../src/sync/backend.ts';
+import { isSyncError, type RequestOutcome, type SyncErrorCode } from '../../src/contract/errors.ts';
 import { live } from '../scenarios/world.ts';
 import { expired } from './certificates.ts';
 import { failure, fakeHttp, fakeTcp, listen, put, uniquePrefix } from './support.ts';

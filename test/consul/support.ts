@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Backend, isSyncError, type SyncError, type SyncErrorCode } from '../../src/sync/backend.ts';
+import type { Backend } from '../../src/contract/backend.ts';
+import { isSyncError, type SyncError, type SyncErrorCode } from '../../src/contract/errors.ts';
 import { patience } from '../crowd.ts';
 
 /** Resolves as soon as the condition holds. */

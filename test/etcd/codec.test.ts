@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { leaseOf } from '../../src/backends/etcd/lease.ts';
 import { decodeRange, decodeTxn } from '../../src/backends/etcd/reply.ts';
 import { encodeGroup, encodeRange, encodeReads, encodeTxn } from '../../src/backends/etcd/request.ts';
-import { type Commit, isSyncError, type Scope } from '../../src/sync/backend.ts';
+import type { Commit, Scope } from '../../src/contract/backend.ts';
+import { isSyncError } from '../../src/contract/errors.ts';
 import { bytes } from './support.ts';
 
 /** The reference: what npm etcd3's generated client makes of etcd's own definitions. */

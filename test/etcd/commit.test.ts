@@ -1,7 +1,7 @@
 import { Etcd3 } from 'etcd3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { etcd } from '../../src/backends/etcd/index.ts';
-import type { Backend } from '../../src/sync/backend.ts';
+import type { Backend } from '../../src/contract/backend.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
 import { bytes, never, textOf, uniqueName } from './support.ts';
 

@@ -1,7 +1,7 @@
 import { TcpProxy } from 'holdfast/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { etcd } from '../../src/backends/etcd/index.ts';
-import type { Backend } from '../../src/sync/backend.ts';
+import type { Backend } from '../../src/contract/backend.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
 import { never, until } from './support.ts';
 

@@ -11,22 +11,22 @@ interface Patch {
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const SESSION = 'sync/session.ts';
-const KEEPER = 'sync/session-keeper.ts';
-const MACHINE = 'sync/lock-machine.ts';
-const CONTENDER = 'sync/contender.ts';
-const HELD = 'sync/held-watch.ts';
-const LEFTOVERS = 'sync/leftovers.ts';
-const LOCAL = 'sync/local-queue.ts';
-const PROOFS = 'sync/proofs.ts';
-const QUEUE = 'sync/contention/queue.ts';
-const RACE = 'sync/contention/race.ts';
-const BACKOFF = 'sync/backoff.ts';
-const RESET = 'sync/store-reset.ts';
-const OWN_PUTS = 'sync/own-puts.ts';
-const RECORD = 'sync/contention/record.ts';
+const SESSION = 'sync/session/session.ts';
+const KEEPER = 'sync/session/session-keeper.ts';
+const MACHINE = 'sync/contender/lock-machine.ts';
+const CONTENDER = 'sync/contender/contender.ts';
+const HELD = 'sync/contender/record-watch.ts';
+const LEFTOVERS = 'sync/contender/leftovers.ts';
+const LOCAL = 'sync/callers/local-queue.ts';
+const PROOFS = 'sync/callers/proofs.ts';
+const QUEUE = 'sync/contender/queue.ts';
+const RACE = 'sync/contender/race.ts';
+const BACKOFF = 'contract/retry.ts';
+const RESET = 'sync/manager/forward-only.ts';
+const OWN_PUTS = 'sync/manager/own-puts.ts';
+const RECORD = 'sync/contender/remove-record.ts';
 
-const takesEnded: Patch = { file: 'sync/scoped.ts', find: 'if (!grant.held) return;', put: '' };
+const takesEnded: Patch = { file: 'sync/callers/scoped.ts', find: 'if (!grant.held) return;', put: '' };
 
 const distrustsLate: Patch = {
   file: SESSION,
@@ -73,7 +73,7 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     { file: MACHINE, find: 'if (!event.trusted)', put: 'if (false as boolean)' },
     takesEnded,
     {
-      file: 'sync/lock.ts',
+      file: 'sync/callers/lock.ts',
       find: 'if (grant.held) this.#settle',
       put: 'this.#settle',
     },
@@ -113,14 +113,14 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
     {
       file: CONTENDER,
       find: 'result = await this.#contention.attempt(this.#contest(session), state.place, attempt.signal);',
-      put: "result = await this.#contention.attempt(this.#contest(session), state.place, attempt.signal).catch(() => ({ outcome: 'acquired' as const, holding: { record: this.#contention.record(this.#path, session.id), session: session.id, revision: 0n, token: BigInt(Math.ceil(this.#engine.clock.now() * 1e6)) } }));",
+      put: "result = await this.#contention.attempt(this.#contest(session), state.place, attempt.signal).catch(() => ({ outcome: 'acquired' as const, holding: { record: this.#contention.record(this.#path, session.id), session: session.id, revision: 0n, token: BigInt(Math.ceil(this.#host.clock.now() * 1e6)) } }));",
     },
   ],
   'session closed before the keys are released': [
     {
-      file: 'sync/ending.ts',
-      find: 'await until(RELEASES_SHARE, releaseAll(parts, bound * LEADER_SHARE));',
-      put: 'await keeper.stop();\n  await until(RELEASES_SHARE, releaseAll(parts, bound * LEADER_SHARE));',
+      file: 'sync/manager/stop.ts',
+      find: 'await until(RELEASES_SHARE, releaseAll(ending, bound * LEADER_SHARE));',
+      put: 'await keeper.stop();\n  await until(RELEASES_SHARE, releaseAll(ending, bound * LEADER_SHARE));',
     },
   ],
   "abort that leaves the waiter's record": [
@@ -155,7 +155,7 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   ],
   'a write under a proof that was handed on': [
     {
-      file: 'sync/commit.ts',
+      file: 'sync/callers/guarded-commit.ts',
       find: 'if (over) {',
       put: 'if (over && (false as boolean)) {',
     },
@@ -180,7 +180,7 @@ export const mutants: Readonly<Record<string, readonly Patch[]>> = {
   ],
   'the same, of guarded writes only': [
     {
-      file: 'sync/grant.ts',
+      file: 'sync/callers/grant.ts',
       find: 'if (!wasRefused(error)) this.#unsure = true;',
       put: "if (!wasRefused(error) && ['unavailable', 'bad-response'].includes((error as { code?: string }).code ?? 'unavailable')) this.#unsure = true;",
     },
@@ -236,7 +236,7 @@ export async function loadMutant(name: string): Promise<Subject> {
   const home = join(root, '.cache', 'mutants', `${process.pid}-${name.replaceAll(/\W+/g, '-')}`);
   rmSync(home, { recursive: true, force: true });
   mkdirSync(home, { recursive: true });
-  for (const part of ['async', 'sync', 'backends/kit', 'backends/memory', 'index.ts']) {
+  for (const part of ['async', 'contract', 'sync', 'backends/kit', 'backends/memory', 'index.ts']) {
     cpSync(join(root, 'src', part), join(home, 'src', part), { recursive: true });
   }
   for (const { file, find, put } of patches) {

@@ -1,5 +1,5 @@
 import type { CommitResult, Condition, Grant } from 'holdfast';
-import { sleep } from '../../src/sync/abort.ts';
+import { sleep } from '../../src/async/sleep.ts';
 import { givenBack } from '../scenarios/world.ts';
 import { type Process, type World, written } from './world.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { SyncError } from '../../src/sync/errors.ts';
-import { type LockEvent, type LockState, type Notice, step } from '../../src/sync/lock-machine.ts';
-import { instant, Session } from '../../src/sync/session.ts';
+import { SyncError } from '../../src/contract/errors.ts';
+import { type LockEvent, type LockState, type Notice, step } from '../../src/sync/contender/lock-machine.ts';
+import { instant, Session } from '../../src/sync/session/session.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 
 const clock = new VirtualClock();

@@ -9,10 +9,17 @@ import type {
   Revision,
   Scope,
   SessionOptions,
-  SyncError,
-} from '../../sync/backend.ts';
+} from '../../contract/backend.ts';
+import type { SyncError } from '../../contract/errors.ts';
+import {
+  checkCommit,
+  checkKey,
+  checkScope,
+  checkSession,
+  checkWait,
+  type Limits,
+} from '../../contract/validate.ts';
 import { reading } from '../kit/reading.ts';
-import { checkCommit, checkKey, checkScope, checkSession, checkWait, type Limits } from '../kit/validate.ts';
 import { Commits } from './commits.ts';
 import { Hub } from './hub.ts';
 import { keyProblem, prefixProblem } from './keys.ts';

@@ -3,7 +3,7 @@ import { type IncomingHttpHeaders, type IncomingMessage, Agent as PlainAgent } f
 import { Agent as TlsAgent } from 'node:https';
 import Consul from 'consul';
 import { clearImmediate, clearTimeout, setImmediate, setTimeout } from '../../async/platform.ts';
-import type { ConsulTls } from './options.ts';
+import type { ConsulTls } from './tls.ts';
 
 /**
  * Everything odd about the npm client is dealt with in this file. Only its lowest method is used: what is above it

@@ -1,12 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import {
-  type Commit,
-  type CommitResult,
-  REFUSED,
-  type Revision,
-  type StoredRecord,
-  SyncError,
-} from '../../sync/backend.ts';
+import type { Commit, CommitResult, Revision, StoredRecord } from '../../contract/backend.ts';
+import { REFUSED, SyncError } from '../../contract/errors.ts';
 import { reading } from '../kit/reading.ts';
 import type { Answer } from './client.ts';
 import { type GroupHost, Groups } from './group.ts';

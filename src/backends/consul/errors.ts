@@ -1,4 +1,4 @@
-import { REFUSED, SyncError, type SyncErrorCode } from '../../sync/backend.ts';
+import { REFUSED, SyncError, type SyncErrorCode } from '../../contract/errors.ts';
 import { type Answer, ExchangeError } from './client.ts';
 
 interface NetworkError extends Error {

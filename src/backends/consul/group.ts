@@ -1,5 +1,6 @@
 import type { Window } from '../../async/window.ts';
-import { type CommitResult, isSyncError, SyncError } from '../../sync/backend.ts';
+import type { CommitResult } from '../../contract/backend.ts';
+import { isSyncError, SyncError } from '../../contract/errors.ts';
 import { Batcher } from '../kit/batcher.ts';
 import type { Answer } from './client.ts';
 import { Member, type Sharing } from './member.ts';

@@ -1,6 +1,7 @@
 import { clearTimeout, monotonic, queueMicrotask, setTimeout } from '../../async/platform.ts';
 import { expectManyListeners } from '../../async/realms.ts';
-import { type Cursor, isSyncError, type Scope, type SyncError } from '../../sync/backend.ts';
+import type { Cursor, Scope } from '../../contract/backend.ts';
+import { isSyncError, type SyncError } from '../../contract/errors.ts';
 import { cover, idOf } from './cover.ts';
 import { stopped } from './lifetime.ts';
 import type { Reader } from './reader.ts';

@@ -1,6 +1,7 @@
-import type { Backend } from '../../sync/backend.ts';
+import type { Backend } from '../../contract/backend.ts';
 import { ConsulBackend } from './backend.ts';
-import { type ConsulOptions, type ConsulTls, settingsOf } from './options.ts';
+import { type ConsulOptions, settingsOf } from './options.ts';
+import type { ConsulTls } from './tls.ts';
 
 export type { ConsulOptions, ConsulTls };
 

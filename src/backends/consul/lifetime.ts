@@ -1,6 +1,6 @@
 import { expectManyListeners } from '../../async/realms.ts';
 import { follow } from '../../async/signal-listeners.ts';
-import { type RequestOutcome, SyncError } from '../../sync/backend.ts';
+import { type RequestOutcome, SyncError } from '../../contract/errors.ts';
 
 /** Ends every call by its own signal or by the disposal of the backend, and leaves no listener behind. */
 export class Lifetime {

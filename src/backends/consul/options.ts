@@ -1,20 +1,8 @@
-import { X509Certificate } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
-import { inside, type Names, REFUSED, refuseUnknown, SyncError } from '../../sync/backend.ts';
+import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { inside, type Names, refuseUnknown } from '../../contract/options.ts';
 import { type ConsulClient, canReplaceAgent, isConsulClient } from './client.ts';
 import { GO_LOCK_FLAGS } from './record.ts';
-
-export interface ConsulTls {
-  /** PEM of the authority that signed the agents' certificates. Default: those that Node trusts. */
-  readonly ca?: Buffer | string;
-  /** PEM of a client certificate, with `key`. */
-  readonly cert?: Buffer | string;
-  readonly key?: Buffer | string;
-  /** The name to expect in the certificate, where it is not the host's. */
-  readonly servername?: string;
-  /** `false` accepts any certificate. For experiments only: whoever is in the middle then reads the token. */
-  readonly rejectUnauthorized?: boolean;
-}
+import { type ConsulTls, checkTls, TLS } from './tls.ts';
 
 export interface ConsulOptions {
   /**
@@ -87,7 +75,6 @@ const OPTIONS: Names<ConsulOptions> = {
   requestTimeout: true,
   maxConnections: true,
 };
-const TLS: Names<ConsulTls> = { ca: true, cert: true, key: true, servername: true, rejectUnauthorized: true };
 
 /** Every option is looked at before the first request. Throws a `SyncError` `invalid-option` that names it. */
 export function settingsOf(options: ConsulOptions): Settings {
@@ -133,7 +120,7 @@ function whereTo(options: ConsulOptions): Pick<Settings, 'endpoints' | 'token' |
 
 function ownEndpoints({ addresses, host, port, secure, tls = {} }: ConsulOptions): Endpoint[] {
   if (secure !== undefined && typeof secure !== 'boolean') throw invalid('secure', 'must be true or false');
-  checkTls(tls);
+  checkTls(tls, invalid);
   const hasTls = Object.values(tls).some((value) => value !== undefined);
   const scheme = (secure ?? hasTls) ? 'https' : 'http';
   const urls = addresses === undefined ? [hostUrl(scheme, host, port)] : addressUrls(scheme, addresses);
@@ -181,24 +168,6 @@ function addressUrls(scheme: string, addresses: readonly string[]): URL[] {
 
 function parse(text: string): URL | undefined {
   return URL.canParse(text) ? new URL(text) : undefined;
-}
-
-function checkTls(tls: ConsulTls): void {
-  refuseUnknown(tls, TLS, invalid, { where: 'tls' });
-  const { ca, cert, key, servername, rejectUnauthorized } = tls;
-  if ((cert === undefined) !== (key === undefined)) throw invalid('tls', 'needs "cert" and "key" together');
-  if (servername !== undefined && (typeof servername !== 'string' || servername === '')) {
-    throw invalid('tls', 'has a "servername" that is no name');
-  }
-  if (rejectUnauthorized !== undefined && typeof rejectUnauthorized !== 'boolean') {
-    throw invalid('tls', 'has a "rejectUnauthorized" that is neither true nor false');
-  }
-  try {
-    if (ca !== undefined) new X509Certificate(ca);
-    createSecureContext({ ca, cert, key });
-  } catch {
-    throw invalid('tls', 'has a "ca", "cert" or "key" that is not PEM, or that do not belong together');
-  }
 }
 
 function checkNumber(option: string, value: unknown, least: number, most: number): void {

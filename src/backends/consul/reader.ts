@@ -1,4 +1,4 @@
-import { isSyncError, SyncError } from '../../sync/backend.ts';
+import { isSyncError, SyncError } from '../../contract/errors.ts';
 import type { Answer } from './client.ts';
 import { asciiPartOf, carryable, encodePath, plainPartOf } from './keys.ts';
 import { type Entry, entryOf, parseExact } from './record.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Cursor, Scope } from '../../sync/backend.ts';
+import type { Cursor, Scope } from '../../contract/backend.ts';
 import type { Entry } from './record.ts';
 
 /** What one request can ask for: a key, or everything below a prefix. */

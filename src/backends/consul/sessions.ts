@@ -1,4 +1,5 @@
-import { type SessionOptions, SyncError } from '../../sync/backend.ts';
+import type { SessionOptions } from '../../contract/backend.ts';
+import { SyncError } from '../../contract/errors.ts';
 import type { Settings } from './options.ts';
 import type { Transport } from './transport.ts';
 

@@ -1,5 +1,5 @@
-import type { Commit } from '../../sync/backend.ts';
-import { keyOf, refused } from '../kit/validate.ts';
+import type { Commit } from '../../contract/backend.ts';
+import { keyOf, refused } from '../../contract/validate.ts';
 import { absent, conditionOf, got, type Known, listed, mutationOf, type Operation } from './operation.ts';
 import { isSessionId } from './sessions.ts';
 

@@ -4,7 +4,7 @@ import { Agent as TlsAgent } from 'node:https';
 import type { Socket } from 'node:net';
 import { monotonic, turn } from '../../async/platform.ts';
 import { Window } from '../../async/window.ts';
-import { SyncError } from '../../sync/backend.ts';
+import { SyncError } from '../../contract/errors.ts';
 import {
   type Answer,
   agentSettingsOf,

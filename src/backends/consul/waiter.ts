@@ -1,5 +1,5 @@
 import { clearTimeout, monotonic, setTimeout } from '../../async/platform.ts';
-import type { Cursor, Scope } from '../../sync/backend.ts';
+import type { Cursor, Scope } from '../../contract/backend.ts';
 import { digestOf, type Listing, type Seen, seenBy, select, type Target, targetOf } from './scope.ts';
 
 /** How long what may have come and gone is left unread, in milliseconds. */

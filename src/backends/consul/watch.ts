@@ -1,5 +1,5 @@
 import { sleep } from '../../async/platform.ts';
-import { isSyncError } from '../../sync/backend.ts';
+import { isSyncError } from '../../contract/errors.ts';
 import { idOf } from './cover.ts';
 import { TooLargeError } from './errors.ts';
 import type { Reader } from './reader.ts';

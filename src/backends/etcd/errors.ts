@@ -1,5 +1,5 @@
 import { isError } from '../../async/realms.ts';
-import { type RequestOutcome, SyncError, type SyncErrorCode } from '../../sync/backend.ts';
+import { type RequestOutcome, SyncError, type SyncErrorCode } from '../../contract/errors.ts';
 
 /** What a gRPC call fails with. `details` is the server's text, or that of the client for what it found itself. */
 export interface Failure {

@@ -1,5 +1,5 @@
 import { clearImmediate, clearTimeout, monotonic, setImmediate, setTimeout } from '../../async/platform.ts';
-import { SyncError } from '../../sync/backend.ts';
+import { SyncError } from '../../contract/errors.ts';
 import { cancelSoon } from './cancel.ts';
 import type { Connection, Metadata, RawCall, ServiceName } from './client.ts';
 import type { Credentials } from './credentials.ts';

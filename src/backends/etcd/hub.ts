@@ -1,6 +1,7 @@
 import { Fifo } from '../../async/fifo.ts';
 import { clearImmediate, clearTimeout, setImmediate, setTimeout } from '../../async/platform.ts';
-import type { Revision, SyncError } from '../../sync/backend.ts';
+import type { Revision } from '../../contract/backend.ts';
+import type { SyncError } from '../../contract/errors.ts';
 import { isAccessRefused } from './errors.ts';
 import { stopped } from './lifetime.ts';
 import type { KeyRange } from './scope.ts';

@@ -1,5 +1,5 @@
-import { type Backend, type BackendTraits, quoteKey } from '../../sync/backend.ts';
-import { reading } from '../kit/reading.ts';
+import type { Backend, BackendTraits } from '../../contract/backend.ts';
+import { quoteKey } from '../../contract/quote.ts';
 import {
   checkCommit,
   checkKey,
@@ -8,7 +8,8 @@ import {
   checkWait,
   type Limits,
   refused,
-} from '../kit/validate.ts';
+} from '../../contract/validate.ts';
+import { reading } from '../kit/reading.ts';
 import { Commits } from './commits.ts';
 import { WatchHub } from './hub.ts';
 import { KeepAlive } from './keep-alive.ts';

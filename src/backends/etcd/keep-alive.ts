@@ -1,5 +1,5 @@
 import { clearTimeout, monotonic, setTimeout } from '../../async/platform.ts';
-import { SyncError } from '../../sync/backend.ts';
+import { SyncError } from '../../contract/errors.ts';
 import { Stream, type StreamEnd } from './stream.ts';
 import type { Transport } from './transport.ts';
 import type { LeaseResponse } from './wire.ts';

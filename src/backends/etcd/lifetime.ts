@@ -1,5 +1,5 @@
 import { onAbort } from '../../async/signal-listeners.ts';
-import { type RequestOutcome, SyncError } from '../../sync/backend.ts';
+import { type RequestOutcome, SyncError } from '../../contract/errors.ts';
 
 /** Cuts off a request that nobody waits for any more. One for all: an error costs a stack trace, and this one tells nobody. */
 export const OVER = new SyncError('stopped', 'nobody waits for it any more');

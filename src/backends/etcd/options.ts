@@ -1,6 +1,7 @@
 import { createSecureContext } from 'node:tls';
 import type { Etcd3 } from 'etcd3';
-import { inside, type Names, REFUSED, refuseUnknown, SyncError } from '../../sync/backend.ts';
+import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { inside, type Names, refuseUnknown } from '../../contract/options.ts';
 
 export interface EtcdTls {
   /** PEM of the authority that signed the servers' certificates. Default: those that Node trusts. */

@@ -1,12 +1,6 @@
 import { clearImmediate, clearTimeout, monotonic, setImmediate, setTimeout } from '../../async/platform.ts';
-import {
-  type Cursor,
-  type QueryOptions,
-  type QueryResult,
-  type Scope,
-  type StoredRecord,
-  SyncError,
-} from '../../sync/backend.ts';
+import type { Cursor, QueryOptions, QueryResult, Scope, StoredRecord } from '../../contract/backend.ts';
+import { SyncError } from '../../contract/errors.ts';
 import type { Wake, WatchHub } from './hub.ts';
 import { OVER } from './lifetime.ts';
 import { Reads } from './reads.ts';

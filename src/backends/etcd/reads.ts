@@ -1,4 +1,4 @@
-import type { Scope } from '../../sync/backend.ts';
+import type { Scope } from '../../contract/backend.ts';
 import type { Footprint } from '../kit/batch.ts';
 import { Batcher } from '../kit/batcher.ts';
 import { isOfOne } from './errors.ts';

@@ -1,5 +1,5 @@
 import { messageOf } from '../../async/realms.ts';
-import type { Revision, StoredRecord } from '../../sync/backend.ts';
+import type { Revision, StoredRecord } from '../../contract/backend.ts';
 import { badResponse } from './errors.ts';
 import { Reader } from './reader.ts';
 

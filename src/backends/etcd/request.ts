@@ -1,4 +1,4 @@
-import type { Commit, Condition, Mutation, Scope } from '../../sync/backend.ts';
+import type { Commit, Condition, Mutation, Scope } from '../../contract/backend.ts';
 import { leaseOf, NO_LEASE } from './lease.ts';
 import { Writer } from './writer.ts';
 

@@ -1,4 +1,4 @@
-import type { SessionOptions } from '../../sync/backend.ts';
+import type { SessionOptions } from '../../contract/backend.ts';
 import { badResponse, CallFailure, isLeaseMissing } from './errors.ts';
 import type { KeepAlive } from './keep-alive.ts';
 import { leaseOf, sessionOf } from './lease.ts';

@@ -1,6 +1,6 @@
 import { Fifo } from '../../async/fifo.ts';
 import { monotonic, setImmediate } from '../../async/platform.ts';
-import type { SyncError } from '../../sync/backend.ts';
+import type { SyncError } from '../../contract/errors.ts';
 import { cancelSoon } from './cancel.ts';
 import type { Connection, RawStream, ServiceName } from './client.ts';
 import { failureOf, isTokenRefused, Status, syncErrorOf } from './errors.ts';

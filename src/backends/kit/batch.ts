@@ -1,4 +1,4 @@
-import type { Commit } from '../../sync/backend.ts';
+import type { Commit } from '../../contract/backend.ts';
 
 /** Whether it is about a record that is known: a look at it, its removal, or a write under its protection. A hold depends on it. */
 export function isAboutKnown({ when }: Commit): boolean {

@@ -1,20 +1,19 @@
 import { queueMicrotask } from '../../async/platform.ts';
 import { onAbort } from '../../async/signal-listeners.ts';
-import {
-  type Backend,
-  type BackendTraits,
-  type Commit,
-  type CommitResult,
-  type Cursor,
-  type QueryOptions,
-  type QueryResult,
-  quoteKey,
-  type RequestOutcome,
-  type Revision,
-  type Scope,
-  type SessionOptions,
-  SyncError,
-} from '../../sync/backend.ts';
+import type {
+  Backend,
+  BackendTraits,
+  Commit,
+  CommitResult,
+  Cursor,
+  QueryOptions,
+  QueryResult,
+  Revision,
+  Scope,
+  SessionOptions,
+} from '../../contract/backend.ts';
+import { type RequestOutcome, SyncError } from '../../contract/errors.ts';
+import { quoteKey } from '../../contract/quote.ts';
 import {
   checkCommit,
   checkKey,
@@ -23,7 +22,7 @@ import {
   checkWait,
   type Limits,
   refused,
-} from '../kit/validate.ts';
+} from '../../contract/validate.ts';
 import type { MemoryStore } from './store.ts';
 import { keyProblem } from './validate.ts';
 

@@ -1,4 +1,4 @@
-import type { Backend } from '../../sync/backend.ts';
+import type { Backend } from '../../contract/backend.ts';
 import { MemoryBackend } from './backend.ts';
 import { invalid, type MemoryStoreOptions } from './options.ts';
 import { isMemoryStore, MemoryStore } from './store.ts';

@@ -1,4 +1,4 @@
-import type { Revision, Scope, StoredRecord } from '../../sync/backend.ts';
+import type { Revision, Scope, StoredRecord } from '../../contract/backend.ts';
 
 export interface Row {
   readonly key: string;

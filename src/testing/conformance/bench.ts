@@ -9,7 +9,7 @@ import type {
   Revision,
   Scope,
   StoredRecord,
-} from '../../sync/backend.ts';
+} from '../../contract/backend.ts';
 import type { ConformanceSubject } from './subject.ts';
 import { turn, within } from './timing.ts';
 

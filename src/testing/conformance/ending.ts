@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
-import { isSyncError } from '../../sync/backend.ts';
+import { isSyncError } from '../../contract/errors.ts';
 import { bytes, text } from './bench.ts';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 import { awaitedLater, quiet, within } from './timing.ts';
 
 /** Milliseconds. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { monotonic } from '../../async/platform.ts';
 import { type Bench, bytes, names } from './bench.ts';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 import { quiet } from './timing.ts';
 
 /** Share of a TTL and milliseconds by which clocks and timers may differ when an expiry is timed. */

@@ -1,6 +1,6 @@
-import { type Backend, type Names, refuseUnknown } from '../../sync/backend.ts';
+import type { Backend } from '../../contract/backend.ts';
+import { type Names, refuseUnknown } from '../../contract/options.ts';
 import { checkChoice, checkFunction, checkNumber, invalidOf, shown } from '../checks.ts';
-import type { Bench } from './bench.ts';
 
 /** A backend to be put to the test, with the server behind it. */
 export interface ConformanceSubject {
@@ -25,12 +25,6 @@ export interface ConformanceCase {
   run(): Promise<void>;
   /** It waits for a session to expire or for a delay to pass. */
   readonly slow?: boolean;
-}
-
-export interface Rule {
-  readonly name: string;
-  readonly slow?: boolean;
-  check(bench: Bench): Promise<void>;
 }
 
 const OPTIONS: Names<ConformanceSubject> = {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import type { Backend } from '../../sync/backend.ts';
+import type { Backend } from '../../contract/backend.ts';
 import { type Bench, text } from './bench.ts';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 import { awaitedLater, quiet, turn, within } from './timing.ts';
 
 /** Milliseconds. */

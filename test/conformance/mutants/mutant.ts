@@ -1,5 +1,5 @@
 import { MemoryStore, memory } from 'holdfast/memory';
-import type { Backend, StoredRecord } from '../../../src/sync/backend.ts';
+import type { Backend, StoredRecord } from '../../../src/contract/backend.ts';
 import { type Verbs, withVerbs } from '../../with-verbs.ts';
 
 /** A way to be wrong. */

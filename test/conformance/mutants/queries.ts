@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SyncError } from '../../../src/sync/backend.ts';
+import { SyncError } from '../../../src/contract/errors.ts';
 import { type Mutant, wrapped } from './mutant.ts';
 
 export const queryMutants: readonly Mutant[] = [

@@ -1,0 +1,126 @@
+import { isBytes } from '../async/realms.ts';
+import type { BackendTraits, Commit, Mutation, Scope, SessionOptions } from './backend.ts';
+import { REFUSED, SyncError, type SyncErrorCode } from './errors.ts';
+import { quoteKey } from './quote.ts';
+import { conditionProblem, mutationProblem, scopeProblem } from './shapes.ts';
+
+/** What no server should be asked for is refused here, before any I/O: the same mistake is the same error for all of them. */
+
+/** What differs between servers. */
+export interface Limits {
+  readonly maxValueBytes: number;
+  readonly maxOperations: number;
+  /** What is wrong with a key, or nothing. */
+  keyProblem(key: string): string | undefined;
+  /** The same for a prefix, whose last segment may be cut off anywhere. */
+  prefixProblem(prefix: string): string | undefined;
+}
+
+export function checkKey(key: unknown, limits: Pick<Limits, 'keyProblem'>): asserts key is string {
+  checkName('key', key, limits.keyProblem);
+}
+
+export function checkScope(scope: Scope, limits: Pick<Limits, 'keyProblem' | 'prefixProblem'>): void {
+  const problem = scopeProblem(scope);
+  if (problem !== undefined) throw refused('invalid-option', `a scope ${problem}`);
+  if (scope.key !== undefined) checkName('key', scope.key, limits.keyProblem);
+  else checkName('prefix', scope.prefix, limits.prefixProblem);
+}
+
+export function checkCommit(commit: Commit, limits: Limits): void {
+  const { when, then, read, count } = commit;
+  if (!Array.isArray(when)) throw refused('invalid-option', "a commit's `when` must be an array");
+  if (!Array.isArray(then)) throw refused('invalid-option', "a commit's `then` must be an array");
+  checkSize(commit, limits);
+  // Most often a condition and a mutation are about one key.
+  let checked: string | undefined;
+  for (const condition of commit.when) {
+    const problem = conditionProblem(condition);
+    if (problem !== undefined) throw refused('invalid-option', `a condition ${problem}`);
+    const { key } = condition;
+    if (key !== checked) checkName('key', key, limits.keyProblem);
+    checked = key;
+  }
+  const keys = then.length > 1 ? new Set<string>() : undefined;
+  for (const mutation of commit.then) {
+    const problem = mutationProblem(mutation);
+    if (problem !== undefined) throw refused('invalid-option', `a mutation ${problem}`);
+    const key = keyOf(mutation);
+    if (key !== checked) checkName('key', key, limits.keyProblem);
+    checked = key;
+    if (keys?.has(key)) {
+      throw refused(
+        'invalid-option',
+        `a commit must not have two mutations for one key, here ${quoteKey(key)}`,
+      );
+    }
+    keys?.add(key);
+    if (mutation.put !== undefined) checkPut(mutation, limits);
+  }
+  if (read !== undefined && count !== undefined) {
+    throw refused('invalid-option', 'a commit must not have `count` beside `read`');
+  }
+  if (read !== undefined) checkScope(read, limits);
+  if (count !== undefined) checkName('prefix', count, limits.prefixProblem);
+}
+
+export function checkTtl(ttl: number, { min, max }: BackendTraits['ttl']): void {
+  if (ttl >= min && ttl <= max) return;
+  throw refused('invalid-option', `\`ttl\` must be ${min} to ${max} ms, not ${ttl}`);
+}
+
+/** A lock-delay is looked at only where the server knows one. */
+export function checkSession({ ttl, lockDelay }: SessionOptions, traits: BackendTraits): void {
+  checkTtl(ttl, traits.ttl);
+  const { maxLockDelay } = traits;
+  if (maxLockDelay === 0 || (lockDelay >= 0 && lockDelay <= maxLockDelay)) return;
+  throw refused('invalid-option', `\`lockDelay\` must be 0 to ${maxLockDelay} ms, not ${lockDelay}`);
+}
+
+export function checkWait(wait: number | undefined): void {
+  if (wait === undefined || wait >= 0) return;
+  throw refused('invalid-option', `\`wait\` must be 0 or more milliseconds, not ${wait}`);
+}
+
+export function keyOf(mutation: Mutation): string {
+  return mutation.put !== undefined ? mutation.put : mutation.remove;
+}
+
+/** An error for what was not even asked for. */
+export function refused(code: SyncErrorCode, message: string): SyncError {
+  return new SyncError(code, message, REFUSED);
+}
+
+function checkName(
+  kind: 'key' | 'prefix',
+  name: unknown,
+  problemOf: (name: string) => string | undefined,
+): void {
+  const problem = typeof name === 'string' ? problemOf(name) : 'must be a string';
+  if (problem !== undefined) throw refused('invalid-key', `the ${kind} ${quoteKey(name)} ${problem}`);
+}
+
+function checkSize({ when, then, read, count }: Commit, { maxOperations }: Limits): void {
+  const operations = when.length + then.length + (read === undefined && count === undefined ? 0 : 1);
+  if (operations <= maxOperations) return;
+  throw refused(
+    'invalid-option',
+    `a commit must have at most ${maxOperations} conditions, mutations and reads together, not ${operations}`,
+  );
+}
+
+function checkPut({ put, value, session }: Mutation & { readonly put: string }, limits: Limits): void {
+  if (!isBytes(value)) {
+    throw refused('invalid-option', `the value for ${quoteKey(put)} must be a Uint8Array`);
+  }
+  if (session !== undefined && typeof (session as unknown) !== 'string') {
+    throw refused(
+      'invalid-option',
+      `the session of ${quoteKey(put)} must be a string, not ${String(session)}`,
+    );
+  }
+  if (value.byteLength > limits.maxValueBytes) {
+    const size = `${value.byteLength} bytes; at most ${limits.maxValueBytes} fit`;
+    throw refused('value-too-large', `the value for ${quoteKey(put)} has ${size}`);
+  }
+}

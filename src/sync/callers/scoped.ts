@@ -1,0 +1,147 @@
+import type { Clock } from '../../async/clock.ts';
+import { queueMicrotask } from '../../async/platform.ts';
+import { SyncError } from '../../contract/errors.ts';
+import { quoteKey } from '../../contract/quote.ts';
+import { isLasting } from '../../contract/retry.ts';
+import type { LossReason } from '../contender/lock-machine.ts';
+import { Call, limited } from './call.ts';
+import type { AcquireOptions, CallOptions } from './call-options.ts';
+import type { Grant } from './grant.ts';
+import type { LocalQueue } from './local-queue.ts';
+import type { Metadata } from './metadata.ts';
+import type { Ticket } from './ticket.ts';
+
+/** A scoped acquire on its way, which stopping rejects. */
+export interface OpenCall {
+  refused(error: SyncError): void;
+}
+
+export interface ScopedHost {
+  readonly clock: Clock;
+  readonly openCalls: Set<OpenCall>;
+  encode(metadata: Metadata | undefined): Uint8Array;
+  background(task: Promise<unknown>): void;
+}
+
+/** A scoped acquire in line, for as long as it is wanted or held. Made to be small: there may be thousands. */
+class ScopedTicket implements Ticket, OpenCall {
+  readonly standing = false;
+  left: Promise<void> | undefined;
+  inLine = false;
+  before: Ticket | undefined;
+  behind: Ticket | undefined;
+  readonly #queue: LocalQueue;
+  readonly maxHold: number | undefined;
+  readonly #once: boolean;
+  readonly #host: ScopedHost;
+  /** Until it is granted: a function keeps the asynchronous context of who gave it. */
+  #metadata: Metadata | undefined;
+  /** Until it is settled. */
+  #call: Call<Grant | undefined> | undefined;
+
+  constructor(
+    queue: LocalQueue,
+    options: AcquireOptions,
+    once: boolean,
+    metadata: Metadata | undefined,
+    host: ScopedHost,
+  ) {
+    this.#queue = queue;
+    this.maxHold = options.maxHold;
+    this.#once = once;
+    this.#metadata = metadata;
+    this.#host = host;
+    this.#call = new Call(host.clock, options, queue, () => {
+      this.#take();
+      // At once, and not only with the rejection: who takes over the place may ask in the same turn.
+      host.background(queue.leave(this));
+    });
+  }
+
+  run({ signal, timeout }: CallOptions): Promise<Grant | undefined> {
+    const { promise } = this.#call as Call<Grant | undefined>;
+    this.#host.openCalls.add(this);
+    this.#queue.enter(this);
+    return this.#once ? this.#leaveNothing(promise, signal, timeout) : promise;
+  }
+
+  async #leaveNothing(
+    asked: Promise<Grant | undefined>,
+    signal: AbortSignal | undefined,
+    timeout: number | undefined,
+  ): Promise<Grant | undefined> {
+    const { clock } = this.#host;
+    const until = clock.now() + (timeout ?? 0);
+    const grant = await asked;
+    if (grant !== undefined) return grant;
+    const left = timeout === undefined ? undefined : Math.max(0, until - clock.now());
+    // What was asked for is known. A removal that fails goes on in the background.
+    await limited(clock, signal, left, this.#queue.leave(this, true));
+    return undefined;
+  }
+
+  /** To be settled. It is over then, and nobody else settles it. */
+  #take(): Call<Grant | undefined> | undefined {
+    const call = this.#call;
+    this.#call = undefined;
+    this.#host.openCalls.delete(this);
+    return call;
+  }
+
+  #reject(error: SyncError): void {
+    const call = this.#take();
+    if (call === undefined) return;
+    call.reject(error);
+    // Not in the midst of what the queue is about to tell others.
+    queueMicrotask(() => this.#host.background(this.#queue.leave(this)));
+  }
+
+  value(): Uint8Array {
+    return this.#host.encode(this.#metadata);
+  }
+
+  granted(grant: Grant): void {
+    if (!grant.held) return;
+    this.#metadata = undefined;
+    this.#take()?.resolve(grant);
+  }
+
+  doubted(): void {}
+
+  /** Of a call that is not settled: lost before the caller ever saw it, while the session was in doubt. */
+  lost(reason: LossReason): void {
+    if (this.#call === undefined) return;
+    this.#reject(new SyncError('lost', `the lock ${quoteKey(this.#queue.key)} was lost (${reason})`));
+  }
+
+  occupied(): void {
+    if (this.#once) this.#take()?.resolve(undefined);
+  }
+
+  refused(error: SyncError): void {
+    this.#reject(error);
+  }
+
+  failing(error: unknown): void {
+    if (this.#once && isLasting(error)) this.refused(error);
+    else this.occupied();
+  }
+
+  moved(): void {}
+}
+
+/**
+ * One scoped, one-shot acquire: in line behind the other callers of this key in this process, and out of the line
+ * again with the release, the loss, or when the caller gives up.
+ *
+ * @param once resolve to `undefined` as soon as the lock cannot be had now, with nothing left behind.
+ */
+export function acquireScoped(
+  queue: LocalQueue,
+  options: AcquireOptions,
+  once: boolean,
+  metadata: Metadata | undefined,
+  host: ScopedHost,
+): Promise<Grant | undefined> {
+  return new ScopedTicket(queue, options, once, metadata, host).run(options);
+}
