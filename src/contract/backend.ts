@@ -143,6 +143,8 @@ export interface BackendTraits {
    * `advisory`: they live in memory only.
    */
   readonly fencing: 'durable' | 'advisory';
+  /** Whether a change is told of by the server, or found by looking from time to time. */
+  readonly wakes: 'pushed' | 'polled';
   /**
    * Milliseconds within which a `watch` that stands reads its record anew by itself, and wakes with the error if it cannot.
    * Without it a watch tells only what it is told, and the engine looks from time to time.

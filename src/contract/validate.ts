@@ -6,14 +6,18 @@ import { conditionProblem, mutationProblem, scopeProblem } from './shapes.ts';
 
 /** What no server should be asked for is refused here, before any I/O: the same mistake is the same error for all of them. */
 
-/** What differs between servers. */
-export interface Limits {
-  readonly maxValueBytes: number;
-  readonly maxOperations: number;
+/** Which keys a server can hold. */
+export interface KeyRules {
   /** What is wrong with a key, or nothing. */
   keyProblem(key: string): string | undefined;
   /** The same for a prefix, whose last segment may be cut off anywhere. */
   prefixProblem(prefix: string): string | undefined;
+}
+
+/** What differs between servers. */
+export interface Limits extends KeyRules {
+  readonly maxValueBytes: number;
+  readonly maxOperations: number;
 }
 
 export function checkKey(key: unknown, limits: Pick<Limits, 'keyProblem'>): asserts key is string {

@@ -43,6 +43,7 @@ it('traits say what the store does', () => {
     maxValueBytes: 524_288,
     maxOperations: 62,
     fencing: 'advisory',
+    wakes: 'pushed',
   });
   expect(virtual({ maxValueBytes: 7 }).backend.traits).toMatchObject({
     contention: 'queue',

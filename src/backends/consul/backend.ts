@@ -68,6 +68,7 @@ export class ConsulBackend implements Backend {
       maxValueBytes: limits.maxValueBytes,
       maxOperations: limits.maxOperations,
       fencing: 'durable',
+      wakes: 'pushed',
       rereads: REREADS,
     };
   }

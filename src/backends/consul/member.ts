@@ -1,8 +1,8 @@
 import { onAbort } from '../../async/signal-listeners.ts';
 import type { CommitResult } from '../../contract/backend.ts';
 import { keyOf } from '../../contract/validate.ts';
-import { type Footprint, isAboutKnown } from '../kit/batch.ts';
 import type { Batched } from '../kit/batcher.ts';
+import { type Footprint, isAboutKnown } from '../kit/footprint.ts';
 import type { Request, Transaction } from './transaction.ts';
 
 /** A commit that may stand beside others. */

@@ -1,7 +1,7 @@
 import type { Commit, CommitResult, Revision } from '../../contract/backend.ts';
 import { keyOf } from '../../contract/validate.ts';
-import { type Footprint, isAboutKnown } from '../kit/batch.ts';
 import { Batcher } from '../kit/batcher.ts';
+import { type Footprint, isAboutKnown } from '../kit/footprint.ts';
 import { badResponse, CallFailure, isLeaseMissing, isRefusal } from './errors.ts';
 import { type BytesCall, Exchange } from './exchange.ts';
 import { Pending } from './lifetime.ts';

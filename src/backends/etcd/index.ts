@@ -34,6 +34,7 @@ const traits: BackendTraits = {
   // The server's default for `--max-txn-ops`.
   maxOperations: 128,
   fencing: 'durable',
+  wakes: 'pushed',
 };
 
 const { maxValueBytes, maxOperations } = traits;

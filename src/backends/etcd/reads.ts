@@ -1,6 +1,6 @@
 import type { Scope } from '../../contract/backend.ts';
-import type { Footprint } from '../kit/batch.ts';
 import { Batcher } from '../kit/batcher.ts';
+import type { Footprint } from '../kit/footprint.ts';
 import { isOfOne } from './errors.ts';
 import { type BytesCall, Exchange } from './exchange.ts';
 import { Pending } from './lifetime.ts';
