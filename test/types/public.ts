@@ -13,6 +13,7 @@ import {
 import { consul } from 'holdfast/consul';
 import { syncModule } from 'holdfast/di';
 import { etcd } from 'holdfast/etcd';
+import { backendOf, type Driver, type Request, type Verdict, Window } from 'holdfast/kit';
 import { memory } from 'holdfast/memory';
 import { openTelemetry } from 'holdfast/opentelemetry';
 
@@ -111,3 +112,13 @@ export async function uses(sync: SyncManager): Promise<void> {
   // @ts-expect-error codes are a closed list
   if (error.code === 'nonsense') return;
 }
+
+declare const driver: Driver<Request & { readonly encoded: Uint8Array }>;
+new SyncManager({ name: 'svc', backend: () => backendOf(driver) });
+new Window(4).tryEnter();
+const verdicts: readonly Verdict<number>[] = [1, 'again', 'alone', new SyncError('rejected', 'no')];
+verdicts.map((verdict) => verdict);
+// @ts-expect-error a verdict is an answer, an error, or one of two words
+verdicts.includes('later');
+// @ts-expect-error a driver says what the server can do
+backendOf({ traits: backend.traits });
