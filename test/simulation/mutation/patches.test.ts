@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { mutants } from '../locks/mutants.ts';
+import { systems } from '../systems.ts';
 import { mutate } from './copy.ts';
 import { placesIn } from './places.ts';
 
-describe('every patch fits the library as it is', () => {
+describe.each(systems)('every patch fits the library as it is: $name', ({ mutants }) => {
   test.each(Object.entries(mutants))('%s', (_, patches) => {
     const changed = mutate(patches);
     expect(changed.size).toBeGreaterThan(0);

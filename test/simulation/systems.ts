@@ -1,0 +1,6 @@
+import { locks } from './locks/system.ts';
+import { runOnce } from './run-once/system.ts';
+import type { System } from './system.ts';
+
+/** All that runs in the simulation. */
+export const systems: readonly System[] = [locks, runOnce];
