@@ -1,6 +1,7 @@
 import type { Commit, Grant } from 'holdfast';
 import { LockHistory } from '../../../src/testing/lock-history.ts';
 import { type LockHolder, LockInvariants } from '../../../src/testing/lock-invariants.ts';
+import { Callers } from '../callers.ts';
 import type { Process } from '../process.ts';
 import type { Violation, Workload } from '../system.ts';
 import type { World } from '../world.ts';
@@ -15,7 +16,7 @@ const TOLD = 40;
 /** Callers in every process that want locks, scoped and standing ones, and write under them. */
 export class LockWorkload implements Workload {
   readonly world: World;
-  readonly #workers: Worker[] = [];
+  readonly #callers: Callers;
   readonly #claims = new Map<Process, Claims>();
   readonly #invariants: ReadonlyMap<string, LockInvariants>;
   readonly #histories: ReadonlyMap<string, LockHistory>;
@@ -25,6 +26,7 @@ export class LockWorkload implements Workload {
 
   constructor(world: World) {
     this.world = world;
+    this.#callers = new Callers(world);
     const now = (): number => world.clock.now();
     const operated = world.mayOperate;
     this.#invariants = new Map(world.keys.map((key) => [key, new LockInvariants({ now, operated })]));
@@ -35,9 +37,8 @@ export class LockWorkload implements Workload {
   start(process: Process): void {
     const { world } = this;
     for (const key of world.keys) {
-      const standing = world.chance(0.3);
-      this.#workers.push(new Worker(this, process, key, standing));
-      if (world.chance(0.4)) this.#workers.push(new Worker(this, process, key, false));
+      this.#employ(process, key, world.chance(0.3) ? 'standing' : 'scoped');
+      if (world.chance(0.4)) this.#employ(process, key, 'scoped too');
     }
   }
 
@@ -85,13 +86,12 @@ export class LockWorkload implements Workload {
     for (const invariants of this.#invariants.values()) invariants.restored();
   }
 
-  /** Who has noticed that the store went back gets nothing any more. */
   hungry(): readonly string[] {
-    return this.#living.filter(({ process, isFed }) => !process.noticed && !isFed).map(({ name }) => name);
+    return this.#callers.hungry();
   }
 
   ended(): Promise<unknown> {
-    return Promise.all(this.#living.map(({ done }) => done));
+    return this.#callers.ended();
   }
 
   /** Whether what was seen can have happened in some order at all. */
@@ -116,7 +116,7 @@ export class LockWorkload implements Workload {
   }
 
   get turns(): number {
-    return this.#workers.reduce((sum, { turns }) => sum + turns, 0);
+    return this.#callers.turns;
   }
 
   /** What the callers saw of a key, to be put in order when the run is over. */
@@ -128,6 +128,12 @@ export class LockWorkload implements Workload {
     const claims = this.#claims.get(process) ?? new Claims();
     this.#claims.set(process, claims);
     return claims;
+  }
+
+  #employ(process: Process, key: string, kind: 'standing' | 'scoped' | 'scoped too'): void {
+    this.#callers.repeat(process, `${process.name}/${key} (${kind})`, (onTurn) =>
+      new Worker(this, process, key, onTurn).work(kind === 'standing'),
+    );
   }
 
   #look(process: Process, key: string): LockHolder[] {
@@ -151,10 +157,6 @@ export class LockWorkload implements Workload {
       } else this.#over.add(grant);
     }
     return believers;
-  }
-
-  get #living(): Worker[] {
-    return this.#workers.filter(({ process }) => !process.dead);
   }
 
   #of(key: string): LockInvariants {

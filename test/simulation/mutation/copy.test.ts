@@ -6,7 +6,12 @@ interface Quoting {
 }
 
 const system = { modules: { decorators: 'decorators/index.ts', quote: 'contract/quote.ts' } };
-const patch = { file: 'contract/quote.ts', in: 'quoteKey', find: 'const text =', put: "return 'mistaken'; $&" };
+const patch = {
+  file: 'contract/quote.ts',
+  in: 'quoteKey',
+  find: 'const text =',
+  put: "return 'mistaken'; $&",
+};
 const quoted = ({ quoteKey }: Quoting): string => quoteKey('k');
 
 test('a mistake may be in any folder, and is in all that imports it', async () => {

@@ -23,6 +23,9 @@ export class Notes {
     if (this.#last !== undefined && Math.abs(at - this.#last) < this.#atLeast) {
       this.#violate('noted too soon after the last run', `${process.name}, after ${at - this.#last} ms`);
     }
+    if (!this.#isHeld(BigInt(token))) {
+      this.#violate('noted by who does not hold the lock', `${process.name}, ${token}`);
+    }
     this.#last = at;
     this.#noted.add(token);
     this.#accepted.push({ process, at: this.#world.clock.now() });
@@ -43,6 +46,12 @@ export class Notes {
   restored(): void {
     this.#last = undefined;
     this.#begun.clear();
+  }
+
+  /** A token says in its high bits which revision made the record that proves it. */
+  #isHeld(token: bigint): boolean {
+    const records = this.#world.store.records(this.#key).filter(({ session }) => session !== undefined);
+    return records.some(({ created, revision }) => [created, revision].includes(token >> 16n));
   }
 
   #violate(rule: string, detail: string): void {

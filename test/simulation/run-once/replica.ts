@@ -5,6 +5,9 @@ import type { Process } from '../process.ts';
 import type { World } from '../world.ts';
 import { AT_LEAST, type Job, PERIOD } from './job.ts';
 
+/** Milliseconds after a tick: by then it was struck, or is not any more. */
+const MISSED = 100;
+
 /** Milliseconds after which a note that had no answer has arrived, or never will. */
 const ARRIVED = 3_000;
 
@@ -34,6 +37,8 @@ export class Replica {
         // A timer of a clock that runs fast is early: then this tick is the one that it was made for.
         const tick = Math.round(wall / PERIOD) + 1;
         await sleep(clock, tick * PERIOD - wall + this.#world.between(0, 50), stopping.signal);
+        // A process that stood still has missed it.
+        if (clock.wall() - tick * PERIOD > MISSED) continue;
         const call = this.#call(tick).finally(() => this.#calls.delete(call));
         this.#calls.add(call);
       }
