@@ -153,17 +153,6 @@ describe('architecture', () => {
     ).toBeUndefined();
   });
 
-  test.each(files.filter((file) => /^src\/(async|contract|sync|backends\/memory)\//.test(file)))(
-    '%s asks the injected clock for the time',
-    (file) => {
-      if (file === 'src/async/clock.ts' || file === 'src/async/platform.ts') return;
-      const text = readFileSync(join(root, file), 'utf8');
-      expect(text).not.toMatch(
-        /\b(Date\.now|performance\.now|monotonic(?=[(,])|setTimeout|setInterval|AbortSignal\.timeout|Math\.random)\b/,
-      );
-    },
-  );
-
   test.each(files)('E12: %s takes the platform’s time and timers where they were taken at load', (file) => {
     if (file === 'src/async/platform.ts') return;
     expect(lateLookups(readFileSync(join(root, file), 'utf8'))).toEqual(

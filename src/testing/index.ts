@@ -12,6 +12,12 @@ export {
   type LockHistoryOptions,
   type LockVerdict,
 } from './lock-history.ts';
+export {
+  type LockHolder,
+  LockInvariants,
+  type LockInvariantsOptions,
+  type LockViolation,
+} from './lock-invariants.ts';
 export { ProcessClock, type ProcessClockOptions } from './process-clock.ts';
 export { calm, type NetworkConditions, SimulatedNetwork } from './simulated-network.ts';
 export { type TcpConditions, TcpProxy } from './tcp-proxy.ts';
