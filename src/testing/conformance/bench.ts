@@ -10,7 +10,7 @@ import type {
   Scope,
   StoredRecord,
 } from '../../contract/backend.ts';
-import type { ConformanceSubject } from './subject.ts';
+import type { ConformancePause, ConformanceSubject } from './subject.ts';
 import { turn, within } from './timing.ts';
 
 /** Milliseconds. */
@@ -73,8 +73,8 @@ export class Bench {
     return this.prefix + name;
   }
 
-  async client(): Promise<Backend> {
-    const client = await this.subject.open();
+  async client(pause: ConformancePause = unstopped): Promise<Backend> {
+    const client = await this.subject.open({ pause });
     this.#clients.push(client);
     return client;
   }
@@ -130,6 +130,16 @@ export class Bench {
     return client.query(scope, { since, wait: 3 * this.patience, signal });
   }
 
+  /** Blocks as who is woken for nothing blocks again: until a query rejects. */
+  async blockOn(client: Backend, scope: Scope, from: Cursor, signal = this.signal): Promise<never> {
+    let at = from;
+    for (let wakes = 0; wakes < MOST_WAKES; wakes++) {
+      ({ at } = await this.block(client, scope, at, signal));
+      await turn();
+    }
+    return assert.fail(`woken ${MOST_WAKES} times`);
+  }
+
   async get(client: Backend, key: string): Promise<StoredRecord | undefined> {
     const { records } = await this.query(client, { key });
     assert.ok(records.length <= 1, 'one key, one record');
@@ -170,7 +180,7 @@ export class Bench {
   async #clear(): Promise<void> {
     this.#abort.abort(new Error('the case is over'));
     const { signal } = new AbortController();
-    const client = await this.subject.open();
+    const client = await this.subject.open({ pause: unstopped });
     try {
       for (const prefix of this.#prefixes) {
         const { records } = await client.query({ prefix }, { signal });
@@ -182,6 +192,8 @@ export class Bench {
     }
   }
 }
+
+async function unstopped(): Promise<void> {}
 
 export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);
