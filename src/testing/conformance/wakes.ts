@@ -42,6 +42,9 @@ const changes: readonly Change[] = [
   },
 ];
 
+/** Those that differ in how a store makes them. */
+const changesInSteps = changes.filter(({ what }) => what !== 'an owned put' && what !== 'an overwrite');
+
 /** Every change above ends with a new value or, where one was, without a record. */
 function shows(records: readonly StoredRecord[], before: readonly StoredRecord[]): boolean {
   return records.length !== before.length || (records.length > 0 && text(records[0]) === 'new');
@@ -150,14 +153,14 @@ export const wakeRules: readonly Rule[] = [
     name: 'who waits is told of a change when it can be read, whatever steps it is made in',
     async check(bench) {
       const watcher = await bench.client();
-      for (const change of changes) await stops(bench, changing(bench, change, watcher));
+      for (const change of changesInSteps) await stops(bench, changing(bench, change, watcher));
     },
   },
   {
     name: 'who looks and then waits is told of what changes at any step of it',
     async check(bench) {
       const actor = await bench.client();
-      for (const change of changes) await stops(bench, watching(bench, change, actor));
+      for (const change of changesInSteps) await stops(bench, watching(bench, change, actor));
     },
   },
   {

@@ -22,7 +22,7 @@ import {
   refused,
 } from '../../../src/contract/validate.ts';
 import { bury } from './bury.ts';
-import { Commits, directoryOf } from './commits.ts';
+import { Commits, directoryOf, isQueue } from './commits.ts';
 import type { Database } from './database.ts';
 import type { Flaw } from './flaws.ts';
 import { Transaction } from './transaction.ts';
@@ -126,16 +126,21 @@ export class SqlBackend implements Backend {
 
   async #read(scope: Scope): Promise<QueryResult> {
     const transaction = new Transaction(this.#database, this.#pause);
-    await transaction.lock([`queue ${scope.key === undefined ? scope.prefix : directoryOf(scope.key)}`]);
-    this.#database.noteInterest(scope.key === undefined ? scope : { prefix: directoryOf(scope.key) });
-    transaction.end();
-    await this.#pause('after the interest');
+    await this.#noteInterest(scope.key === undefined ? scope.prefix : directoryOf(scope.key));
     let at = this.#database.told;
     const rows = await transaction.statement('the read', () =>
       transaction.select(scope).filter((row) => !this.#hides(row.session)),
     );
     if (this.#flaw === 'listening after the read') at = this.#database.told;
     return { records: rows.map(toRecord), at: String(at) };
+  }
+
+  /** In a queue not while somebody goes through with a change of which he would not tell. */
+  async #noteInterest(place: string): Promise<void> {
+    const unlock = isQueue(place) ? await this.#database.lock(`queue ${place}`) : undefined;
+    this.#database.noteInterest(place);
+    unlock?.();
+    await this.#pause('after the interest');
   }
 
   #hides(session: string | undefined): boolean {

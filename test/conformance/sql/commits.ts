@@ -60,8 +60,8 @@ export class Commits {
       }));
       await this.#tellAndApply(transaction);
       transaction.end();
-      const counted = this.#flaw === 'counted apart' ? await this.#counted(count) : {};
       await this.#pause('after the commit');
+      const counted = this.#flaw === 'counted apart' ? await this.#counted(count) : {};
       return { ok: true, revision, ...seen, ...counted };
     } finally {
       transaction.end();

@@ -1,5 +1,4 @@
 import { RecordTable } from '../../../src/backends/memory/records.ts';
-import type { Scope } from '../../../src/contract/backend.ts';
 
 export interface SessionRow {
   readonly id: string;
@@ -15,7 +14,7 @@ export class Database {
   readonly #locks = new Map<string, Promise<void>>();
   readonly #notices: (readonly string[])[] = [];
   readonly #listeners = new Set<() => void>();
-  /** What somebody has looked at: to be asked under the lock of its directory, or in the step that commits. */
+  /** Where somebody has looked: a queue is asked for under its lock, what is above it in the step that commits. */
   readonly #interest = new Set<string>();
   #sequence = 0n;
   #opened = 0;
@@ -47,8 +46,8 @@ export class Database {
     };
   }
 
-  noteInterest(scope: Scope): void {
-    this.#interest.add(scope.key ?? scope.prefix);
+  noteInterest(place: string): void {
+    this.#interest.add(place);
   }
 
   isOfInterest(key: string): boolean {
