@@ -96,15 +96,19 @@ export type Commit =
        * A prefix. If the mutations are applied, its records are counted after them, in the same atomic step. To count is
        * cheaper than to read: for the server that has to look at them, and for who has to take them in.
        *
-       * Commits that count a prefix, or change what is under it, are serial: each counts all that came before it and nothing
-       * of what comes after, and their revisions are in that order. No other condition is about more than single keys.
+       * Commits that count a prefix are serial, with one another and with all that change what is under it: each counts all
+       * that came before it and nothing of what comes after, in the order of their revisions. Nothing else that a commit
+       * depends on is about more than single keys.
        */
       readonly count: string;
       readonly read?: undefined;
     });
 
 export type CommitResult =
-  /** `revision` is that of the records put. Without any it says nothing. A store may take a put of what is there already for no change. */
+  /**
+   * `revision` is that of the records put. Without any it says nothing. A store may take a put of what is there already for no
+   * change.
+   */
   | {
       readonly ok: true;
       readonly revision: Revision;

@@ -15,6 +15,12 @@ import { syncModule } from 'holdfast/di';
 import { etcd } from 'holdfast/etcd';
 import { memory } from 'holdfast/memory';
 import { openTelemetry } from 'holdfast/opentelemetry';
+import {
+  type ConformanceClientOptions,
+  type ConformancePause,
+  type ConformanceSubject,
+  conformance,
+} from 'holdfast/testing';
 
 declare function same<T>(value: T): <U extends T>(other: U & (T extends U ? U : never)) => void;
 
@@ -49,6 +55,23 @@ new SyncManager({ name: 'svc', backend, metadata: { at: new Date() } });
 consul({ lockFlags: 42 });
 // @ts-expect-error etcd has no ACL token
 etcd({ token: 't' });
+
+const subject = { name: 'mine', prefix: () => 'p/', sessionTtl: 1_000, expiryFactor: 1 } as const;
+// A subject without steps need not know of them.
+conformance({ ...subject, open: () => memory() });
+const stepped: ConformanceSubject = {
+  ...subject,
+  async open({ pause }: ConformanceClientOptions) {
+    const between: ConformancePause = pause;
+    await between('after the locks');
+    // @ts-expect-error a step has a name
+    await pause();
+    return backend;
+  },
+};
+conformance(stepped);
+// @ts-expect-error the pause is given to a client, not to the subject
+conformance({ ...stepped, pause: async () => {} });
 
 export async function uses(sync: SyncManager): Promise<void> {
   const lock: Lock = sync.lock('k', { metadata: 'me' });
