@@ -3,7 +3,6 @@ import { Bench } from './conformance/bench.ts';
 import { commitRules } from './conformance/commits.ts';
 import { conditionRules } from './conformance/conditions.ts';
 import { endingRules } from './conformance/ending.ts';
-import { endRules } from './conformance/ends-at-once.ts';
 import { keyRules } from './conformance/keys.ts';
 import { lockDelayRules, noLockDelayRules } from './conformance/lock-delay.ts';
 import { queueRules } from './conformance/queues.ts';
@@ -12,6 +11,7 @@ import { revisionRules } from './conformance/revisions.ts';
 import type { Rule } from './conformance/rule.ts';
 import { scopeRules } from './conformance/scopes.ts';
 import { serialRules } from './conformance/serial.ts';
+import { sessionEndRules } from './conformance/session-ends.ts';
 import { sessionRules } from './conformance/sessions.ts';
 import {
   type ConformanceCase,
@@ -53,7 +53,7 @@ export function conformance(subject: ConformanceSubject): ConformanceCase[] {
     ...serialRules,
     ...queueRules,
     ...sessionRules,
-    ...endRules,
+    ...sessionEndRules,
     ...scopeRules,
     ...tieRules,
     ...wakeRules,

@@ -21,6 +21,7 @@ export type AtOnce = <T, U>(first: () => Promise<T>, second: () => Promise<U>) =
 /** One way for two to meet. The name is different each time. */
 export type Round = (client: Backend, atOnce: AtOnce, name: string) => Promise<void>;
 
+/** Raced, and then stopped. */
 export async function everyWay(bench: Bench, round: Round): Promise<void> {
   await races(bench, round);
   await stops(bench, round);
@@ -59,7 +60,11 @@ export async function stops(bench: Bench, round: Round, meanwhile = MEANWHILE): 
     try {
       await round(client, atOnce, `step-${step}`);
     } catch (error) {
-      assert.fail(`${messageOf(error)} (one was stopped ${brake.place ?? 'nowhere'})`);
+      const place =
+        brake.place === undefined ? 'while nobody was stopped' : `while one was stopped ${brake.place}`;
+      const failure = new assert.AssertionError({ message: `${messageOf(error)}, ${place}` });
+      failure.cause = error;
+      throw failure;
     } finally {
       brake.release();
     }

@@ -16,7 +16,7 @@ const LOOKED_AT = 1.2;
 const TRIES = 3;
 
 /** The end of a session, and what goes on at the same time. */
-export const endRules: readonly Rule[] = [
+export const sessionEndRules: readonly Rule[] = [
   {
     name: 'a put and the close of its session at once leave nothing that is owned',
     async check(bench) {
