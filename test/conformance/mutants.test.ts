@@ -62,9 +62,15 @@ describe('the suite has nothing against a backend that is right, in the same tim
   const rules = mutants.flatMap(({ caughtBy, server, right }) => {
     const { name, contention } = traitsOf(server());
     const open = right ?? (() => rightMemory(contention));
-    return caughtBy.map((rule) => ({ rule, what: `${name}, ${contention}`, open }));
+    return caughtBy.map((rule) => ({ rule, store: `${name}, ${contention}`, open }));
   });
-  it.concurrent.each(rules)('$rule, $what', ({ rule, open }) => run(open(), rule));
+  // One after the other: they share the event loop, and a case waits for its turns.
+  for (const store of new Set(rules.map((each) => each.store))) {
+    describe(store, () => {
+      const those = rules.filter((each) => each.store === store);
+      it.concurrent.each(those)('$rule', ({ rule, open }) => run(open(), rule));
+    });
+  }
 });
 
 it('every case of the suite fails for some mutant', { timeout: COVERAGE_TIMEOUT }, async () => {

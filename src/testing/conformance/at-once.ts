@@ -5,9 +5,8 @@ import type { Bench } from './bench.ts';
 import type { ConformancePause } from './subject.ts';
 import { awaitedLater, quiet, turn } from './timing.ts';
 
-/** How often two race, and by how many turns of the event loop either comes later at most. */
-const RACES = 20;
-const MOST_TURNS = 10;
+/** Of the event loop, by which either of two who race comes later at most. */
+const MOST_TURNS = 7;
 /** No call has as many steps. */
 const MOST_STEPS = 500;
 /** Milliseconds: who neither ends nor comes to its next step waits for the other. */
@@ -30,11 +29,10 @@ export async function everyWay(bench: Bench, round: Round): Promise<void> {
 /** Both begin at about the same time, in either order. */
 export async function races(bench: Bench, round: Round): Promise<void> {
   const client = await bench.client();
-  for (let race = 0; race < RACES; race++) {
-    const lead = (race % (2 * MOST_TURNS)) - MOST_TURNS;
+  for (let lead = -MOST_TURNS; lead <= MOST_TURNS; lead++) {
     const atOnce: AtOnce = (first, second) =>
       Promise.all([after(Math.max(0, -lead), first), after(Math.max(0, lead), second)]);
-    await round(client, atOnce, `race-${race}`);
+    await round(client, atOnce, `race-${lead + MOST_TURNS}`);
   }
 }
 

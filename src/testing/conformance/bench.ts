@@ -17,6 +17,8 @@ import { turn, within } from './timing.ts';
 const DEFAULT_PATIENCE = 10_000;
 /** Long enough that no session ends by itself in a case that is not about expiry. */
 const LASTING_TTL = 60_000;
+/** Records that are removed at a time. */
+const CLEARED = 16;
 /** A wait that returns more often than this for one change is a busy loop. */
 const MOST_WAKES = 1000;
 
@@ -184,7 +186,10 @@ export class Bench {
     try {
       for (const prefix of this.#prefixes) {
         const { records } = await client.query({ prefix }, { signal });
-        for (const { key } of records) await client.commit({ when: [], then: [{ remove: key }] }, signal);
+        for (let from = 0; from < records.length; from += CLEARED) {
+          const then = records.slice(from, from + CLEARED).map(({ key }) => ({ remove: key }));
+          await client.commit({ when: [], then }, signal);
+        }
       }
       for (const id of this.#sessions) await client.closeSession(id, signal);
     } finally {

@@ -73,7 +73,7 @@ export const queueRules: readonly Rule[] = [
 function queueOf(bench: Bench, client: Backend, name: string): string {
   if (client.traits.contention === 'race') return bench.key(`${name}/`);
   const path = client.lockPath(bench.key(name));
-  bench.alsoClear(path);
+  if (!path.startsWith(bench.prefix)) bench.alsoClear(path);
   return path;
 }
 
