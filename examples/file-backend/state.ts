@@ -1,4 +1,5 @@
-import type { Commit, CommitResult, Condition, Revision, Scope, StoredRecord } from 'holdfast';
+import type { Commit, CommitResult, Condition, Scope, StoredRecord } from 'holdfast';
+import { byCreation } from 'holdfast/kit';
 
 interface Session {
   readonly ttl: number;
@@ -102,11 +103,4 @@ export class State {
 function recordOf(key: string, { value, session, created, revision }: Row): StoredRecord {
   const bytes = new Uint8Array(Buffer.from(value, 'base64'));
   return { key, value: bytes, session, created: BigInt(created), revision: BigInt(revision) };
-}
-
-/** Of records with one revision the key decides, so that the order is the same for everybody. */
-function byCreation(a: StoredRecord, b: StoredRecord): number {
-  const order = (revision: Revision, other: Revision): number =>
-    Number(revision > other) - Number(revision < other);
-  return order(a.created, b.created) || (a.key < b.key ? -1 : 1);
 }

@@ -7,7 +7,16 @@
 
 import type { SyncError } from './errors.ts';
 
-/** Store-wide and strictly increasing, also across the deletion and the expiry of a record. */
+/**
+ * The place of a commit among the others, as far as somebody depends on it. It need not be one order of the whole store.
+ *
+ * - For one key it rises strictly, also across the deletion and the expiry of its record.
+ * - Under a prefix that is counted (`Commit.count`) it is the order in which commits become visible: once a record was seen
+ *   there, none appears that was created before it.
+ * - It is larger than that of any commit that was answered before this one was sent, by whatever client, about whatever key.
+ *
+ * Records put by one commit share it. So may commits that are under way together, if they have nothing in common.
+ */
 export type Revision = bigint;
 
 /** An opaque position in a store's history. It comes from a query and goes into the next one of the same scope. */
@@ -23,9 +32,12 @@ type Without<Names extends string> = { readonly [Name in Names]?: never };
 export type Scope =
   | (Without<'prefix' | 'oldest' | 'youngest' | 'before'> & { readonly key: string })
   | (Without<'key' | 'oldest' | 'youngest' | 'before'> & { readonly prefix: string })
-  /** The `oldest` records of the prefix, by creation, oldest first. */
+  /**
+   * The `oldest` records of the prefix, by creation, oldest first. Those that one commit made are in the order of their keys,
+   * by code point: so the order is total, the same for every client, and as many are shown as were asked for.
+   */
   | (Without<'key' | 'youngest' | 'before'> & { readonly prefix: string; readonly oldest: number })
-  /** The `youngest` records of the prefix among those created before this revision, youngest first. */
+  /** The `youngest` records of the prefix among those created before this revision, youngest first: that order, reversed. */
   | (Without<'key' | 'oldest'> & {
       readonly prefix: string;
       readonly youngest: number;
@@ -83,13 +95,20 @@ export type Commit =
       /**
        * A prefix. If the mutations are applied, its records are counted after them, in the same atomic step. To count is
        * cheaper than to read: for the server that has to look at them, and for who has to take them in.
+       *
+       * Commits that count a prefix are serial, with one another and with all that change what is under it: each counts all
+       * that came before it and nothing of what comes after, in the order of their revisions. Nothing else that a commit
+       * depends on is about more than single keys.
        */
       readonly count: string;
       readonly read?: undefined;
     });
 
 export type CommitResult =
-  /** `revision` is that of the records put. Without any it says nothing. */
+  /**
+   * `revision` is that of the records put. Without any it says nothing. A store may take a put of what is there already for no
+   * change.
+   */
   | {
       readonly ok: true;
       readonly revision: Revision;
@@ -157,11 +176,14 @@ export interface BackendTraits {
  *
  * - `query` with `since` is level-triggered. It may wake for nothing, must wake for a change, never waits without
  *   bound, and always answers with the current state, so that nobody depends on seeing every event. A compaction, an
- *   index that went backwards, a reconnect are just wakes.
+ *   index that went backwards, a reconnect are just wakes. What was made and undone again may be no change.
+ * - A read shows what stands. Nothing is hidden because a clock says that its session must be over: a renewal may be on its
+ *   way through, and whoever sees a holder gone holds in its place.
+ * - Commits come out as if one came after the other, also where each changes what the other has only looked at.
  * - A *rejected* `commit` means *unknown*, not *failed*, unless its error says `refused` (`SyncError.outcome`). A read that
  *   fails leaves nothing unknown.
  * - What can be read in two ways or is too much is refused before any I/O.
- * - A session's TTL is what the server granted, not what was asked for.
+ * - A session's TTL is what the server granted, not what was asked for. Nobody need look for it to end, and it ends once.
  * - Every call ends: by its signal (it then rejects with the signal's reason), or by a deadline of the backend's own. No
  *   listener of it is left on the signal then, which may go on to serve another call.
  * - Nothing of the server's client leaks: errors are `SyncError`s, and none holds a secret.
@@ -175,8 +197,12 @@ export interface Backend extends AsyncDisposable {
    */
   lockPath(key: string): string;
   openSession(options: SessionOptions, signal: AbortSignal): Promise<{ id: string; ttl: number }>;
+  /** `gone` also for one that is past its time and that nobody has noticed yet: nothing revives it. */
   renewSession(id: string, signal: AbortSignal): Promise<'renewed' | 'gone'>;
-  /** Closing a session that is gone is no error. */
+  /**
+   * Closing a session that is gone is no error. A put of it that is under way is applied before, and goes with it, or is
+   * refused: nothing is ever left that is owned by a session that is gone.
+   */
   closeSession(id: string, signal: AbortSignal): Promise<void>;
   query(scope: Scope, options: QueryOptions): Promise<QueryResult>;
   commit(commit: Commit, signal: AbortSignal): Promise<CommitResult>;

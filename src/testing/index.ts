@@ -1,4 +1,10 @@
-export { type ConformanceCase, type ConformanceSubject, conformance } from './conformance.ts';
+export {
+  type ConformanceCase,
+  type ConformanceClientOptions,
+  type ConformancePause,
+  type ConformanceSubject,
+  conformance,
+} from './conformance.ts';
 export {
   type Linearizability,
   type LinearizableOptions,

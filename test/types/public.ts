@@ -16,7 +16,15 @@ import { etcd } from 'holdfast/etcd';
 import { backendOf, type Driver, type Request, type Verdict, Window } from 'holdfast/kit';
 import { memory } from 'holdfast/memory';
 import { openTelemetry } from 'holdfast/opentelemetry';
-import { LockInvariants, type LockViolation, VirtualClock } from 'holdfast/testing';
+import {
+  type ConformanceClientOptions,
+  type ConformancePause,
+  type ConformanceSubject,
+  conformance,
+  LockInvariants,
+  type LockViolation,
+  VirtualClock,
+} from 'holdfast/testing';
 
 declare function same<T>(value: T): <U extends T>(other: U & (T extends U ? U : never)) => void;
 
@@ -66,6 +74,23 @@ new LockInvariants({ now: new VirtualClock() });
 
 // @ts-expect-error etcd has no ACL token
 etcd({ token: 't' });
+
+const subject = { name: 'mine', prefix: () => 'p/', sessionTtl: 1_000, expiryFactor: 1 } as const;
+// A subject without steps need not know of them.
+conformance({ ...subject, open: () => memory() });
+const stepped: ConformanceSubject = {
+  ...subject,
+  async open({ pause }: ConformanceClientOptions) {
+    const between: ConformancePause = pause;
+    await between('after the locks');
+    // @ts-expect-error a step has a name
+    await pause();
+    return backend;
+  },
+};
+conformance(stepped);
+// @ts-expect-error the pause is given to a client, not to the subject
+conformance({ ...stepped, pause: async () => {} });
 
 export async function uses(sync: SyncManager): Promise<void> {
   const lock: Lock = sync.lock('k', { metadata: 'me' });

@@ -1,10 +1,13 @@
 import type { Commit, CommitResult, Revision } from '../../contract/backend.ts';
+import { SyncError } from '../../contract/errors.ts';
 import { keyOf } from '../../contract/validate.ts';
 import { Batcher } from '../kit/batcher.ts';
 import { type Footprint, isAboutKnown } from '../kit/footprint.ts';
+import { type Bounded, exactly, isBounded } from './bounded.ts';
 import { badResponse, CallFailure, isLeaseMissing, isRefusal } from './errors.ts';
 import { type BytesCall, Exchange } from './exchange.ts';
 import { Pending } from './lifetime.ts';
+import type { Reads } from './reads.ts';
 import { decodeTxn, type TxnOutcome, type TxnReply } from './reply.ts';
 import { encodeGroup, encodeTxn, TXN } from './request.ts';
 import { type Passenger, Together, type Vehicle } from './together.ts';
@@ -29,10 +32,12 @@ const OVERHEAD = 64;
  */
 export class Commits {
   readonly #transport: Transport;
+  readonly #reads: Reads;
   readonly #batcher: Batcher<Member>;
 
-  constructor(transport: Transport) {
+  constructor(transport: Transport, reads: Reads) {
     this.#transport = transport;
+    this.#reads = reads;
     const vehicle: Vehicle<Member, TxnReply> = {
       call: transactions,
       settle: settleAll,
@@ -50,7 +55,21 @@ export class Commits {
     const member = new Member(this.#transport, wanted, signal);
     if (this.#transport.mayGroup) this.#batcher.add(member);
     else this.#batcher.alone(member);
-    return member.promise;
+    return isBounded(wanted.read) ? this.#exactly(wanted.read, member) : member.promise;
+  }
+
+  async #exactly(scope: Bounded, member: Member): Promise<CommitResult> {
+    const result = await member.promise;
+    if (!('read' in result) || result.read === undefined) return result;
+    const { asOf, signal } = member;
+    try {
+      const read = await exactly(scope, result.read, asOf, (peers) => this.#reads.peers(peers, signal));
+      return { ...result, read };
+    } catch (error) {
+      // The look changes nothing, but the commit may have.
+      if (!result.ok || signal.aborted || !(error instanceof SyncError)) throw error;
+      throw new SyncError(error.code, error.message, { cause: error.cause, outcome: 'unknown' });
+    }
   }
 }
 
@@ -59,6 +78,8 @@ class Member extends Pending<CommitResult> implements Passenger {
   readonly wanted: Commit;
   /** Encoded when it was asked for: the values are those of that moment. */
   readonly request: Buffer;
+  /** What was read is of that revision. */
+  asOf: Revision = 0n;
   readonly #transport: Transport;
 
   constructor(transport: Transport, wanted: Commit, signal: AbortSignal) {
@@ -104,6 +125,7 @@ class Member extends Pending<CommitResult> implements Passenger {
   }
 
   answer({ succeeded, records, count }: TxnOutcome, revision: Revision): void {
+    this.asOf = revision;
     const isCounted = succeeded && this.wanted.count !== undefined;
     if (this.wanted.read === undefined && !isCounted) {
       this.resolve(succeeded ? { ok: true, revision } : { ok: false, why: 'conflict' });

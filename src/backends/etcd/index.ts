@@ -15,6 +15,7 @@ import { WatchHub } from './hub.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { type EtcdOptions, resolveOptions } from './options.ts';
 import { Queries } from './query.ts';
+import { Reads } from './reads.ts';
 import { encodeCursor } from './scope.ts';
 import { Sessions } from './sessions.ts';
 import { Transport } from './transport.ts';
@@ -53,9 +54,10 @@ export function etcd(options: EtcdOptions = {}): Backend {
   const transport = new Transport(resolved);
   const hub = new WatchHub(transport);
   const keepAlive = new KeepAlive(transport);
-  const queries = new Queries(transport, hub);
+  const reads = new Reads(transport);
+  const queries = new Queries(transport, hub, reads);
   const sessions = new Sessions(transport, keepAlive);
-  const commits = new Commits(transport);
+  const commits = new Commits(transport, reads);
   return {
     traits,
     lockPath: (key) => lockPath(key, resolved.lockName),

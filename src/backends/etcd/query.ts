@@ -3,7 +3,7 @@ import type { Cursor, QueryOptions, QueryResult, Scope, StoredRecord } from '../
 import { SyncError } from '../../contract/errors.ts';
 import type { Wake, WatchHub } from './hub.ts';
 import { OVER } from './lifetime.ts';
-import { Reads } from './reads.ts';
+import type { Reads } from './reads.ts';
 import {
   decodeCursor,
   encodeCursor,
@@ -26,10 +26,10 @@ export class Queries {
   readonly #hub: WatchHub;
   readonly #reads: Reads;
 
-  constructor(transport: Transport, hub: WatchHub) {
+  constructor(transport: Transport, hub: WatchHub, reads: Reads) {
     this.#transport = transport;
     this.#hub = hub;
-    this.#reads = new Reads(transport);
+    this.#reads = reads;
   }
 
   async query(scope: Scope, { since, wait, signal }: QueryOptions): Promise<QueryResult> {

@@ -1,6 +1,7 @@
-import type { Scope } from '../../contract/backend.ts';
+import type { Scope, StoredRecord } from '../../contract/backend.ts';
 import { Batcher } from '../kit/batcher.ts';
 import type { Footprint } from '../kit/footprint.ts';
+import { type Bounded, boundOf, exactly, isBounded, type Peers } from './bounded.ts';
 import { isOfOne } from './errors.ts';
 import { type BytesCall, Exchange } from './exchange.ts';
 import { Pending } from './lifetime.ts';
@@ -35,6 +36,21 @@ export class Reads {
   }
 
   read(scope: Scope, signal: AbortSignal): Promise<RangeReply> {
+    return isBounded(scope) ? this.#bounded(scope, signal) : this.#read(scope, signal);
+  }
+
+  async peers(peers: Peers, signal: AbortSignal): Promise<readonly StoredRecord[]> {
+    return (await this.#read(peers, signal)).records;
+  }
+
+  async #bounded(scope: Bounded, signal: AbortSignal): Promise<RangeReply> {
+    const reply = await this.#read(scope, signal);
+    const { records, revision } = reply;
+    const exact = await exactly(scope, records, revision, (peers) => this.peers(peers, signal));
+    return { ...reply, records: exact, more: records.length > boundOf(scope) };
+  }
+
+  #read(scope: Scope | Peers, signal: AbortSignal): Promise<RangeReply> {
     const read = new Read(this.#transport, scope, signal);
     this.#batcher.add(read);
     return read.promise;
@@ -42,11 +58,11 @@ export class Reads {
 }
 
 class Read extends Pending<RangeReply> implements Passenger {
-  readonly scope: Scope;
+  readonly scope: Scope | Peers;
   readonly urgent = false;
   readonly #transport: Transport;
 
-  constructor(transport: Transport, scope: Scope, signal: AbortSignal) {
+  constructor(transport: Transport, scope: Scope | Peers, signal: AbortSignal) {
     super(signal);
     this.#transport = transport;
     this.scope = scope;

@@ -10,13 +10,15 @@ import type {
   Scope,
   StoredRecord,
 } from '../../contract/backend.ts';
-import type { ConformanceSubject } from './subject.ts';
+import type { ConformancePause, ConformanceSubject } from './subject.ts';
 import { turn, within } from './timing.ts';
 
 /** Milliseconds. */
 const DEFAULT_PATIENCE = 10_000;
 /** Long enough that no session ends by itself in a case that is not about expiry. */
 const LASTING_TTL = 60_000;
+/** Records that are removed at a time. */
+const CLEARED = 16;
 /** A wait that returns more often than this for one change is a busy loop. */
 const MOST_WAKES = 1000;
 
@@ -73,8 +75,8 @@ export class Bench {
     return this.prefix + name;
   }
 
-  async client(): Promise<Backend> {
-    const client = await this.subject.open();
+  async client(pause: ConformancePause = unstopped): Promise<Backend> {
+    const client = await this.subject.open({ pause });
     this.#clients.push(client);
     return client;
   }
@@ -130,6 +132,16 @@ export class Bench {
     return client.query(scope, { since, wait: 3 * this.patience, signal });
   }
 
+  /** Blocks as who is woken for nothing blocks again: until a query rejects. */
+  async blockOn(client: Backend, scope: Scope, from: Cursor, signal = this.signal): Promise<never> {
+    let at = from;
+    for (let wakes = 0; wakes < MOST_WAKES; wakes++) {
+      ({ at } = await this.block(client, scope, at, signal));
+      await turn();
+    }
+    return assert.fail(`woken ${MOST_WAKES} times`);
+  }
+
   async get(client: Backend, key: string): Promise<StoredRecord | undefined> {
     const { records } = await this.query(client, { key });
     assert.ok(records.length <= 1, 'one key, one record');
@@ -170,11 +182,14 @@ export class Bench {
   async #clear(): Promise<void> {
     this.#abort.abort(new Error('the case is over'));
     const { signal } = new AbortController();
-    const client = await this.subject.open();
+    const client = await this.subject.open({ pause: unstopped });
     try {
       for (const prefix of this.#prefixes) {
         const { records } = await client.query({ prefix }, { signal });
-        for (const { key } of records) await client.commit({ when: [], then: [{ remove: key }] }, signal);
+        for (let from = 0; from < records.length; from += CLEARED) {
+          const then = records.slice(from, from + CLEARED).map(({ key }) => ({ remove: key }));
+          await client.commit({ when: [], then }, signal);
+        }
       }
       for (const id of this.#sessions) await client.closeSession(id, signal);
     } finally {
@@ -182,6 +197,8 @@ export class Bench {
     }
   }
 }
+
+async function unstopped(): Promise<void> {}
 
 export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);

@@ -73,8 +73,8 @@ export const endingRules: readonly Rule[] = [
       const key = bench.key('a');
       const { at } = await bench.query(client, { key });
       const blocked = [
-        bench.block(client, { key }, at),
-        bench.block(
+        bench.blockOn(client, { key }, at),
+        bench.blockOn(
           client,
           { prefix: bench.prefix },
           (await bench.query(client, { prefix: bench.prefix })).at,

@@ -144,7 +144,7 @@ async function expectExpiry(bench: Bench, lastRenewal: number, ttl: number): Pro
   assert.ok(lived >= ttl * (1 - CLOCK_DRIFT) - TIMER_STEP, `expired after ${lived} of ${ttl} ms`);
 }
 
-async function expectGone(bench: Bench, session: string): Promise<void> {
+export async function expectGone(bench: Bench, session: string): Promise<void> {
   for (const client of [await bench.client(), await bench.client()]) {
     assert.equal(await client.renewSession(session, bench.signal), 'gone');
     const key = bench.key('late');

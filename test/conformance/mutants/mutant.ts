@@ -1,4 +1,5 @@
 import { MemoryStore, memory } from 'holdfast/memory';
+import type { ConformanceClientOptions } from 'holdfast/testing';
 import type { Backend, StoredRecord } from '../../../src/contract/backend.ts';
 import { type Verbs, withVerbs } from '../../with-verbs.ts';
 
@@ -8,7 +9,9 @@ export interface Mutant {
   /** Cases of the suite that must each notice. */
   readonly caughtBy: readonly string[];
   /** Makes a store, and returns how its clients are opened. */
-  server(): () => Backend;
+  server(): (options: ConformanceClientOptions) => Backend;
+  /** The same where nothing is wrong with it. Default: memory, with the same contention. */
+  right?(): (options: ConformanceClientOptions) => Backend;
 }
 
 /** A memory backend with some verbs replaced. What they remember is shared by the clients of one store. */
