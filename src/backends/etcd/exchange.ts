@@ -71,6 +71,8 @@ export class Exchange<Response> {
   /** On the monotonic clock; only once it may have left. */
   #sentAt: number | undefined;
   #underWay: RawCall | undefined;
+  /** Why it could not be sent, on the way to where it can. */
+  #refusal: SyncError | undefined;
 
   constructor(carrier: Carrier, request: AnyRequest<Response>, asker: Asker<Response>) {
     this.#carrier = carrier;
@@ -224,8 +226,11 @@ export class Exchange<Response> {
       // What etcd itself cannot do now, it can do no better on another connection.
       if (isUnheard || endpoints.size > 1) endpoints.failed(connection);
       const isSafe = used === undefined || this.#request.repeatable || wasNeverSent(failure);
-      const most = Math.max(endpoints.size, isUnheard ? 2 : 1) + (wasReplaced ? 1 : 0);
+      // A connection that had worked may have been cut while it was idle; one that was never made says all there is to know.
+      const wasCut = isUnheard && connection.heardAt > Number.NEGATIVE_INFINITY;
+      const most = Math.max(endpoints.size, wasCut ? 2 : 1) + (wasReplaced ? 1 : 0);
       if (isSafe && this.#tries < most) {
+        if (wasNeverSent(failure)) this.#refusal = syncErrorOf(failure, connection.address, 'refused');
         this.#try();
         return;
       }
@@ -244,6 +249,8 @@ export class Exchange<Response> {
   #expired(): SyncError {
     const { requestTimeout } = this.#carrier;
     const address = this.#connection?.address ?? 'its address';
+    const refusal = this.#sentAt === undefined ? this.#refusal : undefined;
+    if (refusal !== undefined) return refusal;
     const details =
       this.#sentAt === undefined
         ? `No connection established. Last error: nothing within ${requestTimeout} ms. Resolution note:`
