@@ -36,6 +36,7 @@ export class EtcdConnection implements Connection {
   readonly host: Host;
   #close: (() => void) | undefined;
   readonly #isOwn: boolean;
+  #wasReady = false;
   readonly #calls = new Set<RawCall>();
   readonly #streams = new Set<RawCall>();
 
@@ -49,19 +50,29 @@ export class EtcdConnection implements Connection {
   }
 
   get failing(): boolean {
-    return this.#state() === State.transientFailure;
+    return this.#state(true) === State.transientFailure;
   }
 
   get ready(): boolean {
-    return this.#state() === State.ready;
+    if (this.#state(false) !== State.ready) return false;
+    this.#wasReady = true;
+    return true;
+  }
+
+  /** It was made, and is no more. gRPC would make it again by itself, by the old address and with the old certificate. */
+  get isCut(): boolean {
+    return this.#wasReady && !this.ready;
   }
 
   /** Waits until the connection is made or has failed. `false`: it was neither within `limit` milliseconds. */
   async settled(limit: number): Promise<boolean> {
     const until = monotonic() + limit;
     for (;;) {
-      const state = this.#state();
-      if (state !== State.idle && state !== State.connecting) return true;
+      const state = this.#state(true);
+      if (state !== State.idle && state !== State.connecting) {
+        this.#wasReady ||= state === State.ready;
+        return true;
+      }
       const left = until - monotonic();
       if (left <= 0) return false;
       // gRPC compares it with the global wall clock, whatever that is by now.
@@ -135,10 +146,10 @@ export class EtcdConnection implements Connection {
     this.retire();
   }
 
-  /** Asking makes it connect. A client that was closed counts as failing: a call on it is refused at once. */
-  #state(): number {
+  /** A client that was closed counts as failing: a call on it is refused at once. */
+  #state(connect: boolean): number {
     try {
-      return this.host.getServiceClient('KV').getChannel().getConnectivityState(true);
+      return this.host.getServiceClient('KV').getChannel().getConnectivityState(connect);
     } catch {
       return State.transientFailure;
     }

@@ -46,6 +46,8 @@ export interface Carrier {
   readonly credentials: Credentials;
   /** Milliseconds. */
   readonly requestTimeout: number;
+  /** The one in use, or another one if that was cut. */
+  connection(): Promise<EtcdConnection>;
 }
 
 /** Whoever asked. One of these is called, once, unless the exchange is ended before. */
@@ -140,7 +142,7 @@ export class Exchange<Response> {
     const { endpoints, credentials } = this.#carrier;
     this.#connection = undefined;
     this.#sentAt = undefined;
-    const connection = await endpoints.connection();
+    const connection = await this.#carrier.connection();
     if (this.#over) return;
     this.#connection = connection;
     const untried = Math.max(1, endpoints.size - this.#tries + 1);

@@ -118,7 +118,7 @@ export class Stream<Request, Response> {
   async #reachable(limit: number): Promise<EtcdConnection> {
     const { endpoints } = this.#transport;
     for (let tries = 1; ; tries++) {
-      const connection = await endpoints.connection();
+      const connection = await this.#transport.connection();
       const settled = await connection.settled(limit / endpoints.size);
       if ((settled && !connection.failing) || this.#over) return connection;
       endpoints.failed(connection);

@@ -40,6 +40,12 @@ export class Transport implements Carrier {
         : new Login(login, (connection, present) => this.#logIn(connection, present));
   }
 
+  connection(): Promise<EtcdConnection> {
+    const { live } = this.endpoints;
+    if (live?.isCut) this.endpoints.failed(live);
+    return this.endpoints.connection();
+  }
+
   /** Returns what ends it. It is not repeated if it may have been applied, unless it is `repeatable`. */
   send<Response>(request: EncodedRequest<Response>, asker: Asker<Response>): () => void {
     const exchange = new Exchange(this, request, asker);
