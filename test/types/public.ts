@@ -25,7 +25,12 @@ const both = { put: 'a', remove: 'b', value: 'text' };
 new SyncManager({ name: 'svc', backend, session: { ttl: 5_000 } });
 new SyncManager({ name: 'svc', backend, metadata: () => ({ zone: 'a', tags: ['x', 1, null] }) });
 etcd({ hosts: ['a:2379', 'b:2379'], username: 'u', password: 'p' });
-etcd({ username: () => 'u', password: async () => 'p', hosts: 'https://a', tls: async () => ({ ca: 'pem' }) });
+etcd({
+  username: () => 'u',
+  password: async () => 'p',
+  hosts: 'https://a',
+  tls: async () => ({ ca: 'pem' }),
+});
 consul({ addresses: ['a:8500'], token: 't', lockFlags: 1n });
 syncModule({ name: 'svc', backend, claimLeadership: false });
 
