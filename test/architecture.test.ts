@@ -157,7 +157,7 @@ describe('architecture', () => {
     if (file === 'src/async/platform.ts') return;
     expect(lateLookups(readFileSync(join(root, file), 'utf8'))).toEqual(
       // Of the wall clock that gRPC compares it with.
-      file === 'src/backends/etcd/client.ts' ? ['Date.now'] : [],
+      file === 'src/backends/etcd/connection.ts' ? ['Date.now'] : [],
     );
   });
 

@@ -1,7 +1,8 @@
 import { Etcd3 } from 'etcd3';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { etcd } from '../../src/backends/etcd/index.ts';
-import { Reads } from '../../src/backends/etcd/reads.ts';
+import { RANGE } from '../../src/backends/etcd/request.ts';
+import { Transport } from '../../src/backends/etcd/transport.ts';
 import type { Backend, CommitResult } from '../../src/contract/backend.ts';
 import { SyncError } from '../../src/contract/errors.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
@@ -159,16 +160,17 @@ describe('commit', () => {
   it('asks once more where a bounded read ends among records of one commit, and then only', async () => {
     const prefix = `${uniqueName()}/`;
     const contenders = ['b', 'a', 'c'].map((name) => ({ put: prefix + name, value: bytes('') }));
-    const looks = vi.spyOn(Reads.prototype, 'peers');
+    const sent = vi.spyOn(Transport.prototype, 'send');
     try {
       const read = { prefix, oldest: 2 };
       const result = await backend.commit({ when: [], then: contenders, read }, never);
       expect(namesIn(result)).toEqual(['a', 'b']);
       const all = { prefix, oldest: 3 };
       expect((await backend.query(all, { signal: never })).records.length).toBe(3);
-      expect(looks).toHaveBeenCalledOnce();
+      // The commit and the look after it, and one query.
+      expect(sent).toHaveBeenCalledTimes(3);
     } finally {
-      looks.mockRestore();
+      sent.mockRestore();
     }
   });
 
@@ -177,7 +179,16 @@ describe('commit', () => {
     const then = ['b', 'a'].map((name) => ({ put: prefix + name, value: bytes('') }));
     const read = { prefix, oldest: 1 };
     const failure = new SyncError('unavailable', 'no', { outcome: 'refused' });
-    const looks = vi.spyOn(Reads.prototype, 'peers').mockRejectedValue(failure);
+    const { send } = Transport.prototype;
+    const sent = vi.spyOn(Transport.prototype, 'send').mockImplementation(function (
+      this: Transport,
+      request,
+      asker,
+    ) {
+      if (request.path !== RANGE) return send.call(this, request as never, asker as never);
+      asker.failed(failure);
+      return () => undefined;
+    });
     try {
       const applied = backend.commit({ when: [], then, read }, never);
       await expect(applied).rejects.toMatchObject({ code: 'unavailable', outcome: 'unknown' });
@@ -185,7 +196,7 @@ describe('commit', () => {
       const refused = backend.commit({ when: [absent], then, read }, never);
       await expect(refused).rejects.toMatchObject({ code: 'unavailable', outcome: 'refused' });
     } finally {
-      looks.mockRestore();
+      sent.mockRestore();
     }
   });
 

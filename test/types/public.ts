@@ -35,6 +35,12 @@ const both = { put: 'a', remove: 'b', value: 'text' };
 new SyncManager({ name: 'svc', backend, session: { ttl: 5_000 } });
 new SyncManager({ name: 'svc', backend, metadata: () => ({ zone: 'a', tags: ['x', 1, null] }) });
 etcd({ hosts: ['a:2379', 'b:2379'], username: 'u', password: 'p' });
+etcd({
+  username: () => 'u',
+  password: async () => 'p',
+  hosts: 'https://a',
+  tls: async () => ({ ca: 'pem' }),
+});
 consul({ addresses: ['a:8500'], token: 't', lockFlags: 1n });
 syncModule({ name: 'svc', backend, claimLeadership: false });
 
@@ -57,6 +63,8 @@ new SyncManager({ name: 'svc', backend, ttl: 5_000 });
 new SyncManager({ name: 'svc', backend, metadata: { at: new Date() } });
 // @ts-expect-error flags have 64 bits, more than a number
 consul({ lockFlags: 42 });
+// @ts-expect-error a password is text
+etcd({ username: 'u', password: () => 1 });
 const invariants = new LockInvariants({ now: () => new VirtualClock().now(), operated: true });
 invariants.granted({ client: 'a', token: 1n });
 invariants.believed([{ client: 'a', token: 1n }]);

@@ -1,7 +1,7 @@
 import type { Commit, Condition, Mutation, Scope } from '../../contract/backend.ts';
 import type { Peers } from './bounded.ts';
 import { leaseOf, NO_LEASE } from './lease.ts';
-import { Writer } from './writer.ts';
+import { ProtobufWriter } from './protobuf-writer.ts';
 
 /**
  * Requests as they are on the wire: a thousand commits that are issued together spend more on messages made of objects
@@ -33,7 +33,7 @@ const BY_CREATION = 2;
 export const RANGE = '/etcdserverpb.KV/Range';
 export const TXN = '/etcdserverpb.KV/Txn';
 
-const writer = new Writer();
+const writer = new ProtobufWriter();
 
 export function encodeTxn({ when, then, read, count }: Commit): Buffer {
   writer.start();

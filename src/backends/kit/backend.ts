@@ -12,7 +12,7 @@ import type {
   Scope,
   SessionOptions,
 } from '../../contract/backend.ts';
-import { isSyncError, SyncError } from '../../contract/errors.ts';
+import type { SyncError } from '../../contract/errors.ts';
 import {
   checkCommit,
   checkKey,
@@ -25,10 +25,17 @@ import type { Cancel, Driver, News, Request } from './driver.ts';
 import { footprintOf, isAboutKnown } from './footprint.ts';
 import { Lifetime } from './lifetime.ts';
 import { Polling } from './polling.ts';
+import { reading } from './reading.ts';
 import { Requests } from './requests.ts';
 
 const LONGEST_WAIT = 60_000;
 const POLL_INTERVAL = 250;
+
+/**
+ * Milliseconds. Waits that end at about the same time end together where requests travel together, and so do the looks that
+ * follow.
+ */
+const SLOT = 500;
 
 /** UTF-8 and what is put around it. */
 const MOST_BYTES_A_UNIT = 8;
@@ -112,18 +119,22 @@ class DrivenBackend<R extends Request> implements Backend {
     checkWait(wait);
     const bound = Math.min(wait ?? longestWait, longestWait);
     if (since === undefined || bound === 0) return await this.#look(scope, signal);
-    const news = await reading(signal, this.#changed(scope, since, bound, signal));
-    if (news.why === 'shown') return news.shown;
-    if (news.why === 'failed') throw news.error;
-    const shown = await this.#look(scope, signal);
-    if (news.why === 'refused') throw news.error;
-    return shown;
+    return await reading(signal, this.#waited(scope, since, bound, signal));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#lifetime.end();
     this.#polling.end(this.#lifetime.stopped());
     await this.#driver.end();
+  }
+
+  async #waited(scope: Scope, since: Cursor, wait: number, signal: AbortSignal): Promise<QueryResult> {
+    const news = await this.#changed(scope, since, wait, signal);
+    if (news.why === 'shown') return news.shown;
+    if (news.why === 'failed') throw news.error;
+    const shown = await this.#look(scope, signal);
+    if (news.why === 'refused') throw news.error;
+    return shown;
   }
 
   #look(scope: Scope, signal: AbortSignal): Promise<QueryResult> {
@@ -142,11 +153,12 @@ class DrivenBackend<R extends Request> implements Backend {
 
   /** The end of the wait is a reason to look, too. */
   #changed(scope: Scope, since: Cursor, wait: number, signal: AbortSignal): Promise<News> {
-    const { clock = systemClock } = this.#driver;
+    const { clock = systemClock, lanes } = this.#driver;
     const call = new SettleOnce<News>();
     this.#lifetime.add(call);
     call.finally(() => this.#lifetime.delete(call));
-    call.after(clock, wait, () => call.resolve({ why: 'changed' }));
+    const bound = lanes === undefined ? wait : untilSlot(clock.now(), wait);
+    call.after(clock, bound, () => call.resolve({ why: 'changed' }));
     call.finally(this.#follow(scope, since, (news) => call.resolve(news)));
     return call.follow(signal).promise;
   }
@@ -174,20 +186,13 @@ class DrivenBackend<R extends Request> implements Backend {
   }
 }
 
+/** Short waits are kept as they are; a longer one may end a little earlier. */
+function untilSlot(now: number, wait: number): number {
+  if (wait < 4 * SLOT) return wait;
+  return Math.floor((now + wait) / SLOT) * SLOT - now;
+}
+
 function later(task: () => void): Cancel {
   queueMicrotask(task);
   return () => {};
-}
-
-/**
- * Passes on what a request came to that changes nothing at the store. When it fails nothing was done, and nothing will be,
- * whatever became of it on the way. The signal's own reason stays what it is.
- */
-async function reading<T>(signal: AbortSignal, request: Promise<T>): Promise<T> {
-  try {
-    return await request;
-  } catch (error) {
-    if (signal.aborted || !isSyncError(error) || error.outcome === 'refused') throw error;
-    throw new SyncError(error.code, error.message, { cause: error.cause, outcome: 'refused' });
-  }
 }

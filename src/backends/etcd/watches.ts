@@ -1,9 +1,8 @@
 import { Fifo } from '../../async/fifo.ts';
-import { clearImmediate, clearTimeout, setImmediate, setTimeout } from '../../async/platform.ts';
+import { clearTimeout, setImmediate, setTimeout } from '../../async/platform.ts';
 import type { Revision } from '../../contract/backend.ts';
 import type { SyncError } from '../../contract/errors.ts';
 import { isAccessRefused } from './errors.ts';
-import { stopped } from './lifetime.ts';
 import type { KeyRange } from './scope.ts';
 import { Stream, type StreamEnd } from './stream.ts';
 import type { Transport } from './transport.ts';
@@ -31,7 +30,7 @@ interface Watch {
   readonly opened: (() => void) | undefined;
 }
 
-interface Line {
+interface WatchStream {
   readonly stream: Stream<WatchRequest, WatchResponse>;
   /** By watch id. */
   readonly watches: Map<string, Watch>;
@@ -50,15 +49,15 @@ const LINGER = 2_000;
 const NO_ID = '-1';
 
 /** All watches of a backend, on one stream. A watch ends with its first wake. */
-export class WatchHub {
+export class Watches {
   readonly #transport: Transport;
-  #line: Line | undefined;
+  readonly #streams = new Set<WatchStream>();
+  #current: WatchStream | undefined;
   #lingering: NodeJS.Timeout | undefined;
   /** Ids are never used twice, so that a late answer wakes nobody else. */
   #lastId = 0;
   /** Streams in a row that took no watch at all. */
   #refusedStreams = 0;
-  #closed = false;
 
   constructor(transport: Transport) {
     this.#transport = transport;
@@ -78,56 +77,54 @@ export class WatchHub {
   }
 
   #watch(range: KeyRange, watch: Watch): () => void {
-    if (this.#closed) {
-      const soon = setImmediate(watch.wake, { why: 'failed', error: stopped() });
-      return () => clearImmediate(soon);
-    }
-    const line = this.#open();
+    const open = this.#begun();
     const id = String(++this.#lastId);
-    line.watches.set(id, watch);
-    line.unanswered.push(id);
+    open.watches.set(id, watch);
+    open.unanswered.push(id);
     const start_revision = String(watch.from ?? 0);
-    line.stream.write({ create_request: { ...range, start_revision, watch_id: id } });
-    return () => this.#cancel(line, id);
+    open.stream.write({ create_request: { ...range, start_revision, watch_id: id } });
+    return () => this.#cancel(open, id);
   }
 
-  /** Whoever still waits is told `stopped`. */
-  close(): void {
-    this.#closed = true;
+  /** Whoever still waits is told. */
+  close(error: SyncError): void {
     clearTimeout(this.#lingering);
-    this.#line?.stream.end();
-    if (this.#line !== undefined) endAll(this.#line, { why: 'failed', error: stopped() });
-    this.#line = undefined;
+    for (const open of this.#streams) {
+      open.stream.end();
+      endAll(open, { why: 'failed', error });
+    }
+    this.#current = undefined;
   }
 
-  #open(): Line {
+  #begun(): WatchStream {
     clearTimeout(this.#lingering);
-    if (this.#line !== undefined) return this.#line;
+    if (this.#current !== undefined) return this.#current;
     const watches = new Map<string, Watch>();
     const stream = new Stream<WatchRequest, WatchResponse>(this.#transport, 'Watch', 'watch', {
-      message: (response) => this.#receive(line, response),
-      ended: (end) => this.#ended(line, end),
+      message: (response) => this.#receive(open, response),
+      ended: (end) => this.#ended(open, end),
     });
-    const line: Line = { stream, watches, unanswered: new Fifo(), unwanted: [], standing: 'untried' };
-    this.#line = line;
-    return line;
+    const open: WatchStream = { stream, watches, unanswered: new Fifo(), unwanted: [], standing: 'untried' };
+    this.#streams.add(open);
+    this.#current = open;
+    return open;
   }
 
-  #receive(line: Line, response: WatchResponse): void {
-    const first = response.created ? line.unanswered.shift() : undefined;
+  #receive(open: WatchStream, response: WatchResponse): void {
+    const first = response.created ? open.unanswered.shift() : undefined;
     // A refused creation is answered without its id, but in its turn.
     const id = response.watch_id === NO_ID ? (first ?? NO_ID) : response.watch_id;
     const refused = Boolean(response.canceled) && isAccessRefused(response.cancel_reason);
-    if (refused) this.#refuse(line);
+    if (refused) this.#refuse(open);
     else if (response.created) {
-      line.standing = 'accepted';
+      open.standing = 'accepted';
       this.#refusedStreams = 0;
     }
-    const watch = line.watches.get(id);
+    const watch = open.watches.get(id);
     if (watch === undefined) return;
     if (response.canceled) {
-      line.watches.delete(id);
-      this.#rest(line);
+      open.watches.delete(id);
+      this.#rest(open);
       // No reason, or a compacted revision: nothing is wrong, but what was missed has to be read.
       const reason = response.cancel_reason;
       const final = this.#refusedStreams > 1;
@@ -139,48 +136,53 @@ export class WatchHub {
     const isBehind = response.created && watch.from !== undefined && revision + 1n < watch.from;
     if (response.created) watch.opened?.();
     if (response.events.length === 0 && !isBehind) return;
-    line.watches.delete(id);
+    open.watches.delete(id);
     const removed = removedIn(response.events);
     watch.wake(removed === undefined ? { why: 'changed' } : { why: 'changed', removed });
-    this.#takeBack(line, id);
+    this.#takeBack(open, id);
   }
 
   /** The next watch opens a stream with new credentials. Those that run stay where they are. */
-  #refuse(line: Line): void {
-    if (line === this.#line) this.#line = undefined;
-    if (line.standing === 'untried') this.#refusedStreams++;
-    line.standing = 'refused';
+  #refuse(open: WatchStream): void {
+    if (open === this.#current) this.#current = undefined;
+    if (open.standing === 'untried') this.#refusedStreams++;
+    open.standing = 'refused';
   }
 
-  #cancel(line: Line, id: string): void {
-    if (line.watches.delete(id)) this.#takeBack(line, id);
+  #cancel(open: WatchStream, id: string): void {
+    if (open.watches.delete(id)) this.#takeBack(open, id);
   }
 
   /**
    * Tells the server, but not before whoever was woken has gone on: to write to the stream takes longer than all that follows
    * a wake.
    */
-  #takeBack(line: Line, id: string): void {
-    line.unwanted.push(id);
-    if (line.unwanted.length === 1) {
+  #takeBack(open: WatchStream, id: string): void {
+    open.unwanted.push(id);
+    if (open.unwanted.length === 1) {
       setImmediate(() => {
-        for (const watch_id of line.unwanted.splice(0)) line.stream.write({ cancel_request: { watch_id } });
+        for (const watch_id of open.unwanted.splice(0)) open.stream.write({ cancel_request: { watch_id } });
       });
     }
-    this.#rest(line);
+    this.#rest(open);
   }
 
-  #rest(line: Line): void {
-    if (line.watches.size > 0) return;
-    if (line !== this.#line) {
-      line.stream.end();
+  #rest(open: WatchStream): void {
+    if (open.watches.size > 0) return;
+    if (open !== this.#current) {
+      this.#end(open);
       return;
     }
     clearTimeout(this.#lingering);
     this.#lingering = setTimeout(() => {
-      if (this.#line === line) this.#line = undefined;
-      line.stream.end();
+      if (this.#current === open) this.#current = undefined;
+      this.#end(open);
     }, LINGER).unref();
+  }
+
+  #end(open: WatchStream): void {
+    this.#streams.delete(open);
+    open.stream.end();
   }
 
   /**
@@ -188,16 +190,17 @@ export class WatchHub {
    * by itself if there is none. One that never answered is told as a failure, or a server that takes no streams would
    * be asked without a pause.
    */
-  #ended(line: Line, { error, wasAlive }: StreamEnd): void {
-    if (this.#line === line) {
-      this.#line = undefined;
+  #ended(open: WatchStream, { error, wasAlive }: StreamEnd): void {
+    this.#streams.delete(open);
+    if (this.#current === open) {
+      this.#current = undefined;
       clearTimeout(this.#lingering);
     }
-    endAll(line, wasAlive ? { why: 'changed' } : { why: 'failed', error });
+    endAll(open, wasAlive ? { why: 'changed' } : { why: 'failed', error });
   }
 }
 
-function endAll({ watches }: Line, news: Wake): void {
+function endAll({ watches }: WatchStream, news: Wake): void {
   const wakes = [...watches.values()];
   watches.clear();
   for (const { wake } of wakes) wake(news);

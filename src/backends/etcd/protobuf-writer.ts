@@ -13,7 +13,7 @@ const scratch = new Uint8Array(MOST_BYTES);
  *
  * https://protobuf.dev/programming-guides/encoding/
  */
-export class Writer {
+export class ProtobufWriter {
   #bytes = Buffer.allocUnsafeSlow(4 * 1024);
   #at = this.#bytes.length;
 

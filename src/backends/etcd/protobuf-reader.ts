@@ -13,7 +13,7 @@ const halves = new DataView(new ArrayBuffer(8));
  *
  * https://protobuf.dev/programming-guides/encoding/
  */
-export class Reader {
+export class ProtobufReader {
   readonly bytes: Buffer;
   at = 0;
   /** Of the last 64-bit number. */
