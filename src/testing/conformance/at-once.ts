@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { monotonic } from '../../async/platform.ts';
 import { messageOf } from '../../async/realms.ts';
 import type { Backend } from '../../contract/backend.ts';
 import type { Bench } from './bench.ts';
@@ -9,10 +10,11 @@ import { awaitedLater, quiet, turn } from './timing.ts';
 const MOST_TURNS = 7;
 /** No call has as many steps. */
 const MOST_STEPS = 500;
-/** Milliseconds: who neither ends nor comes to its next step waits for the other. */
+/** Milliseconds without a step, of anybody: who is not over then waits for the other. */
 const BLOCKED = 100;
-/** Milliseconds: what takes longer waits for who is stopped. */
 const MEANWHILE = 25;
+/** Of the event loop. On a busy machine a few of them take longer than that. */
+const IDLE_TURNS = 10;
 
 /** Does two things at once, the first of which is what the round's client does. */
 export type AtOnce = <T, U>(first: () => Promise<T>, second: () => Promise<U>) => Promise<[T, U]>;
@@ -40,7 +42,7 @@ export async function races(bench: Bench, round: Round): Promise<void> {
  * The first is stopped at its first step, the next time at its second, and so on, while the second does all it can; in the
  * end, or at once where the subject has no steps, the second begins when the first is over or waits for it.
  *
- * @param meanwhile milliseconds for the second while the first is stopped: it may have to wait for it.
+ * @param meanwhile milliseconds without a step, after which the second waits for the first while that is stopped
  */
 export async function stops(bench: Bench, round: Round, meanwhile = MEANWHILE): Promise<void> {
   const brake = new Brake();
@@ -49,9 +51,9 @@ export async function stops(bench: Bench, round: Round, meanwhile = MEANWHILE): 
     const atOnce: AtOnce = async (first, second) => {
       const stopped = brake.at(step);
       const doing = awaitedLater(first());
-      await Promise.race([settled(doing), stopped, quiet(BLOCKED)]);
+      await settledOrIdle(bench, [doing, stopped], BLOCKED);
       const other = awaitedLater(second());
-      await Promise.race([settled(other), settled(doing), quiet(meanwhile)]);
+      await settledOrIdle(bench, [doing, other], meanwhile);
       brake.release();
       return [await doing, await other];
     };
@@ -109,9 +111,21 @@ async function after<T>(turns: number, call: () => Promise<T>): Promise<T> {
   return call();
 }
 
-function settled(promise: Promise<unknown>): Promise<void> {
-  return promise.then(
+/** Until one of them is settled, or nobody has made a step for so long. */
+async function settledOrIdle(bench: Bench, promises: readonly Promise<unknown>[], ms: number): Promise<void> {
+  let over = false;
+  const settled = Promise.race(promises).then(
     () => undefined,
     () => undefined,
   );
+  const idle = async (): Promise<void> => {
+    const latest = monotonic() + ms + bench.patience / 4;
+    for (let seen = -1; !over && seen !== bench.steps && monotonic() < latest; ) {
+      seen = bench.steps;
+      await quiet(ms);
+      for (let n = 0; n < IDLE_TURNS; n++) await turn();
+    }
+  };
+  await Promise.race([settled, idle()]);
+  over = true;
 }

@@ -29,6 +29,8 @@ export class Bench {
   readonly subject: ConformanceSubject;
   readonly prefix: string;
   readonly patience: number;
+  /** How many its clients have made, where the subject tells. */
+  steps = 0;
   readonly #abort = new AbortController();
   readonly #clients: Backend[] = [];
   readonly #sessions = new Set<string>();
@@ -75,7 +77,11 @@ export class Bench {
     return this.prefix + name;
   }
 
-  async client(pause: ConformancePause = unstopped): Promise<Backend> {
+  async client(stop: ConformancePause = unstopped): Promise<Backend> {
+    const pause: ConformancePause = (step) => {
+      this.steps++;
+      return stop(step);
+    };
     const client = await this.subject.open({ pause });
     this.#clients.push(client);
     return client;
