@@ -15,7 +15,6 @@ import { syncModule } from 'holdfast/di';
 import { etcd } from 'holdfast/etcd';
 import { memory } from 'holdfast/memory';
 import { openTelemetry } from 'holdfast/opentelemetry';
-import { LockInvariants, type LockViolation, VirtualClock } from 'holdfast/testing';
 
 declare function same<T>(value: T): <U extends T>(other: U & (T extends U ? U : never)) => void;
 
@@ -48,21 +47,6 @@ new SyncManager({ name: 'svc', backend, ttl: 5_000 });
 new SyncManager({ name: 'svc', backend, metadata: { at: new Date() } });
 // @ts-expect-error flags have 64 bits, more than a number
 consul({ lockFlags: 42 });
-const invariants = new LockInvariants({ now: () => new VirtualClock().now(), operated: true });
-invariants.granted({ client: 'a', token: 1n });
-invariants.believed([{ client: 'a', token: 1n }]);
-invariants.handedOn({ client: 'a', token: 2n }, 5);
-for (const { rule, at } of invariants.violations) {
-  same<LockViolation['rule']>(rule)('a token fell' as LockViolation['rule']);
-  same<number>(at)(0 as number);
-}
-// @ts-expect-error a token has 64 bits, more than a number
-invariants.granted({ client: 'a', token: 1 });
-// @ts-expect-error what was seen stays
-invariants.violations.pop();
-// @ts-expect-error a clock gives its time by a function
-new LockInvariants({ now: new VirtualClock() });
-
 // @ts-expect-error etcd has no ACL token
 etcd({ token: 't' });
 
