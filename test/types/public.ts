@@ -21,9 +21,6 @@ import {
   type ConformancePause,
   type ConformanceSubject,
   conformance,
-  LockInvariants,
-  type LockViolation,
-  VirtualClock,
 } from 'holdfast/testing';
 
 declare function same<T>(value: T): <U extends T>(other: U & (T extends U ? U : never)) => void;
@@ -65,21 +62,6 @@ new SyncManager({ name: 'svc', backend, metadata: { at: new Date() } });
 consul({ lockFlags: 42 });
 // @ts-expect-error a password is text
 etcd({ username: 'u', password: () => 1 });
-const invariants = new LockInvariants({ now: () => new VirtualClock().now(), operated: true });
-invariants.granted({ client: 'a', token: 1n });
-invariants.believed([{ client: 'a', token: 1n }]);
-invariants.handedOn({ client: 'a', token: 2n }, 5);
-for (const { rule, at } of invariants.violations) {
-  same<LockViolation['rule']>(rule)('a token fell' as LockViolation['rule']);
-  same<number>(at)(0 as number);
-}
-// @ts-expect-error a token has 64 bits, more than a number
-invariants.granted({ client: 'a', token: 1 });
-// @ts-expect-error what was seen stays
-invariants.violations.pop();
-// @ts-expect-error a clock gives its time by a function
-new LockInvariants({ now: new VirtualClock() });
-
 // @ts-expect-error etcd has no ACL token
 etcd({ token: 't' });
 

@@ -26,13 +26,14 @@ class Counting implements Workload {
     });
   }
 
-  accepted({ then }: Commit): void {
+  accepted({ then }: Commit, { name }: Process): void {
     for (const { put, value } of then) {
       if (put !== 'count' || value === undefined) continue;
       const [number = '', token = ''] = Buffer.from(value).toString().split(' ');
       const before = this.#given.get(number) ?? token;
       if (before !== token) this.#world.violate('a number was given twice', `${number}: ${before}, ${token}`);
       this.#given.set(number, token);
+      this.#world.note(() => `${name} counts to ${number}, token ${token}`);
     }
   }
 

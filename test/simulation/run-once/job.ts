@@ -12,7 +12,7 @@ export const AT_LEAST = 900;
 /** Milliseconds after which what went wrong before keeps nobody from a tick any more. */
 const GRACE = 4_000;
 /** Runs of a healthy world after which it has shown that it gets on. */
-const ENOUGH = 4;
+const ENOUGH = 5;
 
 /** What is known of one job in one run: who struck which tick, and who ran it. */
 export class Job {

@@ -20,6 +20,9 @@ export const mutants: Mutants = {
     { file: RUN_ONCE, in: '#note', find: 'if (run?.token === token) return true;', put: '' },
   ],
   'any last run is long ago': [{ file: RUN_ONCE, in: 'isRecent', find: '< atLeast', put: '< 0' }],
+  'a run is recent for longer than was said': [
+    { file: RUN_ONCE, in: 'isRecent', find: '< atLeast', put: '< 3 * atLeast' },
+  ],
   'a last run in the future is recent for ever': [
     { file: RUN_ONCE, in: 'isRecent', find: 'Math.abs(now - last.at)', put: '(now - last.at)' },
   ],
