@@ -11,7 +11,7 @@ import { OngoingAttempt } from './ongoing-attempt.ts';
 import { queue } from './queue.ts';
 import { race } from './race.ts';
 import { HeldWatch, type HeldWatchListener } from './record-watch.ts';
-import type { Attempt, Contention, Contest, Holding, RecordLoss } from './strategy.ts';
+import type { Attempt, Contention, Holding, LockContext, RecordLoss } from './strategy.ts';
 
 /** How long a release waits for an attempt that is still under way before it cuts it off, in milliseconds. */
 const SETTLE_BOUND = 1_000;
@@ -276,7 +276,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     this.#attempt = attempt;
     let result: Attempt;
     try {
-      result = await this.#contention.attempt(this.#contest(session), state.place, attempt.signal);
+      result = await this.#contention.attempt(this.#lock(session), state.place, attempt.signal);
     } catch (error) {
       this.#leftovers.failed(session, error);
       throw error;
@@ -292,7 +292,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   async #wait(state: Extract<LockState, { name: 'waiting' }>, signal: AbortSignal): Promise<void> {
     let { place } = state;
     if (state.pause !== undefined) await sleep(this.#host.clock, state.pause, signal);
-    else if (place) place = await this.#contention.wait(this.#contest(state.session), place, signal);
+    else if (place) place = await this.#contention.wait(this.#lock(state.session), place, signal);
     this.#finish({ type: 'woke', of: state, place });
   }
 
@@ -306,8 +306,8 @@ export class Contender implements SessionListener, HeldWatchListener {
     if (this.#attempt !== undefined) await this.#settle(this.#attempt);
     for (let failures = 0; this.#state === state; failures++) {
       try {
-        const contest = this.#contest(state.session);
-        await removals.run(signal, () => this.#removeInTurn(contest, state.holding, signal));
+        const lock = this.#lock(state.session);
+        await removals.run(signal, () => this.#removeInTurn(lock, state.holding, signal));
         if (state.holding !== undefined) this.#listener.removed(state.holding);
         this.#finish({ type: 'removed', of: state });
         return;
@@ -320,11 +320,11 @@ export class Contender implements SessionListener, HeldWatchListener {
     }
   }
 
-  async #removeInTurn(contest: Contest, holding: Holding | undefined, signal: AbortSignal): Promise<void> {
+  async #removeInTurn(lock: LockContext, holding: Holding | undefined, signal: AbortSignal): Promise<void> {
     const { turns } = this.#host;
     if (!turns.tryEnter()) await turns.come(true);
     try {
-      await this.#contention.remove(contest, holding, signal);
+      await this.#contention.remove(lock, holding, signal);
     } finally {
       turns.leave();
     }
@@ -370,7 +370,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     this.#unlisten = undefined;
   }
 
-  #contest(session: Session): Contest {
+  #lock(session: Session): LockContext {
     return {
       backend: this.#host.backend,
       key: this.#key,
