@@ -1,25 +1,50 @@
 import type { Clock, Timer } from '../../async/clock.ts';
 import { Line } from '../../async/line.ts';
 import type { Notifications } from '../../async/notifications.ts';
-import { SyncError } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { isLasting } from '../../contract/retry.ts';
 import { Contender } from '../contender/contender.ts';
 import type { ContenderHost } from '../contender/contender-host.ts';
 import type { ContenderListener } from '../contender/contender-listener.ts';
-import type { LockState, LossReason } from '../contender/lock-machine.ts';
+import type { LossReason, Notice } from '../contender/lock-machine.ts';
 import type { Holding } from '../contender/strategy.ts';
 import type { Session } from '../session/session.ts';
 import type { SessionKeeper } from '../session/session-keeper.ts';
+import { Departures } from './departures.ts';
 import { Grant } from './grant.ts';
+import { afterTurn, type HandOffLimits } from './hand-off.ts';
 import type { Proofs } from './proofs.ts';
-import type { HandOffLimits, QueueEvents, Ticket } from './ticket.ts';
+import type { QueueEvents, Ticket, Told } from './ticket.ts';
 
-/**
- * Where everyone goes for one record, who gives it back and takes it again at once leaves nobody else a chance. After a
- * row of hand-offs the next try waits for so many milliseconds: enough for others to hear of it and be first.
- */
+/** Milliseconds that a queue yields: enough for others to hear of it and be first. */
 const YIELD = 10;
+
+/** Whose turn it is among the callers of this process. */
+type Turn =
+  | { readonly name: 'nobody' }
+  /** `expiry`: of a grant that has a bound. */
+  | {
+      readonly name: 'holder';
+      readonly grant: Grant;
+      readonly since: number;
+      readonly expiry: Timer | undefined;
+    }
+  /** Given back. Neither handed on nor released before its writes have reached the store. */
+  | { readonly name: 'given-back'; readonly grant: Grant; readonly writes: Promise<unknown> | undefined }
+  /** Released, and to be asked for again when others have had their chance. */
+  | { readonly name: 'yielding'; readonly timer: Timer };
+
+const NOBODY: Turn = { name: 'nobody' };
+
+/** What the store has granted, until it is known that the record does not stand any more. */
+interface Tenure {
+  readonly session: Session;
+  readonly holding: Holding;
+  readonly since: number;
+  readonly handOffs: number;
+  /** The last one of it. */
+  readonly grant: Grant;
+}
 
 /**
  * The callers of one key in this process, first come first served. They share one distributed contender, whose
@@ -38,25 +63,14 @@ export class LocalQueue implements ContenderListener {
   readonly #events: QueueEvents;
   readonly #onIdle: () => void;
   readonly #tickets = new Line<Ticket>();
-  readonly #awaitingRelease: { readonly resolve: () => void; readonly impatient: boolean }[] = [];
-  /** On their way under the grant that was given back last. */
-  #writes: Promise<unknown> | undefined;
+  readonly #departures = new Departures();
+  #turn = NOBODY;
+  #tenure: Tenure | undefined;
   /** What is known of the contender's place, for who takes it over. */
-  #lastNotice: 'occupied' | SyncError | undefined;
+  #place: Told<'occupied' | 'refused'> | undefined;
   #trouble: unknown;
   /** Whether the last attempt failed. */
   #failed = false;
-  #current: Grant | undefined;
-  /** The last grant of the holding that stands, or that is not known to be gone; and the TTL of its session. */
-  #latest: { readonly grant: Grant; readonly ttl: number } | undefined;
-  /** The grant that was given back and may be handed on. */
-  #handedBack: Grant | undefined;
-  #yielding: Timer | undefined;
-  /** Of the grant that is held, if it has a bound. */
-  #expiry: Timer | undefined;
-  #heldSince = 0;
-  #grantedAt = 0;
-  #handOffs = 0;
 
   constructor(
     host: ContenderHost,
@@ -91,22 +105,20 @@ export class LocalQueue implements ContenderListener {
         this.#tellIfFailing(ticket);
       } else {
         this.#contender.watchHeld();
-        ticket.occupied();
-        if (this.#lastNotice instanceof SyncError) ticket.refused(this.#lastNotice);
+        ticket.notice({ tell: 'occupied' });
+        if (this.#place?.tell === 'refused') ticket.notice(this.#place);
       }
     });
   }
 
   /** The grant that is held here at the moment. */
   get holder(): Grant | undefined {
-    return this.#current;
+    return this.#turn.name === 'holder' ? this.#turn.grant : undefined;
   }
 
   /** A scoped grant that is held, and since when, in monotonic milliseconds. */
   get scoped(): { readonly grant: Grant; readonly since: number } | undefined {
-    const grant = this.#current;
-    if (grant === undefined || this.#tickets.first?.standing !== false) return undefined;
-    return { grant, since: this.#grantedAt };
+    return this.#turn.name === 'holder' && this.#tickets.first?.standing === false ? this.#turn : undefined;
   }
 
   get aim(): string {
@@ -124,7 +136,7 @@ export class LocalQueue implements ContenderListener {
   }
 
   #tellIfFailing(ticket: Ticket): void {
-    if (this.failing) ticket.failing(this.#keeper.trouble);
+    if (this.failing) ticket.notice({ tell: 'failed', error: this.#keeper.trouble, source: 'session' });
   }
 
   /**
@@ -142,18 +154,16 @@ export class LocalQueue implements ContenderListener {
   }
 
   #leaveHead(ticket: Ticket, impatient: boolean): Promise<void> {
-    const current = this.#current;
-    if (current === undefined) {
+    const { holder } = this;
+    if (holder === undefined) {
       if (this.#tickets.length === 0) return this.#giveUp(ticket, impatient);
       this.#inherit();
       return Promise.resolve();
     }
-    this.#takeCurrent();
-    current.end('released');
-    this.#notifications.post(() => current.announce());
-    this.#events.released(current);
-    this.#writes = current.pendingWrites;
-    this.#handedBack = current;
+    this.#endTurn({ name: 'given-back', grant: holder, writes: holder.pendingWrites });
+    holder.end('released');
+    this.#notifications.post(() => holder.announce());
+    this.#events.notice({ tell: 'released', grant: holder });
     return this.#giveUp(ticket, impatient);
   }
 
@@ -161,8 +171,8 @@ export class LocalQueue implements ContenderListener {
   #inherit(): void {
     const head = this.#tickets.first;
     if (head === undefined) return;
-    head.moved(this.#contender.state);
-    if (this.#lastNotice === 'occupied') head.occupied();
+    head.notice({ tell: 'moved', state: this.#contender.state });
+    if (this.#place?.tell === 'occupied') head.notice(this.#place);
     else this.#tellIfFailing(head);
   }
 
@@ -170,13 +180,14 @@ export class LocalQueue implements ContenderListener {
   #expire(ticket: Ticket): void {
     this.#notifications.during(() => {
       if (this.#tickets.first !== ticket) return;
-      const grant = this.#endCurrent('max-hold');
+      const grant = this.#end('max-hold');
       if (grant === undefined) return;
-      this.#endHolding();
-      this.#events.lost(grant, 'max-hold', false);
-      ticket.lost('max-hold', grant);
+      const tenure = this.#tenure;
+      this.#endTenure();
+      this.#events.notice({ tell: 'lost', reason: 'max-hold', grant, heard: false });
+      ticket.notice({ tell: 'lost', reason: 'max-hold' });
       this.#tickets.delete(ticket);
-      this.#release();
+      this.#release(tenure);
     });
   }
 
@@ -188,74 +199,66 @@ export class LocalQueue implements ContenderListener {
   }
 
   stop(): void {
-    this.#yielding?.cancel();
     this.#notifications.during(() => {
-      this.#endCurrent('stopped');
+      if (this.#turn.name === 'yielding') this.#endTurn(NOBODY);
+      this.#end('stopped');
       this.#contender.stop();
     });
   }
 
   /** Gives the contender's place or grant back; but a grant's own writes must reach the store before. */
   #giveUp(ticket?: Ticket, impatient = false): Promise<void> {
-    this.#yielding?.cancel();
-    const released = new Promise<void>((done) => {
-      const resolve = (): void => {
-        // Not kept: a promise keeps the asynchronous context of who made it.
-        if (ticket !== undefined) ticket.left = undefined;
-        done();
-      };
-      this.#awaitingRelease.push({ resolve, impatient });
-    });
-    if (ticket !== undefined) ticket.left = released;
-    const writes = this.#writes;
-    if (writes === undefined) this.#release();
+    if (this.#turn.name === 'yielding') this.#endTurn(NOBODY);
+    const left = this.#departures.add(ticket, impatient);
+    const turn = this.#turn;
+    if (turn.name !== 'given-back' || turn.writes === undefined) this.#release();
     else {
-      writes.then(() =>
+      turn.writes.then(() =>
         this.#notifications.during(() => {
-          if (this.#writes !== writes) return;
-          this.#writes = undefined;
-          this.#release();
+          if (this.#turn === turn) this.#release();
         }),
       );
     }
-    if (this.failing) this.#hurry();
-    return released;
+    if (this.failing) this.#departures.hurry();
+    return left;
   }
 
-  /** Who is impatient waits no longer, and is not kept: in an outage there may be one more with each try. */
-  #hurry(): void {
-    for (const waiting of this.#awaitingRelease.splice(0)) {
-      if (waiting.impatient) waiting.resolve();
-      else this.#awaitingRelease.push(waiting);
-    }
-  }
-
-  #release(): void {
-    const handedBack = this.#handedBack;
-    this.#handedBack = undefined;
-    if (handedBack !== undefined && this.#handOn(handedBack)) {
-      this.#nothingLeft();
+  #release(tenure = this.#tenure): void {
+    const turn = this.#turn;
+    this.#turn = NOBODY;
+    const { length: waiting } = this.#tickets;
+    const next = afterTurn(
+      {
+        waiting,
+        believed: waiting > 0 && turn.name === 'given-back' && this.#isBelieved,
+        unsure: turn.name === 'given-back' && turn.grant.unsure,
+        handOffs: tenure?.handOffs ?? 0,
+        heldFor: tenure === undefined ? 0 : this.#clock.now() - tenure.since,
+        races: this.#races,
+      },
+      this.#limits,
+    );
+    if (next === 'hand-on' && tenure !== undefined) {
+      const { session, holding, handOffs, since } = tenure;
+      this.#grant(session, holding, handOffs + 1, since);
+      this.#departures.nothingLeft();
       return;
     }
     this.#contender.release();
     if (this.#tickets.length === 0) return;
-    if (this.#races && this.#handOffs > 0) {
-      this.#yielding = this.#clock.after(YIELD, () => this.#tickets.length > 0 && this.#contender.claim());
-    } else this.#contender.claim();
+    if (next === 'yield')
+      this.#turn = { name: 'yielding', timer: this.#clock.after(YIELD, () => this.#claimAgain()) };
+    else this.#contender.claim();
   }
 
-  /** Whether the next in line has got what was given back. */
-  #handOn(from: Grant): boolean {
+  get #isBelieved(): boolean {
     const { state } = this.#contender;
-    const { limit, within } = this.#limits;
-    if (this.#tickets.length === 0 || this.#handOffs >= limit) return false;
-    if (this.#clock.now() - this.#heldSince >= within) return false;
-    // A write of the one before, still on its way, would pass for one of the next: the store sees the same record.
-    if (from.unsure) return false;
-    if (state.name !== 'held' || !state.session.trusted) return false;
-    this.#handOffs += 1;
-    this.#grant(state.session, state.holding);
-    return true;
+    return state.name === 'held' && state.session.trusted;
+  }
+
+  #claimAgain(): void {
+    this.#turn = NOBODY;
+    if (this.#tickets.length > 0) this.#contender.claim();
   }
 
   value(): Uint8Array {
@@ -266,132 +269,136 @@ export class LocalQueue implements ContenderListener {
     return this.#tickets.length > 1;
   }
 
-  moved(state: LockState): void {
-    if (state.name === 'seeking') this.#lastNotice = undefined;
+  notice(notice: Notice): void {
+    const head = this.#tickets.first;
+    switch (notice.tell) {
+      case 'moved':
+        this.#moved(notice);
+        return;
+      case 'granted':
+        this.#place = undefined;
+        this.#trouble = undefined;
+        this.#failed = false;
+        this.#grant(notice.session, notice.holding, 0, this.#clock.now());
+        return;
+      case 'doubted':
+        if (this.#turn.name === 'holder') head?.notice(notice);
+        return;
+      case 'reconfirmed':
+        this.#reconfirmed();
+        return;
+      case 'lost':
+        this.#lost(notice);
+        return;
+      case 'occupied':
+        this.#place = notice;
+        this.#failed = false;
+        head?.notice(notice);
+        return;
+      case 'refused':
+        this.#place = notice;
+        // Everybody who waits would be refused as well.
+        for (const ticket of this.#tickets.reversed()) ticket.notice(notice);
+        return;
+      case 'failed':
+        this.#tried(notice);
+        return;
+      case 'removed':
+        this.#proofs.removed(notice.holding);
+        return;
+      case 'released':
+        // Refused, it goes on being removed.
+        if (this.#contender.state.name !== 'releasing') this.#endTenure();
+        this.#departures.nothingLeft();
+        if (this.#tickets.length === 0) this.#onIdle();
+    }
+  }
+
+  #moved(notice: Told<'moved'>): void {
+    const { state } = notice;
+    if (state.name === 'seeking') this.#place = undefined;
     else if (state.name === 'idle') this.#failed = false;
     const head = this.#tickets.first;
-    head?.moved(state);
+    head?.notice(notice);
     if (head !== undefined && state.name === 'seeking' && state.session === undefined)
       this.#tellIfFailing(head);
   }
 
-  granted(session: Session, holding: Holding): void {
-    this.#lastNotice = undefined;
-    this.#trouble = undefined;
-    this.#failed = false;
-    this.#heldSince = this.#clock.now();
-    this.#handOffs = 0;
-    this.#grant(session, holding);
-  }
-
-  #grant(session: Session, holding: Holding): void {
+  #grant(session: Session, holding: Holding, handOffs: number, since: number): void {
     const head = this.#tickets.first;
     if (head === undefined) {
       this.#contender.release();
       return;
     }
-    const grant: Grant = new Grant(this.key, session, holding, this.#handOffs, () =>
-      this.#giveBack(grant, head),
-    );
-    this.#current = grant;
-    this.#grantedAt = this.#clock.now();
+    const grant: Grant = new Grant(this.key, session, holding, handOffs, () => this.#giveBack(grant, head));
     const { maxHold } = head;
-    if (maxHold !== undefined) this.#expiry = this.#clock.after(maxHold, () => this.#expire(head));
-    this.#latest = { grant, ttl: session.ttl };
+    const expiry = maxHold === undefined ? undefined : this.#clock.after(maxHold, () => this.#expire(head));
+    this.#turn = { name: 'holder', grant, since: this.#clock.now(), expiry };
+    this.#tenure = { session, holding, since, handOffs, grant };
     this.#proofs.granted(grant);
-    this.#events.granted(grant);
-    head.granted(grant);
+    const notice = { tell: 'granted', grant } as const;
+    this.#events.notice(notice);
+    head.notice(notice);
   }
 
-  doubted(): void {
-    if (this.#current !== undefined) this.#tickets.first?.doubted(this.#current);
+  #reconfirmed(): void {
+    const { holder } = this;
+    if (holder === undefined) return;
+    this.#tickets.first?.notice({ tell: 'granted', grant: holder });
+    this.#notifications.post(() => holder.reconfirmed());
   }
 
-  reconfirmed(): void {
-    const current = this.#current;
-    if (current === undefined) return;
-    this.#tickets.first?.granted(current);
-    this.#notifications.post(() => current.reconfirmed());
-  }
-
-  lost(reason: LossReason): void {
-    const grant = this.#endCurrent(reason);
-    this.#endHolding();
+  #lost(notice: Told<'lost'>): void {
+    const grant = this.#end(notice.reason);
+    this.#endTenure();
     // Writes under a grant that is lost are refused by the store; nothing has to wait for them.
-    this.#writes = undefined;
-    this.#handedBack = undefined;
-    this.#nothingLeft();
+    this.#turn = NOBODY;
+    this.#departures.nothingLeft();
     const head = this.#tickets.first;
     if (grant !== undefined && head !== undefined) {
-      this.#events.lost(grant, reason, head.heard === true);
-      head.lost(reason, grant);
+      this.#events.notice({ ...notice, grant, heard: head.heard === true });
+      head.notice(notice);
       if (!head.standing) this.#tickets.delete(head);
     }
     if (this.#tickets.length === 0) this.#contender.release();
   }
 
-  occupied(): void {
-    this.#lastNotice = 'occupied';
-    this.#failed = false;
-    this.#tickets.first?.occupied();
-  }
-
-  /** Everybody who waits would be refused as well. */
-  refused(error: SyncError): void {
-    this.#lastNotice = error;
-    for (const ticket of this.#tickets.reversed()) ticket.refused(error);
-  }
-
-  failed(error: unknown, source: 'session' | 'lock'): void {
+  #tried(notice: Told<'failed'>): void {
+    const { error, source } = notice;
     if (source === 'lock') {
       // What is refused is known, and is told as such.
       this.#failed = !isLasting(error);
       this.#events.trouble(error, this.key);
     }
     this.#trouble = error;
-    this.#tickets.first?.failing(error);
-    this.#hurry();
+    this.#tickets.first?.notice(notice);
+    this.#departures.hurry();
   }
 
-  removed(holding: Holding): void {
-    this.#proofs.removed(holding);
+  #endTenure(): void {
+    if (this.#tenure !== undefined) this.#proofs.ended(this.#tenure.grant, this.#tenure.session.ttl);
+    this.#tenure = undefined;
   }
 
-  released(): void {
-    // Refused, it goes on being removed.
-    if (this.#contender.state.name !== 'releasing') this.#endHolding();
-    this.#nothingLeft();
-    if (this.#tickets.length === 0) this.#onIdle();
+  /** Ends what is held here, if anything is. */
+  #end(why: LossReason): Grant | undefined {
+    const { holder } = this;
+    if (holder === undefined) return undefined;
+    this.#endTurn(NOBODY);
+    holder.end(why);
+    this.#notifications.postUrgent(() => holder.announce());
+    return holder;
   }
 
-  #nothingLeft(): void {
-    for (const { resolve } of this.#awaitingRelease.splice(0)) resolve();
-  }
-
-  #endHolding(): void {
-    if (this.#latest !== undefined) this.#proofs.ended(this.#latest.grant, this.#latest.ttl);
-    this.#latest = undefined;
-  }
-
-  #endCurrent(why: LossReason): Grant | undefined {
-    const grant = this.#takeCurrent();
-    if (grant) {
-      grant.end(why);
-      this.#notifications.postUrgent(() => grant.announce());
-    }
-    return grant;
-  }
-
-  #takeCurrent(): Grant | undefined {
-    this.#expiry?.cancel();
-    this.#expiry = undefined;
-    const grant = this.#current;
-    this.#current = undefined;
-    return grant;
+  #endTurn(next: Turn): void {
+    const turn = this.#turn;
+    if (turn.name === 'holder') turn.expiry?.cancel();
+    else if (turn.name === 'yielding') turn.timer.cancel();
+    this.#turn = next;
   }
 
   #giveBack(grant: Grant, ticket: Ticket): Promise<void> {
-    if (this.#current === grant) return ticket.release?.() ?? this.leave(ticket);
+    if (this.holder === grant) return ticket.release?.() ?? this.leave(ticket);
     // Given back before: there may be something to wait for. After a loss there is nothing.
     return (grant.ended === 'released' ? ticket.left : undefined) ?? Promise.resolve();
   }

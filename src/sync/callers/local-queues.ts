@@ -1,8 +1,9 @@
 import type { CallersHost } from './callers-host.ts';
 import { Claims } from './claims.ts';
+import type { HandOffLimits } from './hand-off.ts';
 import { LocalQueue } from './local-queue.ts';
 import type { Proofs } from './proofs.ts';
-import type { HandOffLimits, QueueEvents } from './ticket.ts';
+import type { QueueEvents } from './ticket.ts';
 
 /** The queues of one manager by their keys, each for as long as somebody is in it or something of it is left. */
 export class LocalQueues {

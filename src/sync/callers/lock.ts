@@ -14,7 +14,7 @@ import type { LocalQueue } from './local-queue.ts';
 import { type LockLoss, type LockStatus, LockStreams } from './lock-streams.ts';
 import type { LockTally } from './lock-tally.ts';
 import type { Metadata } from './metadata.ts';
-import type { Ticket } from './ticket.ts';
+import type { Ticket, TicketNotice } from './ticket.ts';
 import { assertNotUnder } from './work-context.ts';
 
 /** What a lock needs of its manager. */
@@ -211,21 +211,39 @@ export class Lock {
         return streams.lossesHeard;
       },
       value: () => this.#host.encode(this.metadata),
-      granted: (grant) => this.#granted(grant),
-      doubted: ({ token }) => this.#streams.publish({ name: 'suspended', token }),
-      lost: (reason, grant) => this.#lost(reason, grant),
-      occupied: () => {
-        this.#occupied = true;
-        this.#streams.publish({ name: 'waiting' });
-        this.#notNow();
-      },
-      refused: (error) => this.#refused(error),
-      failing: (error) => (isLasting(error) ? this.#refused(error) : this.#notNow()),
-      moved: (state) => this.#moved(state),
+      notice: (notice) => this.#notice(notice),
       release: () => this.release(),
     };
     this.#setClaim({ ticket, queue });
     queue.enter(ticket);
+  }
+
+  #notice(notice: TicketNotice): void {
+    switch (notice.tell) {
+      case 'moved':
+        this.#moved(notice.state);
+        return;
+      case 'granted':
+        this.#granted(notice.grant);
+        return;
+      case 'doubted':
+        if (this.#grant) this.#streams.publish({ name: 'suspended', token: this.#grant.token });
+        return;
+      case 'lost':
+        this.#lost(notice.reason);
+        return;
+      case 'occupied':
+        this.#occupied = true;
+        this.#streams.publish({ name: 'waiting' });
+        this.#notNow();
+        return;
+      case 'refused':
+        this.#refused(notice.error);
+        return;
+      case 'failed':
+        if (isLasting(notice.error)) this.#refused(notice.error);
+        else this.#notNow();
+    }
   }
 
   #refused(error: SyncError): void {
@@ -245,9 +263,10 @@ export class Lock {
     for (const listener of this.#onGranted ?? []) this.#host.notifications.post(listener);
   }
 
-  #lost(reason: LossReason, { token }: Grant): void {
+  #lost(reason: LossReason): void {
+    const grant = this.#grant;
     this.#setGrant(undefined);
-    this.#streams.lost({ key: this.key, reason, token });
+    if (grant !== undefined) this.#streams.lost({ key: this.key, reason, token: grant.token });
   }
 
   #moved(state: LockState): void {

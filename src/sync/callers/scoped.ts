@@ -9,7 +9,7 @@ import type { AcquireOptions, CallOptions } from './call-options.ts';
 import type { Grant } from './grant.ts';
 import type { LocalQueue } from './local-queue.ts';
 import type { Metadata } from './metadata.ts';
-import type { Ticket } from './ticket.ts';
+import type { Ticket, TicketNotice } from './ticket.ts';
 
 /** A scoped acquire on its way, which stopping rejects. */
 export interface OpenCall {
@@ -88,7 +88,7 @@ class ScopedTicket implements Ticket, OpenCall {
     return call;
   }
 
-  #reject(error: SyncError): void {
+  refused(error: SyncError): void {
     const call = this.#take();
     if (call === undefined) return;
     call.reject(error);
@@ -100,34 +100,40 @@ class ScopedTicket implements Ticket, OpenCall {
     return this.#host.encode(this.#metadata);
   }
 
-  granted(grant: Grant): void {
-    if (!grant.held) return;
-    this.#metadata = undefined;
-    this.#take()?.resolve(grant);
+  notice(notice: TicketNotice): void {
+    switch (notice.tell) {
+      case 'granted':
+        if (!notice.grant.held) return;
+        this.#metadata = undefined;
+        this.#take()?.resolve(notice.grant);
+        return;
+      case 'lost':
+        this.#lost(notice.reason);
+        return;
+      case 'occupied':
+        this.#notNow();
+        return;
+      case 'refused':
+        this.refused(notice.error);
+        return;
+      case 'failed':
+        if (this.#once && isLasting(notice.error)) this.refused(notice.error);
+        else this.#notNow();
+        return;
+      case 'moved':
+      case 'doubted':
+    }
   }
-
-  doubted(): void {}
 
   /** Of a call that is not settled: lost before the caller ever saw it, while the session was in doubt. */
-  lost(reason: LossReason): void {
+  #lost(reason: LossReason): void {
     if (this.#call === undefined) return;
-    this.#reject(new SyncError('lost', `the lock ${quoteKey(this.#queue.key)} was lost (${reason})`));
+    this.refused(new SyncError('lost', `the lock ${quoteKey(this.#queue.key)} was lost (${reason})`));
   }
 
-  occupied(): void {
+  #notNow(): void {
     if (this.#once) this.#take()?.resolve(undefined);
   }
-
-  refused(error: SyncError): void {
-    this.#reject(error);
-  }
-
-  failing(error: unknown): void {
-    if (this.#once && isLasting(error)) this.refused(error);
-    else this.occupied();
-  }
-
-  moved(): void {}
 }
 
 /**

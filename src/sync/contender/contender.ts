@@ -6,7 +6,7 @@ import type { SessionListener } from '../session/session-keeper.ts';
 import { type ContenderHost, UNWATCHED_CROWDED } from './contender-host.ts';
 import type { ContenderListener } from './contender-listener.ts';
 import { Leftovers } from './leftovers.ts';
-import { type LockEvent, type LockState, type Notice, step } from './lock-machine.ts';
+import { type LockEvent, type LockState, type Notice, type Step, step } from './lock-machine.ts';
 import { OngoingAttempt } from './ongoing-attempt.ts';
 import { queue } from './queue.ts';
 import { race } from './race.ts';
@@ -85,12 +85,12 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   sessionLive(session: Session): void {
-    if (this.#state.name === 'held' && this.#state.session === session) this.#listener.reconfirmed();
+    if (this.#state.name === 'held' && this.#state.session === session) this.#tell({ tell: 'reconfirmed' });
     else this.#post({ type: 'session-live', session });
   }
 
   sessionDoubted(session: Session): void {
-    if (this.#state.name === 'held' && this.#state.session === session) this.#listener.doubted();
+    if (this.#state.name === 'held' && this.#state.session === session) this.#tell({ tell: 'doubted' });
   }
 
   sessionEnded(session: Session, reason: SessionEnd): void {
@@ -100,7 +100,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   sessionTrouble(error: unknown): void {
     const state = this.#state;
     if (state.name === 'seeking' && state.session === undefined) this.#trouble(error, 'session');
-    else if (state.name === 'held') this.#listener.failed(error, 'session');
+    else if (state.name === 'held') this.#tell({ tell: 'failed', error, source: 'session' });
   }
 
   recordLost(reason: RecordLoss): void {
@@ -112,7 +112,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   recordTrouble(error: unknown): void {
-    this.#listener.failed(error, 'lock');
+    this.#tell({ tell: 'failed', error, source: 'lock' });
   }
 
   #post(event: LockEvent): void {
@@ -125,34 +125,21 @@ export class Contender implements SessionListener, HeldWatchListener {
     this.#state = state;
     if (state !== before) {
       this.#cutOff();
-      this.#listener.moved(state);
+      this.#tell({ tell: 'moved', state });
     }
-    for (const notice of notices) this.#tell(notice);
+    for (const notice of notices) this.#pass(notice);
     // A listener may have moved the machine on: then that call has started what there is to do.
     if (state !== before && this.#state === state) this.#begin(state);
   }
 
+  #pass(notice: Step['notices'][number]): void {
+    if (notice.tell === 'session-gone') this.#host.keeper.reportGone(notice.session);
+    else this.#tell(notice);
+    if (notice.tell === 'refused') this.#tell({ tell: 'failed', error: notice.error, source: 'lock' });
+  }
+
   #tell(notice: Notice): void {
-    switch (notice.tell) {
-      case 'granted':
-        this.#listener.granted(notice.session, notice.holding);
-        return;
-      case 'lost':
-        this.#listener.lost(notice.reason);
-        return;
-      case 'occupied':
-        this.#listener.occupied();
-        return;
-      case 'refused':
-        this.#listener.refused(notice.error);
-        this.#listener.failed(notice.error, 'lock');
-        return;
-      case 'session-gone':
-        this.#host.keeper.reportGone(notice.session);
-        return;
-      case 'released':
-        this.#listener.released();
-    }
+    this.#listener.notice(notice);
   }
 
   #cutOff(): void {
@@ -308,7 +295,7 @@ export class Contender implements SessionListener, HeldWatchListener {
       try {
         const lock = this.#lock(state.session);
         await removals.run(signal, () => this.#removeInTurn(lock, state.holding, signal));
-        if (state.holding !== undefined) this.#listener.removed(state.holding);
+        if (state.holding !== undefined) this.#tell({ tell: 'removed', holding: state.holding });
         this.#finish({ type: 'removed', of: state });
         return;
       } catch (error) {
@@ -340,7 +327,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     }
     this.#forgetSessions();
     // Nothing is left to look after: the owner may forget this contender.
-    this.#listener.released();
+    this.#tell({ tell: 'released' });
   }
 
   /** Waits until an attempt is over, and cuts it off if that takes too long. */
@@ -353,8 +340,8 @@ export class Contender implements SessionListener, HeldWatchListener {
   #trouble(error: unknown, source: 'session' | 'lock'): void {
     this.#host.notifications.during(() => {
       // First what is certain: who asked only once is not told that nobody knows.
-      if (isLasting(error)) this.#listener.refused(error);
-      this.#listener.failed(error, source);
+      if (isLasting(error)) this.#tell({ tell: 'refused', error });
+      this.#tell({ tell: 'failed', error, source });
     });
   }
 
