@@ -1,5 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { loadMutant, mutants } from './mutants.ts';
+import { mutants } from './locks/mutants.ts';
+import { loadMutant } from './mutation/copy.ts';
+import type { Patch } from './mutation/patch.ts';
 import { simulate } from './simulate.ts';
 import { describeOutcome, library } from './subject.ts';
 
@@ -57,16 +59,16 @@ async function runAll(): Promise<boolean> {
 async function catchMutants(): Promise<boolean> {
   let good = true;
   console.log('| mistake | first seed that catches it | rule |\n| --- | --- | --- |');
-  for (const name of Object.keys(mutants)) {
-    const caught = await firstCatch(name, options.from, options.seeds);
+  for (const [name, patches] of Object.entries(mutants)) {
+    const caught = await firstCatch(patches, options.from, options.seeds);
     good &&= caught !== undefined;
     console.log(`| ${name} | ${caught?.seed ?? 'none'} | ${caught?.violations[0]?.rule ?? 'SURVIVED'} |`);
   }
   return good;
 }
 
-async function firstCatch(name: string, from: number, seeds: number) {
-  const subject = await loadMutant(name);
+async function firstCatch(patches: readonly Patch[], from: number, seeds: number) {
+  const subject = await loadMutant(patches);
   for (let seed = from; seed < from + seeds; seed++) {
     const outcome = await simulate(subject, seed);
     if (outcome.violations.length > 0) return outcome;
