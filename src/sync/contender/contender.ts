@@ -1,5 +1,4 @@
 import { sleep } from '../../async/sleep.ts';
-import { OVER } from '../../contract/errors.ts';
 import { afterLasting, isLasting, retryDelay } from '../../contract/retry.ts';
 import type { Session, SessionEnd } from '../session/session.ts';
 import type { SessionListener } from '../session/session-keeper.ts';
@@ -11,10 +10,8 @@ import { OngoingAttempt } from './ongoing-attempt.ts';
 import { queue } from './queue.ts';
 import { race } from './race.ts';
 import { HeldWatch, type HeldWatchListener } from './record-watch.ts';
+import { StateWork } from './state-work.ts';
 import type { Attempt, Contention, Holding, LockContext, RecordLoss } from './strategy.ts';
-
-/** How long a release waits for an attempt that is still under way before it cuts it off, in milliseconds. */
-const SETTLE_BOUND = 1_000;
 
 /**
  * The one distributed contender of this process for one key: runs the lock machine, and does for each state the work
@@ -28,15 +25,10 @@ export class Contender implements SessionListener, HeldWatchListener {
   readonly #listener: ContenderListener;
   #state: LockState = { name: 'idle' };
   #wanted = false;
-  /** Of the work for the current state. The same one serves state after state, until work is cut off by it. */
-  #controller: AbortController | undefined;
-  #working = false;
-  /** Of the held record, or the time until it begins. */
-  #watching: { cancel(): void } | undefined;
-  #unlisten: (() => void) | undefined;
-  /** The attempt under way. A release lets it end, rather than leave behind a request nobody knows the outcome of. */
+  readonly #work: StateWork;
   #attempt: OngoingAttempt | undefined;
   readonly #leftovers: Leftovers;
+  #unlisten: (() => void) | undefined;
   /** The session under which anything was asked of the store last. */
   #askedUnder: Session | undefined;
 
@@ -46,6 +38,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     this.#path = path;
     this.#contention = host.backend.traits.contention === 'queue' ? queue : race;
     this.#listener = listener;
+    this.#work = new StateWork(host.controllers);
     this.#leftovers = new Leftovers(host);
   }
 
@@ -79,9 +72,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   /** Somebody waits for what is held: from now on its record is watched, so that none is handed on that is gone. */
   watchHeld(): void {
     const state = this.#state;
-    if (state.name !== 'held' || this.#watching instanceof HeldWatch) return;
-    this.#watching?.cancel();
-    this.#watch(state);
+    if (state.name === 'held' && !(this.#work.beside instanceof HeldWatch)) this.#watch(state);
   }
 
   sessionLive(session: Session): void {
@@ -124,7 +115,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     const { state, notices } = step(before, event, this.#wanted);
     this.#state = state;
     if (state !== before) {
-      this.#cutOff();
+      this.#work.cut();
       this.#tell({ tell: 'moved', state });
     }
     for (const notice of notices) this.#pass(notice);
@@ -142,15 +133,6 @@ export class Contender implements SessionListener, HeldWatchListener {
     this.#listener.notice(notice);
   }
 
-  #cutOff(): void {
-    this.#watching?.cancel();
-    this.#watching = undefined;
-    if (!this.#working) return;
-    this.#working = false;
-    this.#controller?.abort(OVER);
-    this.#controller = undefined;
-  }
-
   #begin(state: LockState): void {
     const { context, patience } = this.#host;
     switch (state.name) {
@@ -158,7 +140,6 @@ export class Contender implements SessionListener, HeldWatchListener {
         if (this.#leftovers.possible)
           context.run(() => this.#run(state, (signal) => this.#sweep(state, signal)));
         else this.#forgetSessions();
-        this.#giveControllerBack();
         return;
       case 'seeking':
         context.run(() => this.#beginSeeking(state));
@@ -174,7 +155,7 @@ export class Contender implements SessionListener, HeldWatchListener {
         return;
       case 'releasing':
         // It goes on being tried, but nobody has to wait for it any longer.
-        this.#watching = patience.after(() => this.#post({ type: 'failed', of: state, pause: 0 }));
+        this.#work.beside = patience.after(() => this.#post({ type: 'failed', of: state, pause: 0 }));
         context.run(() => this.#run(state, (signal) => this.#remove(state, signal)));
         return;
       case 'stopped':
@@ -186,23 +167,19 @@ export class Contender implements SessionListener, HeldWatchListener {
   #watchLater(state: Extract<LockState, { name: 'held' }>): void {
     const watch = (): void => this.#watch(state);
     const { clock, context, unwatched } = this.#host;
-    this.#watching = this.#listener.crowded
+    this.#work.beside = this.#listener.crowded
       ? context.run(() => clock.after(UNWATCHED_CROWDED, watch))
       : unwatched.after(watch);
   }
 
   #watch(state: Extract<LockState, { name: 'held' }>): void {
-    // Held for long: what served to acquire it is not kept.
-    this.#giveControllerBack();
     const { context } = this.#host;
-    this.#watching = context.run(() => new HeldWatch(this.#host, state.session, state.holding, this));
+    this.#work.beside = context.run(() => new HeldWatch(this.#host, state.session, state.holding, this));
   }
 
   /** One place owns the promises: a rejection is either stale or an event. */
   #run(state: LockState, work: (signal: AbortSignal) => Promise<void>): void {
-    this.#controller ??= this.#host.controllers.take();
-    this.#working = true;
-    this.#own(state, work(this.#controller.signal));
+    this.#own(state, work(this.#work.begin()));
   }
 
   #own(state: LockState, work: Promise<void>): void {
@@ -219,7 +196,7 @@ export class Contender implements SessionListener, HeldWatchListener {
 
   /** What the work for a state has come to. It has nothing left then that could be cut off. */
   #finish(event: Extract<LockEvent, { of: LockState }>): void {
-    if (event.of === this.#state) this.#working = false;
+    if (event.of === this.#state) this.#work.done();
     this.#post(event);
   }
 
@@ -230,7 +207,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     const isUnknown = state.reason === 'permission-denied' || state.reason === 'record-unreadable';
     if (!isUnknown) notifications.post(resume);
     // The server has just said no, or nothing: what comes next waits its turn.
-    else this.#watching = clock.after(afterLasting(clock.random()), resume);
+    else this.#work.beside = clock.after(afterLasting(clock.random()), resume);
   }
 
   #beginSeeking(state: Extract<LockState, { name: 'seeking' }>): void {
@@ -246,7 +223,7 @@ export class Contender implements SessionListener, HeldWatchListener {
 
   async #seek(state: Extract<LockState, { name: 'seeking' }>, session: Session): Promise<void> {
     // Begun only once it is known to be under way: the metadata it asks for may give up this very claim.
-    await (this.#attempt === undefined ? undefined : this.#settle(this.#attempt));
+    await this.#attempt?.settled(this.#host.clock);
     if (this.#state !== state) return;
     const { controllers, turns } = this.#host;
     // Whoever is in line already keeps others waiting, and goes first.
@@ -258,8 +235,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     }
     this.#askedUnder = session;
     // Not the work's own signal: an attempt is not cut off by a release, which would make its outcome unknown.
-    const controller = controllers.take();
-    const attempt = new OngoingAttempt(controller);
+    const attempt = new OngoingAttempt(controllers);
     this.#attempt = attempt;
     let result: Attempt;
     try {
@@ -271,7 +247,6 @@ export class Contender implements SessionListener, HeldWatchListener {
       turns.leave();
       if (this.#attempt === attempt) this.#attempt = undefined;
       attempt.end();
-      if (!attempt.wasCut) controllers.giveBack(controller);
     }
     this.#finish({ type: 'attempted', of: state, result, trusted: session.trusted });
   }
@@ -290,7 +265,7 @@ export class Contender implements SessionListener, HeldWatchListener {
       this.#finish({ type: 'removed', of: state });
       return;
     }
-    if (this.#attempt !== undefined) await this.#settle(this.#attempt);
+    if (this.#attempt !== undefined) await this.#attempt.settled(clock);
     for (let failures = 0; this.#state === state; failures++) {
       try {
         const lock = this.#lock(state.session);
@@ -325,16 +300,10 @@ export class Contender implements SessionListener, HeldWatchListener {
       this.#finish({ type: 'leftover', of: state, session });
       return;
     }
+    this.#work.done();
     this.#forgetSessions();
     // Nothing is left to look after: the owner may forget this contender.
     this.#tell({ tell: 'released' });
-  }
-
-  /** Waits until an attempt is over, and cuts it off if that takes too long. */
-  async #settle(attempt: OngoingAttempt): Promise<void> {
-    const timer = this.#host.clock.after(SETTLE_BOUND, () => attempt.cut());
-    await attempt.ended;
-    timer.cancel();
   }
 
   #trouble(error: unknown, source: 'session' | 'lock'): void {
@@ -343,13 +312,6 @@ export class Contender implements SessionListener, HeldWatchListener {
       if (isLasting(error)) this.#tell({ tell: 'refused', error });
       this.#tell({ tell: 'failed', error, source });
     });
-  }
-
-  /** Nothing is under way that it could cut off. */
-  #giveControllerBack(): void {
-    if (this.#controller === undefined || this.#working) return;
-    this.#host.controllers.giveBack(this.#controller);
-    this.#controller = undefined;
   }
 
   #forgetSessions(): void {
