@@ -79,7 +79,7 @@ export const mutants: Mutants = {
     {
       file: KEEPER,
       in: '#keep',
-      find: 'Math.min(session.deadline - now, session.ttl / 3)',
+      find: 'Math.min(deadline - now, session.ttl / 3)',
       put: 'session.ttl',
     },
   ],
