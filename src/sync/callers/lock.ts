@@ -123,9 +123,14 @@ export class Lock {
    * it goes on being removed, and at the latest the end of the session frees the lock. Calls still waiting reject with `released`.
    */
   release(): Promise<void> {
+    this.onReleased?.();
+    return this.giveBack();
+  }
+
+  /** @internal The same, without telling `onReleased`. */
+  giveBack(): Promise<void> {
     return this.#host.notifications.during(() => {
       const claim = this.#claim;
-      this.onReleased?.();
       this.#setClaim(undefined);
       this.#setGrant(undefined);
       this.#occupied = false;
