@@ -1,5 +1,5 @@
 import type { Cursor, Revision, Scope, StoredRecord } from '../../contract/backend.ts';
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { refused, type SyncError } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { removeRecord } from './remove-record.ts';
 import { type Attempt, type Contention, type LockContext, MAX_ROUNDS } from './strategy.ts';
@@ -197,10 +197,9 @@ async function withoutSession(
 
 function foreign({ key }: LockContext, record: string): SyncError {
   const what = `holds ${quoteKey(record)}, a record without a session, which keeps everybody out`;
-  return new SyncError(
+  return refused(
     'foreign-record',
     `the queue of ${quoteKey(key)} ${what}; it was left untouched: remove it if nobody needs it`,
-    REFUSED,
   );
 }
 

@@ -1,5 +1,5 @@
 import type { Cursor, Revision, StoredRecord } from '../../contract/backend.ts';
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { refused } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { removeRecord } from './remove-record.ts';
 import { type Attempt, type Contention, MAX_ROUNDS } from './strategy.ts';
@@ -49,7 +49,7 @@ export const race: Contention<Seen> = {
         revision = undefined;
       } else if (record?.foreign !== undefined) {
         const what = `${quoteKey(key)} holds ${record.foreign}, which is not a lock of this kind`;
-        const error = new SyncError('foreign-record', `key ${what}; it was left untouched`, REFUSED);
+        const error = refused('foreign-record', `key ${what}; it was left untouched`);
         return { outcome: 'foreign', error, place: seen };
       } else if (record?.session !== undefined) {
         return { outcome: 'occupied', place: seen };

@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs';
 import { throwIfAborted } from '../../async/sleep.ts';
 import type { CommitResult } from '../../contract/backend.ts';
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { refused } from '../../contract/errors.ts';
 import { checkDuration, checkNames, invalid } from '../../contract/options.ts';
 import {
   ACQUIRE,
@@ -271,7 +271,7 @@ export class SyncManager implements AsyncDisposable {
 
   #assertRunning(): void {
     if (!this.#running) {
-      throw new SyncError('stopped', `the manager "${this.name}" was stopped`, REFUSED);
+      throw refused('stopped', `the manager "${this.name}" was stopped`);
     }
   }
 }

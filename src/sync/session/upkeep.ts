@@ -30,7 +30,7 @@ export function nextStep({ now, told, deadline, trusted, abortOnDoubt, due, fail
   if (told === 'gone') return { do: 'end', reason: 'session-gone' };
   if (now >= deadline) return { do: 'end', reason: 'deadline' };
   if (!trusted && abortOnDoubt) return { do: 'end', reason: 'doubt' };
-  // A doubt is asked about at once; when that has failed, as often as any other renewal.
+  // A doubt is asked about at once; when that has failed, no more often than anything else.
   const isUrgent = told === 'verify' || (!trusted && failures === 0);
   if (isUrgent || now >= due) return { do: 'renew' };
   return { do: 'sleep', ms: Math.min(due, deadline) - now };
