@@ -1,5 +1,6 @@
 import type { Clock } from '../../async/clock.ts';
 import { isError } from '../../async/realms.ts';
+import { SettleOnce } from '../../async/settle-once.ts';
 import { follow, onAbort } from '../../async/signal-listeners.ts';
 import { SyncError } from '../../contract/errors.ts';
 import type { CallOptions } from './call-options.ts';
@@ -12,63 +13,20 @@ export interface Awaited {
   readonly trouble: unknown;
 }
 
-/**
- * One caller that waits. Settles once, by whatever comes first: the engine, the caller's signal, or its timeout;
- * and then neither listener nor timer is left.
- */
-export class Call<T> {
-  readonly promise: Promise<T>;
-  #resolve!: (value: T) => void;
-  #reject!: (reason: unknown) => void;
-  #settled = false;
-  #cleanup: (() => void) | undefined;
-
+/** One caller that waits: for the engine, until its signal aborts or its time is over. */
+export class Call<T> extends SettleOnce<T> {
   /**
    * The signal must not be aborted yet.
    *
    * @param onGiveUp told when the caller gave up by its signal or timeout.
    */
-  constructor(clock: Clock, options: CallOptions, awaited: Awaited, onGiveUp: () => void) {
-    this.promise = new Promise<T>((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    const { signal, timeout } = options;
-    if (signal === undefined && timeout === undefined) return;
+  constructor(clock: Clock, { signal, timeout }: CallOptions, awaited: Awaited, onGiveUp: () => void) {
+    super();
     const giveUp = (reason: unknown): void => {
       if (this.reject(reason)) onGiveUp();
     };
-    const timer =
-      timeout === undefined
-        ? undefined
-        : clock.after(timeout, () => {
-            giveUp(timedOut(awaited, timeout));
-          });
-    const unlisten = signal && onAbort(signal, () => giveUp(signal.reason));
-    this.#cleanup = () => {
-      timer?.cancel();
-      unlisten?.();
-    };
-  }
-
-  resolve(value: T): boolean {
-    if (!this.#settle()) return false;
-    this.#resolve(value);
-    return true;
-  }
-
-  reject(reason: unknown): boolean {
-    if (!this.#settle()) return false;
-    this.#reject(reason);
-    return true;
-  }
-
-  #settle(): boolean {
-    if (this.#settled) return false;
-    this.#settled = true;
-    this.#cleanup?.();
-    this.#cleanup = undefined;
-    return true;
+    if (timeout !== undefined) this.after(clock, timeout, () => giveUp(timedOut(awaited, timeout)));
+    if (signal !== undefined) this.finally(onAbort(signal, () => giveUp(signal.reason)));
   }
 }
 
@@ -81,16 +39,12 @@ export function limited(
 ): Promise<unknown> {
   if (signal === undefined && timeout === undefined) return work;
   if (signal?.aborted) return Promise.resolve();
-  return new Promise<void>((resolve) => {
-    const timer = timeout === undefined ? undefined : clock.after(timeout, () => done());
-    const unlisten = signal && onAbort(signal, () => done());
-    const done = (): void => {
-      timer?.cancel();
-      unlisten?.();
-      resolve();
-    };
-    work.then(done, done);
-  });
+  const over = new SettleOnce<void>();
+  const end = (): void => void over.resolve();
+  if (timeout !== undefined) over.after(clock, timeout, end);
+  if (signal !== undefined) over.finally(onAbort(signal, end));
+  work.then(end, end);
+  return over.promise;
 }
 
 function timedOut({ aim, trouble }: Awaited, timeout: number): SyncError {

@@ -1,15 +1,12 @@
-import type { Clock, Timer } from '../../async/clock.ts';
+import type { Timer } from '../../async/clock.ts';
 import { Line } from '../../async/line.ts';
-import type { Notifications } from '../../async/notifications.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { isLasting } from '../../contract/retry.ts';
-import { Contender } from '../contender/contender.ts';
+import { Contender, type ContenderListener } from '../contender/contender.ts';
 import type { ContenderHost } from '../contender/contender-host.ts';
-import type { ContenderListener } from '../contender/contender-listener.ts';
 import type { LossReason, Notice } from '../contender/lock-machine.ts';
 import type { Holding } from '../contender/strategy.ts';
 import type { Session } from '../session/session.ts';
-import type { SessionKeeper } from '../session/session-keeper.ts';
 import { Departures } from './departures.ts';
 import { Grant } from './grant.ts';
 import { afterTurn, type HandOffLimits } from './hand-off.ts';
@@ -54,11 +51,8 @@ interface Tenure {
 export class LocalQueue implements ContenderListener {
   readonly key: string;
   readonly #contender: Contender;
-  readonly #notifications: Notifications;
+  readonly #host: ContenderHost;
   readonly #proofs: Proofs;
-  readonly #clock: Clock;
-  readonly #keeper: SessionKeeper;
-  readonly #races: boolean;
   readonly #limits: HandOffLimits;
   readonly #events: QueueEvents;
   readonly #onIdle: () => void;
@@ -83,11 +77,8 @@ export class LocalQueue implements ContenderListener {
   ) {
     this.key = key;
     this.#contender = new Contender(host, key, path, this);
-    this.#notifications = host.notifications;
+    this.#host = host;
     this.#proofs = proofs;
-    this.#clock = host.clock;
-    this.#keeper = host.keeper;
-    this.#races = host.backend.traits.contention === 'race';
     this.#limits = limits;
     this.#events = events;
     this.#onIdle = onIdle;
@@ -98,7 +89,7 @@ export class LocalQueue implements ContenderListener {
   }
 
   enter(ticket: Ticket): void {
-    this.#notifications.during(() => {
+    this.#host.notifications.during(() => {
       this.#tickets.push(ticket);
       if (this.#tickets.first === ticket) {
         this.#contender.claim();
@@ -132,11 +123,11 @@ export class LocalQueue implements ContenderListener {
 
   /** Whether the last try failed, or there is no session to try with. */
   get failing(): boolean {
-    return this.#failed || this.#keeper.impaired;
+    return this.#failed || this.#host.keeper.impaired;
   }
 
   #tellIfFailing(ticket: Ticket): void {
-    if (this.failing) ticket.notice({ tell: 'failed', error: this.#keeper.trouble, source: 'session' });
+    if (this.failing) ticket.notice({ tell: 'failed', error: this.#host.keeper.trouble, source: 'session' });
   }
 
   /**
@@ -146,7 +137,7 @@ export class LocalQueue implements ContenderListener {
    * @param impatient resolve as soon as a request fails, or if the last one has failed already.
    */
   leave(ticket: Ticket, impatient = false): Promise<void> {
-    return this.#notifications.during(() => {
+    return this.#host.notifications.during(() => {
       const wasFirst = this.#tickets.first === ticket;
       if (!this.#tickets.delete(ticket)) return ticket.left ?? Promise.resolve();
       return wasFirst ? this.#leaveHead(ticket, impatient) : Promise.resolve();
@@ -162,7 +153,7 @@ export class LocalQueue implements ContenderListener {
     }
     this.#endTurn({ name: 'given-back', grant: holder, writes: holder.pendingWrites });
     holder.end('released');
-    this.#notifications.post(() => holder.announce());
+    this.#host.notifications.post(() => holder.announce());
     this.#events.notice({ tell: 'released', grant: holder });
     return this.#giveUp(ticket, impatient);
   }
@@ -178,7 +169,7 @@ export class LocalQueue implements ContenderListener {
 
   /** Takes back what this one holds, as if it were lost. It is not handed on: who had it may not know yet. */
   #expire(ticket: Ticket): void {
-    this.#notifications.during(() => {
+    this.#host.notifications.during(() => {
       if (this.#tickets.first !== ticket) return;
       const grant = this.#end('max-hold');
       if (grant === undefined) return;
@@ -195,11 +186,11 @@ export class LocalQueue implements ContenderListener {
   async drain(): Promise<void> {
     // The head last, so that nothing is handed on to somebody who leaves as well.
     await Promise.all(this.#tickets.reversed().map((ticket) => this.leave(ticket)));
-    if (this.#contender.state.name !== 'idle') await this.#notifications.during(() => this.#giveUp());
+    if (this.#contender.state.name !== 'idle') await this.#host.notifications.during(() => this.#giveUp());
   }
 
   stop(): void {
-    this.#notifications.during(() => {
+    this.#host.notifications.during(() => {
       if (this.#turn.name === 'yielding') this.#endTurn(NOBODY);
       this.#end('stopped');
       this.#contender.stop();
@@ -214,7 +205,7 @@ export class LocalQueue implements ContenderListener {
     if (turn.name !== 'given-back' || turn.writes === undefined) this.#release();
     else {
       turn.writes.then(() =>
-        this.#notifications.during(() => {
+        this.#host.notifications.during(() => {
           if (this.#turn === turn) this.#release();
         }),
       );
@@ -233,8 +224,8 @@ export class LocalQueue implements ContenderListener {
         believed: waiting > 0 && turn.name === 'given-back' && this.#isBelieved,
         unsure: turn.name === 'given-back' && turn.grant.unsure,
         handOffs: tenure?.handOffs ?? 0,
-        heldFor: tenure === undefined ? 0 : this.#clock.now() - tenure.since,
-        races: this.#races,
+        heldFor: tenure === undefined ? 0 : this.#host.clock.now() - tenure.since,
+        races: this.#host.backend.traits.contention === 'race',
       },
       this.#limits,
     );
@@ -247,7 +238,7 @@ export class LocalQueue implements ContenderListener {
     this.#contender.release();
     if (this.#tickets.length === 0) return;
     if (next === 'yield')
-      this.#turn = { name: 'yielding', timer: this.#clock.after(YIELD, () => this.#claimAgain()) };
+      this.#turn = { name: 'yielding', timer: this.#host.clock.after(YIELD, () => this.#claimAgain()) };
     else this.#contender.claim();
   }
 
@@ -279,7 +270,7 @@ export class LocalQueue implements ContenderListener {
         this.#place = undefined;
         this.#trouble = undefined;
         this.#failed = false;
-        this.#grant(notice.session, notice.holding, 0, this.#clock.now());
+        this.#grant(notice.session, notice.holding, 0, this.#host.clock.now());
         return;
       case 'doubted':
         if (this.#turn.name === 'holder') head?.notice(notice);
@@ -332,8 +323,9 @@ export class LocalQueue implements ContenderListener {
     }
     const grant: Grant = new Grant(this.key, session, holding, handOffs, () => this.#giveBack(grant, head));
     const { maxHold } = head;
-    const expiry = maxHold === undefined ? undefined : this.#clock.after(maxHold, () => this.#expire(head));
-    this.#turn = { name: 'holder', grant, since: this.#clock.now(), expiry };
+    const expiry =
+      maxHold === undefined ? undefined : this.#host.clock.after(maxHold, () => this.#expire(head));
+    this.#turn = { name: 'holder', grant, since: this.#host.clock.now(), expiry };
     this.#tenure = { session, holding, since, handOffs, grant };
     this.#proofs.granted(grant);
     const notice = { tell: 'granted', grant } as const;
@@ -345,7 +337,7 @@ export class LocalQueue implements ContenderListener {
     const { holder } = this;
     if (holder === undefined) return;
     this.#tickets.first?.notice({ tell: 'granted', grant: holder });
-    this.#notifications.post(() => holder.reconfirmed());
+    this.#host.notifications.post(() => holder.reconfirmed());
   }
 
   #lost(notice: Told<'lost'>): void {
@@ -386,7 +378,7 @@ export class LocalQueue implements ContenderListener {
     if (holder === undefined) return undefined;
     this.#endTurn(NOBODY);
     holder.end(why);
-    this.#notifications.postUrgent(() => holder.announce());
+    this.#host.notifications.postUrgent(() => holder.announce());
     return holder;
   }
 

@@ -3,7 +3,6 @@ import { afterLasting, isLasting, retryDelay } from '../../contract/retry.ts';
 import type { Session, SessionEnd } from '../session/session.ts';
 import type { SessionListener } from '../session/session-keeper.ts';
 import { type ContenderHost, UNWATCHED_CROWDED } from './contender-host.ts';
-import type { ContenderListener } from './contender-listener.ts';
 import { Leftovers } from './leftovers.ts';
 import { type LockEvent, type LockState, type Notice, type Step, step } from './lock-machine.ts';
 import { OngoingAttempt } from './ongoing-attempt.ts';
@@ -12,6 +11,15 @@ import { race } from './race.ts';
 import { HeldWatch, type HeldWatchListener } from './record-watch.ts';
 import { StateWork } from './state-work.ts';
 import type { Attempt, Contention, Holding, LockContext, RecordLoss } from './strategy.ts';
+
+/** Whoever wants the lock of a contender. */
+export interface ContenderListener {
+  /** The record's value, asked for at each attempt. May throw a `SyncError`. */
+  value(): Uint8Array;
+  /** Whether somebody waits behind whoever has just been granted it. */
+  readonly crowded: boolean;
+  notice(notice: Notice): void;
+}
 
 /**
  * The one distributed contender of this process for one key: runs the lock machine, and does for each state the work

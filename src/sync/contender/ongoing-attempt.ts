@@ -1,5 +1,6 @@
 import type { Clock } from '../../async/clock.ts';
 import type { Controllers } from '../../async/controllers.ts';
+import { SettleOnce } from '../../async/settle-once.ts';
 import { OVER } from '../../contract/errors.ts';
 
 /** How long its end is waited for before it is cut off, in milliseconds. */
@@ -9,8 +10,7 @@ const SETTLE_BOUND = 1_000;
 export class OngoingAttempt {
   readonly #controllers: Controllers;
   readonly #controller: AbortController;
-  #waiting: (() => void)[] | undefined;
-  #isOver = false;
+  readonly #ended = new SettleOnce<void>();
 
   constructor(controllers: Controllers) {
     this.#controllers = controllers;
@@ -23,23 +23,16 @@ export class OngoingAttempt {
 
   /** Not once it has ended: its controller may serve another one by then. */
   cut(): void {
-    if (!this.#isOver) this.#controller.abort(OVER);
+    if (!this.#ended.settled) this.#controller.abort(OVER);
   }
 
   /** Resolves when it has ended, of itself or cut off. */
-  async settled(clock: Clock): Promise<void> {
-    if (this.#isOver) return;
-    const timer = clock.after(SETTLE_BOUND, () => this.cut());
-    await new Promise<void>((resolve) => {
-      this.#waiting ??= [];
-      this.#waiting.push(resolve);
-    });
-    timer.cancel();
+  settled(clock: Clock): Promise<void> {
+    return this.#ended.after(clock, SETTLE_BOUND, () => this.cut()).promise;
   }
 
   end(): void {
-    this.#isOver = true;
-    if (!this.signal.aborted) this.#controllers.giveBack(this.#controller);
-    for (const resolve of this.#waiting ?? []) resolve();
+    if (!this.#ended.resolve() || this.signal.aborted) return;
+    this.#controllers.giveBack(this.#controller);
   }
 }
