@@ -1,9 +1,39 @@
+import type { Timer } from '../../async/clock.ts';
+import type { Holding } from '../contender/strategy.ts';
+import type { Session } from '../session/session.ts';
+import type { Grant } from './grant.ts';
+
 /** How far callers of one process may pass a lock on among themselves before others get their turn. */
 export interface HandOffLimits {
   /** Hand-offs in a row. */
   readonly limit: number;
   /** Milliseconds since the lock was acquired from the store. */
   readonly within: number;
+}
+
+/** Whose turn it is among the callers of this process. */
+export type Turn =
+  | { readonly name: 'nobody' }
+  /** `expiry`: of a grant that has a bound. */
+  | {
+      readonly name: 'holder';
+      readonly grant: Grant;
+      readonly since: number;
+      readonly expiry: Timer | undefined;
+    }
+  /** Given back. Neither handed on nor released before its writes have reached the store. */
+  | { readonly name: 'given-back'; readonly grant: Grant; readonly writes: Promise<unknown> | undefined }
+  /** Released, and to be asked for again when others have had their chance. */
+  | { readonly name: 'yielding'; readonly timer: Timer };
+
+/** What the store has granted, until it is known that the record does not stand any more. */
+export interface Tenure {
+  readonly session: Session;
+  readonly holding: Holding;
+  readonly since: number;
+  handOffs: number;
+  /** The last one of it, once there is one. */
+  grant: Grant | undefined;
 }
 
 /** Where things stand when nobody here holds any more what the store has granted. */

@@ -1,47 +1,20 @@
-import type { Timer } from '../../async/clock.ts';
 import { Line } from '../../async/line.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { isLasting } from '../../contract/retry.ts';
 import { Contender, type ContenderListener } from '../contender/contender.ts';
 import type { ContenderHost } from '../contender/contender-host.ts';
 import type { LossReason, Notice } from '../contender/lock-machine.ts';
-import type { Holding } from '../contender/strategy.ts';
-import type { Session } from '../session/session.ts';
 import { Departures } from './departures.ts';
 import { Grant } from './grant.ts';
-import { afterTurn, type HandOffLimits } from './hand-off.ts';
+import { afterTurn, type HandOffLimits, type Tenure, type Turn } from './hand-off.ts';
 import type { Proofs } from './proofs.ts';
 import type { QueueEvents, Ticket, Told } from './ticket.ts';
 
 /** Milliseconds that a queue yields: enough for others to hear of it and be first. */
 const YIELD = 10;
 
-/** Whose turn it is among the callers of this process. */
-type Turn =
-  | { readonly name: 'nobody' }
-  /** `expiry`: of a grant that has a bound. */
-  | {
-      readonly name: 'holder';
-      readonly grant: Grant;
-      readonly since: number;
-      readonly expiry: Timer | undefined;
-    }
-  /** Given back. Neither handed on nor released before its writes have reached the store. */
-  | { readonly name: 'given-back'; readonly grant: Grant; readonly writes: Promise<unknown> | undefined }
-  /** Released, and to be asked for again when others have had their chance. */
-  | { readonly name: 'yielding'; readonly timer: Timer };
-
 const NOBODY: Turn = { name: 'nobody' };
-
-/** What the store has granted, until it is known that the record does not stand any more. */
-interface Tenure {
-  readonly session: Session;
-  readonly holding: Holding;
-  readonly since: number;
-  readonly handOffs: number;
-  /** The last one of it. */
-  readonly grant: Grant;
-}
+const OCCUPIED = { tell: 'occupied' } as const;
 
 /**
  * The callers of one key in this process, first come first served. They share one distributed contender, whose
@@ -96,7 +69,7 @@ export class LocalQueue implements ContenderListener {
         this.#tellIfFailing(ticket);
       } else {
         this.#contender.watchHeld();
-        ticket.notice({ tell: 'occupied' });
+        ticket.notice(OCCUPIED);
         if (this.#place?.tell === 'refused') ticket.notice(this.#place);
       }
     });
@@ -230,8 +203,8 @@ export class LocalQueue implements ContenderListener {
       this.#limits,
     );
     if (next === 'hand-on' && tenure !== undefined) {
-      const { session, holding, handOffs, since } = tenure;
-      this.#grant(session, holding, handOffs + 1, since);
+      tenure.handOffs += 1;
+      this.#grant(tenure);
       this.#departures.nothingLeft();
       return;
     }
@@ -267,10 +240,7 @@ export class LocalQueue implements ContenderListener {
         this.#moved(notice);
         return;
       case 'granted':
-        this.#place = undefined;
-        this.#trouble = undefined;
-        this.#failed = false;
-        this.#grant(notice.session, notice.holding, 0, this.#host.clock.now());
+        this.#begin(notice);
         return;
       case 'doubted':
         if (this.#turn.name === 'holder') head?.notice(notice);
@@ -315,18 +285,27 @@ export class LocalQueue implements ContenderListener {
       this.#tellIfFailing(head);
   }
 
-  #grant(session: Session, holding: Holding, handOffs: number, since: number): void {
+  #begin({ session, holding }: Told<'granted'>): void {
+    this.#place = undefined;
+    this.#trouble = undefined;
+    this.#failed = false;
+    this.#grant({ session, holding, since: this.#host.clock.now(), handOffs: 0, grant: undefined });
+  }
+
+  #grant(tenure: Tenure): void {
     const head = this.#tickets.first;
     if (head === undefined) {
       this.#contender.release();
       return;
     }
+    const { session, holding, handOffs } = tenure;
     const grant: Grant = new Grant(this.key, session, holding, handOffs, () => this.#giveBack(grant, head));
     const { maxHold } = head;
     const expiry =
       maxHold === undefined ? undefined : this.#host.clock.after(maxHold, () => this.#expire(head));
     this.#turn = { name: 'holder', grant, since: this.#host.clock.now(), expiry };
-    this.#tenure = { session, holding, since, handOffs, grant };
+    tenure.grant = grant;
+    this.#tenure = tenure;
     this.#proofs.granted(grant);
     const notice = { tell: 'granted', grant } as const;
     this.#events.notice(notice);
@@ -368,7 +347,7 @@ export class LocalQueue implements ContenderListener {
   }
 
   #endTenure(): void {
-    if (this.#tenure !== undefined) this.#proofs.ended(this.#tenure.grant, this.#tenure.session.ttl);
+    if (this.#tenure?.grant !== undefined) this.#proofs.ended(this.#tenure.grant, this.#tenure.session.ttl);
     this.#tenure = undefined;
   }
 

@@ -141,7 +141,12 @@ export const mutants: Mutants = {
     },
   ],
   'a try that waits until the store is back': [
-    { file: LOCAL, in: 'LocalQueue.failing', find: 'this.#failed || this.#keeper.impaired', put: 'false' },
+    {
+      file: LOCAL,
+      in: 'LocalQueue.failing',
+      find: 'this.#failed || this.#host.keeper.impaired',
+      put: 'false',
+    },
     { file: LOCAL, in: '#tried', find: 'this.#tickets.first?.notice(notice);', put: '' },
   ],
   'stale continuation applied to a newer epoch': [
