@@ -105,7 +105,7 @@ export class Lock {
    */
   async lock(options?: CallOptions): Promise<Grant> {
     const grant = await this.#ask(options, false);
-    if (grant === undefined) throw new SyncError('released', `the lock ${quoteKey(this.key)} was released`);
+    if (grant === undefined) throw this.#released();
     return grant;
   }
 
@@ -123,19 +123,14 @@ export class Lock {
    * it goes on being removed, and at the latest the end of the session frees the lock. Calls still waiting reject with `released`.
    */
   release(): Promise<void> {
-    this.onReleased?.();
-    return this.giveBack();
-  }
-
-  /** @internal The same, without telling `onReleased`. */
-  giveBack(): Promise<void> {
     return this.#host.notifications.during(() => {
       const claim = this.#claim;
+      this.onReleased?.();
       this.#setClaim(undefined);
       this.#setGrant(undefined);
       this.#occupied = false;
       this.#refusal = undefined;
-      this.#rejectCalls(() => new SyncError('released', `the lock ${quoteKey(this.key)} was released`));
+      if (this.#calls.size > 0) this.rejectCalls(this.#released());
       if (claim === undefined) return this.#releasing ?? Promise.resolve();
       this.#streams.publish({ name: 'releasing' });
       const releasing = claim.queue.leave(claim.ticket).then(() => {
@@ -160,7 +155,7 @@ export class Lock {
 
   /** @internal The manager is stopping: nobody waits any longer. */
   rejectCalls(error: SyncError): void {
-    this.#rejectCalls(() => error);
+    this.#settle(({ call }) => call.reject(error));
   }
 
   /** @internal */
@@ -253,7 +248,7 @@ export class Lock {
 
   #refused(error: SyncError): void {
     this.#refusal = error;
-    this.#settle((entry) => entry.call.reject(error));
+    this.rejectCalls(error);
   }
 
   #notNow(): void {
@@ -312,7 +307,7 @@ export class Lock {
     if (this.#calls.delete(entry)) this.#host.tally.calls -= 1;
   }
 
-  #rejectCalls(error: () => SyncError): void {
-    this.#settle((entry) => entry.call.reject(error()));
+  #released(): SyncError {
+    return new SyncError('released', `the lock ${quoteKey(this.key)} was released`);
   }
 }

@@ -19,9 +19,9 @@ export interface ContenderHost {
   readonly controllers: Controllers;
   /** Attempts and removals under way. A caller more than that waits for its turn, and costs no more than a place in line. */
   readonly turns: Window;
-  /** Of `UNWATCHED`. */
+  /** Runs what is to be done about a lock that is held for `UNWATCHED` milliseconds. */
   readonly unwatched: SharedTimer;
-  /** Of a TTL: for so long somebody waits for a removal that does not succeed. */
+  /** Runs what is to be done about a removal that has not succeeded for a TTL. */
   readonly patience: SharedTimer;
   readonly looks: Looks;
   readonly removals: Removals;

@@ -84,12 +84,14 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   sessionLive(session: Session): void {
-    if (this.#state.name === 'held' && this.#state.session === session) this.#tell({ tell: 'reconfirmed' });
+    if (this.#state.name === 'held' && this.#state.session === session)
+      this.#listener.notice({ tell: 'reconfirmed' });
     else this.#post({ type: 'session-live', session });
   }
 
   sessionDoubted(session: Session): void {
-    if (this.#state.name === 'held' && this.#state.session === session) this.#tell({ tell: 'doubted' });
+    if (this.#state.name === 'held' && this.#state.session === session)
+      this.#listener.notice({ tell: 'doubted' });
   }
 
   sessionEnded(session: Session, reason: SessionEnd): void {
@@ -99,7 +101,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   sessionTrouble(error: unknown): void {
     const state = this.#state;
     if (state.name === 'seeking' && state.session === undefined) this.#trouble(error, 'session');
-    else if (state.name === 'held') this.#tell({ tell: 'failed', error, source: 'session' });
+    else if (state.name === 'held') this.#listener.notice({ tell: 'failed', error, source: 'session' });
   }
 
   recordLost(reason: RecordLoss): void {
@@ -111,7 +113,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   recordTrouble(error: unknown): void {
-    this.#tell({ tell: 'failed', error, source: 'lock' });
+    this.#listener.notice({ tell: 'failed', error, source: 'lock' });
   }
 
   #post(event: LockEvent): void {
@@ -124,21 +126,18 @@ export class Contender implements SessionListener, HeldWatchListener {
     this.#state = state;
     if (state !== before) {
       this.#work.cut();
-      this.#tell({ tell: 'moved', state });
+      this.#listener.notice({ tell: 'moved', state });
     }
-    for (const notice of notices) this.#pass(notice);
+    for (const notice of notices) this.#tell(notice);
     // A listener may have moved the machine on: then that call has started what there is to do.
     if (state !== before && this.#state === state) this.#begin(state);
   }
 
-  #pass(notice: Step['notices'][number]): void {
+  #tell(notice: Step['notices'][number]): void {
     if (notice.tell === 'session-gone') this.#host.keeper.reportGone(notice.session);
-    else this.#tell(notice);
-    if (notice.tell === 'refused') this.#tell({ tell: 'failed', error: notice.error, source: 'lock' });
-  }
-
-  #tell(notice: Notice): void {
-    this.#listener.notice(notice);
+    else this.#listener.notice(notice);
+    if (notice.tell !== 'refused') return;
+    this.#listener.notice({ tell: 'failed', error: notice.error, source: 'lock' });
   }
 
   #begin(state: LockState): void {
@@ -181,6 +180,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   #watch(state: Extract<LockState, { name: 'held' }>): void {
+    this.#work.beside?.cancel();
     const { context } = this.#host;
     this.#work.beside = context.run(() => new HeldWatch(this.#host, state.session, state.holding, this));
   }
@@ -278,7 +278,7 @@ export class Contender implements SessionListener, HeldWatchListener {
       try {
         const lock = this.#lock(state.session);
         await removals.run(signal, () => this.#removeInTurn(lock, state.holding, signal));
-        if (state.holding !== undefined) this.#tell({ tell: 'removed', holding: state.holding });
+        if (state.holding !== undefined) this.#listener.notice({ tell: 'removed', holding: state.holding });
         this.#finish({ type: 'removed', of: state });
         return;
       } catch (error) {
@@ -311,14 +311,14 @@ export class Contender implements SessionListener, HeldWatchListener {
     this.#work.done();
     this.#forgetSessions();
     // Nothing is left to look after: the owner may forget this contender.
-    this.#tell({ tell: 'released' });
+    this.#listener.notice({ tell: 'released' });
   }
 
   #trouble(error: unknown, source: 'session' | 'lock'): void {
     this.#host.notifications.during(() => {
       // First what is certain: who asked only once is not told that nobody knows.
-      if (isLasting(error)) this.#tell({ tell: 'refused', error });
-      this.#tell({ tell: 'failed', error, source });
+      if (isLasting(error)) this.#listener.notice({ tell: 'refused', error });
+      this.#listener.notice({ tell: 'failed', error, source });
     });
   }
 

@@ -9,7 +9,8 @@ interface Cancellable {
 export class StateWork {
   readonly #controllers: Controllers;
   #controller: AbortController | undefined;
-  #beside: Cancellable | undefined;
+  /** A timer or a watch that goes on beside it. */
+  beside: Cancellable | undefined;
 
   constructor(controllers: Controllers) {
     this.#controllers = controllers;
@@ -27,17 +28,8 @@ export class StateWork {
     this.#controller = undefined;
   }
 
-  /** A timer or a watch, in the place of the one before. */
-  get beside(): Cancellable | undefined {
-    return this.#beside;
-  }
-
-  set beside(next: Cancellable | undefined) {
-    this.#beside?.cancel();
-    this.#beside = next;
-  }
-
   cut(): void {
+    this.beside?.cancel();
     this.beside = undefined;
     this.#controller?.abort(OVER);
     this.#controller = undefined;

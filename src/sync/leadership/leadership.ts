@@ -29,6 +29,8 @@ interface Leaving {
   calls: number;
   /** What follows, in milliseconds: the longest pause that was asked for. Nothing for who did not stand before. */
   pause: number | undefined;
+  /** The lock is being released by this object, and not by a user. */
+  releasing: boolean;
 }
 
 /** What keeps this process from standing. */
@@ -134,14 +136,17 @@ export class Leadership {
     const before = this.#abstention;
     this.#endPause();
     const leaving: Leaving =
-      before?.name === 'leaving' ? before : { name: 'leaving', calls: 0, pause: undefined };
+      before?.name === 'leaving' ? before : { name: 'leaving', calls: 0, pause: undefined, releasing: false };
     this.#abstention = leaving;
     if (this.lock.claimed || before?.name === 'pausing' || leaving.pause !== undefined)
       leaving.pause = Math.max(pause, leaving.pause ?? 0);
     leaving.calls += 1;
     const resting = [...this.#works].map((work) => work.rest());
     await within(this.#host.clock, grace, Promise.all(resting));
-    await this.lock.giveBack();
+    leaving.releasing = true;
+    const released = this.lock.release();
+    leaving.releasing = false;
+    await released;
     leaving.calls -= 1;
     if (leaving.calls === 0) this.#left(leaving.pause);
   }
@@ -184,7 +189,8 @@ export class Leadership {
 
   /** Somebody does not want to lead any more: nor after the pause that was to come. */
   #givenUp(): void {
-    if (this.#abstention?.name === 'leaving') this.#abstention.pause = undefined;
+    const abstention = this.#abstention;
+    if (abstention?.name === 'leaving' && !abstention.releasing) abstention.pause = undefined;
     this.#endPause();
   }
 

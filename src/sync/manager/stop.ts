@@ -20,7 +20,7 @@ export interface Ending {
 /** Ends a manager in good order, and within `bound` milliseconds: nothing waits for what does not answer. Never rejects. */
 export async function end(ending: Ending, bound: number): Promise<void> {
   const { parts } = ending;
-  const { host, longHolds, events, background, holders, queues, locks } = parts;
+  const { host, longHolds, events, tasks, holders, queues, locks } = parts;
   const { clock, keeper, removals, unwatched, patience, looks } = host;
   const begun = clock.now();
   const until = (share: number, work: Promise<unknown>): Promise<void> =>
@@ -37,7 +37,7 @@ export async function end(ending: Ending, bound: number): Promise<void> {
   const disposed = dispose(parts);
   await until(
     1,
-    disposed.then(() => background.settled()),
+    disposed.then(() => tasks.settled()),
   );
   for (const lock of locks) lock.complete();
   events.complete();

@@ -159,7 +159,14 @@ export class SyncManager implements AsyncDisposable {
 
   /** @internal */
   get onceRuns(): OnceRuns {
-    this.#onceRuns ??= this.#makeOnceRuns();
+    const { host, holdHost, events } = this.#parts;
+    const locks: Locks = {
+      name: this.name,
+      check: (options) => void this.#checkAcquire(options),
+      tryAcquire: (key, options) => this.tryAcquire(key, options),
+      commit: (commit, options) => this.commit(commit, options),
+    };
+    this.#onceRuns ??= new OnceRuns(locks, host, holdHost, (error, key) => events.trouble(error, key));
     return this.#onceRuns;
   }
 
@@ -231,17 +238,6 @@ export class SyncManager implements AsyncDisposable {
       this.#leaderEnded = true;
     };
     return end({ parts: this.#parts, leadership: this.#leadership, leaderEnded }, bound);
-  }
-
-  #makeOnceRuns(): OnceRuns {
-    const locks: Locks = {
-      name: this.name,
-      check: (options) => void this.#checkAcquire(options),
-      tryAcquire: (key, options) => this.tryAcquire(key, options),
-      commit: (commit, options) => this.commit(commit, options),
-    };
-    const { host, holdHost, events } = this.#parts;
-    return new OnceRuns(locks, host, holdHost, (error, key) => events.trouble(error, key));
   }
 
   async #acquire(
