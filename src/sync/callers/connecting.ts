@@ -2,15 +2,15 @@ import type { Clock } from '../../async/clock.ts';
 import type { SyncError } from '../../contract/errors.ts';
 import { isLasting } from '../../contract/retry.ts';
 import type { SessionKeeper, SessionListener } from '../session/session-keeper.ts';
-import { Call } from './call.ts';
 import type { CallOptions } from './call-options.ts';
+import { PendingCall } from './pending-call.ts';
 import type { OpenCall } from './scoped.ts';
 
 /** A caller who waits for a session, and not for a lock. */
 export class Connecting implements SessionListener, OpenCall {
   readonly aim = 'no session was opened';
   trouble: unknown;
-  readonly #call: Call<void>;
+  readonly #call: PendingCall<void>;
   readonly #over: () => void;
 
   /** @param open those that wait, itself among them until it does not. */
@@ -21,7 +21,7 @@ export class Connecting implements SessionListener, OpenCall {
       unlisten();
       open.delete(this);
     };
-    this.#call = new Call(clock, options, this, this.#over);
+    this.#call = new PendingCall(clock, options, this, this.#over);
     keeper.demand();
     if (keeper.current?.trusted === true) this.sessionLive();
   }

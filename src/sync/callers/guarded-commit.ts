@@ -5,10 +5,10 @@ import { checkKey } from '../../contract/keys.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { checkShape, checkValue } from '../../contract/validate.ts';
 import type { CallersHost } from './callers-host.ts';
-import type { Claims } from './claims.ts';
 import type { Grant, Proof } from './grant.ts';
 import type { Keyspace } from './keyspace.ts';
 import type { Proofs } from './proofs.ts';
+import type { ProtectedKeys } from './protected-keys.ts';
 
 /**
  * A write of plain data, in the same store as the locks. Not of a lock: keys with a segment `.lock`, and those that this
@@ -45,7 +45,7 @@ export function checkCommit(
   commit: SyncCommit,
   backend: Backend,
   keyspace: Keyspace,
-  claims: Claims,
+  protectedKeys: ProtectedKeys,
 ): Commit {
   if (typeof commit !== 'object' || commit === null) throw invalid('a commit must be an object');
   for (const name in commit) {
@@ -55,7 +55,7 @@ export function checkCommit(
   checkShape({ when, then, read }, backend.traits.maxOperations);
   const conditions = when.map((condition) => checkCondition(condition, keyspace));
   if (read !== undefined) checkRead(read, keyspace);
-  const mutations = then.map((mutation) => checkMutation(mutation, backend, keyspace, claims));
+  const mutations = then.map((mutation) => checkMutation(mutation, backend, keyspace, protectedKeys));
   return { when: conditions, then: mutations, ...(read ? { read: keyspace.scope(read) } : {}) };
 }
 
@@ -107,12 +107,12 @@ function checkMutation(
   mutation: SyncMutation,
   { traits }: Backend,
   keyspace: Keyspace,
-  claims: Claims,
+  protectedKeys: ProtectedKeys,
 ): Mutation {
   const key: unknown = mutation.put ?? mutation.remove;
   keyspace.check(key);
-  const claim = claims.problem(key);
-  if (claim !== undefined) throw refused('invalid-key', `key ${quoteKey(key)} ${claim}`);
+  const problem = protectedKeys.problem(key);
+  if (problem !== undefined) throw refused('invalid-key', `key ${quoteKey(key)} ${problem}`);
   if (mutation.put === undefined) return keyspace.mutation({ remove: mutation.remove });
   const { put, session } = mutation;
   if (session !== undefined)

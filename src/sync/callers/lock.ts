@@ -6,7 +6,6 @@ import { SyncError } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { isLasting } from '../../contract/retry.ts';
 import type { LockState, LossReason } from '../contender/lock-machine.ts';
-import { Call } from './call.ts';
 import { CALL, type CallOptions, checkCallOptions } from './call-options.ts';
 import type { CallTelemetry } from './call-telemetry.ts';
 import type { Grant } from './grant.ts';
@@ -14,6 +13,7 @@ import type { LocalQueue } from './local-queue.ts';
 import { type LockLoss, type LockStatus, LockStreams } from './lock-streams.ts';
 import type { LockTally } from './lock-tally.ts';
 import type { Metadata } from './metadata.ts';
+import { PendingCall } from './pending-call.ts';
 import type { Ticket, TicketNotice } from './ticket.ts';
 import { assertNotUnder } from './work-context.ts';
 
@@ -49,7 +49,7 @@ export class Lock {
   readonly key: string;
   readonly #host: LockHost;
   readonly #streams: LockStreams;
-  readonly #calls = new Set<{ readonly call: Call<Grant | undefined>; readonly once: boolean }>();
+  readonly #calls = new Set<{ readonly call: PendingCall<Grant | undefined>; readonly once: boolean }>();
   /** Made with the first listener: most locks have none, and there may be thousands. */
   #onGranted: Set<() => void> | undefined;
   #claim: Claim | undefined;
@@ -184,7 +184,9 @@ export class Lock {
       if (grant !== undefined) return grant;
       if (this.#refusal !== undefined) throw this.#refusal;
       if (once && (this.#occupied || queue.failing)) return undefined;
-      const call = new Call<Grant | undefined>(this.#host.clock, options, queue, () => this.#forget(entry));
+      const call = new PendingCall<Grant | undefined>(this.#host.clock, options, queue, () =>
+        this.#forget(entry),
+      );
       const entry = { call, once };
       this.#calls.add(entry);
       this.#host.tally.calls += 1;
@@ -299,11 +301,11 @@ export class Lock {
     else this.#host.letGo(this);
   }
 
-  #settle(settle: (entry: { call: Call<Grant | undefined>; once: boolean }) => boolean): void {
+  #settle(settle: (entry: { call: PendingCall<Grant | undefined>; once: boolean }) => boolean): void {
     for (const entry of [...this.#calls]) if (settle(entry)) this.#forget(entry);
   }
 
-  #forget(entry: { call: Call<Grant | undefined>; once: boolean }): void {
+  #forget(entry: { call: PendingCall<Grant | undefined>; once: boolean }): void {
     if (this.#calls.delete(entry)) this.#host.tally.calls -= 1;
   }
 

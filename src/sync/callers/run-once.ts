@@ -4,12 +4,12 @@ import { isSyncError, refused } from '../../contract/errors.ts';
 import type { Names } from '../../contract/options.ts';
 import { checkDuration, checkNames, invalid } from '../../contract/options.ts';
 import { quoteKey } from '../../contract/quote.ts';
-import { Limits, limited } from './call.ts';
 import { ACQUIRE, type AcquireOptions, type CallOptions } from './call-options.ts';
 import type { CallersHost } from './callers-host.ts';
 import type { Grant } from './grant.ts';
 import type { SyncCommit } from './guarded-commit.ts';
 import { type HoldHost, hold, type Work } from './hold.ts';
+import { Limits, limited } from './limits.ts';
 
 export interface RunOnceOptions extends AcquireOptions {
   /**

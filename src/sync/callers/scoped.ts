@@ -4,11 +4,12 @@ import { SyncError } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { isLasting } from '../../contract/retry.ts';
 import type { LossReason } from '../contender/lock-machine.ts';
-import { Call, limited } from './call.ts';
 import type { AcquireOptions, CallOptions } from './call-options.ts';
 import type { Grant } from './grant.ts';
+import { limited } from './limits.ts';
 import type { LocalQueue } from './local-queue.ts';
 import type { Metadata } from './metadata.ts';
+import { PendingCall } from './pending-call.ts';
 import type { Ticket, TicketNotice } from './ticket.ts';
 
 /** A scoped acquire on its way, which stopping rejects. */
@@ -37,7 +38,7 @@ class ScopedTicket implements Ticket, OpenCall {
   /** Until it is granted: a function keeps the asynchronous context of who gave it. */
   #metadata: Metadata | undefined;
   /** Until it is settled. */
-  #call: Call<Grant | undefined> | undefined;
+  #call: PendingCall<Grant | undefined> | undefined;
 
   constructor(
     queue: LocalQueue,
@@ -51,7 +52,7 @@ class ScopedTicket implements Ticket, OpenCall {
     this.#once = once;
     this.#metadata = metadata;
     this.#host = host;
-    this.#call = new Call(host.clock, options, queue, () => {
+    this.#call = new PendingCall(host.clock, options, queue, () => {
       this.#take();
       // At once, and not only with the rejection: who takes over the place may ask in the same turn.
       host.background(queue.leave(this));
@@ -59,7 +60,7 @@ class ScopedTicket implements Ticket, OpenCall {
   }
 
   run({ signal, timeout }: CallOptions): Promise<Grant | undefined> {
-    const { promise } = this.#call as Call<Grant | undefined>;
+    const { promise } = this.#call as PendingCall<Grant | undefined>;
     this.#host.openCalls.add(this);
     this.#queue.enter(this);
     return this.#once ? this.#leaveNothing(promise, signal, timeout) : promise;
@@ -81,7 +82,7 @@ class ScopedTicket implements Ticket, OpenCall {
   }
 
   /** To be settled. It is over then, and nobody else settles it. */
-  #take(): Call<Grant | undefined> | undefined {
+  #take(): PendingCall<Grant | undefined> | undefined {
     const call = this.#call;
     this.#call = undefined;
     this.#host.openCalls.delete(this);

@@ -6,7 +6,7 @@ import type { SharedTimer } from '../../async/shared-timer.ts';
 import type { Window } from '../../async/window.ts';
 import type { Backend } from '../../contract/backend.ts';
 import type { SessionKeeper } from '../session/session-keeper.ts';
-import type { Looks } from './looks.ts';
+import type { LookTimes } from './look-times.ts';
 import type { Removals } from './removals.ts';
 
 /** What the contenders of one manager share. */
@@ -23,7 +23,7 @@ export interface ContenderHost {
   readonly unwatched: SharedTimer;
   /** Runs what is to be done about a removal that has not succeeded for a TTL. */
   readonly patience: SharedTimer;
-  readonly looks: Looks;
+  readonly lookTimes: LookTimes;
   readonly removals: Removals;
   /** Takes over a promise that never rejects; stopping waits for it. */
   background(task: Promise<unknown>): void;

@@ -8,7 +8,7 @@ import { type LockEvent, type LockState, type Notice, type Step, step } from './
 import { OngoingAttempt } from './ongoing-attempt.ts';
 import { queue } from './queue.ts';
 import { race } from './race.ts';
-import { HeldWatch, type HeldWatchListener } from './record-watch.ts';
+import { RecordWatch, type RecordWatchListener } from './record-watch.ts';
 import { StateWork } from './state-work.ts';
 import type { Attempt, Contention, Holding, LockContext, RecordLoss } from './strategy.ts';
 
@@ -25,7 +25,7 @@ export interface ContenderListener {
  * The one distributed contender of this process for one key: runs the lock machine, and does for each state the work
  * that the state calls for.
  */
-export class Contender implements SessionListener, HeldWatchListener {
+export class Contender implements SessionListener, RecordWatchListener {
   readonly #host: ContenderHost;
   readonly #key: string;
   readonly #path: string;
@@ -80,7 +80,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   /** Somebody waits for what is held: from now on its record is watched, so that none is handed on that is gone. */
   watchHeld(): void {
     const state = this.#state;
-    if (state.name === 'held' && !(this.#work.beside instanceof HeldWatch)) this.#watch(state);
+    if (state.name === 'held' && !(this.#work.beside instanceof RecordWatch)) this.#watch(state);
   }
 
   sessionLive(session: Session): void {
@@ -182,7 +182,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   #watch(state: Extract<LockState, { name: 'held' }>): void {
     this.#work.beside?.cancel();
     const { context } = this.#host;
-    this.#work.beside = context.run(() => new HeldWatch(this.#host, state.session, state.holding, this));
+    this.#work.beside = context.run(() => new RecordWatch(this.#host, state.session, state.holding, this));
   }
 
   /** One place owns the promises: a rejection is either stale or an event. */

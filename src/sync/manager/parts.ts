@@ -20,7 +20,7 @@ import { defaultMetadata, encodeMetadata } from '../callers/metadata.ts';
 import { Proofs } from '../callers/proofs.ts';
 import type { OpenCall, ScopedHost } from '../callers/scoped.ts';
 import { MOST_TURNS, UNWATCHED } from '../contender/contender-host.ts';
-import { Looks } from '../contender/looks.ts';
+import { LookTimes } from '../contender/look-times.ts';
 import { Removals } from '../contender/removals.ts';
 import { HolderWatch } from '../leadership/holder-watch.ts';
 import { logTo } from '../reports/logger.ts';
@@ -70,7 +70,7 @@ export function assemble(options: CheckedOptions, assertRunning: () => void) {
     turns: new Window(MOST_TURNS),
     unwatched: new SharedTimer(ownClock, UNWATCHED),
     patience: new SharedTimer(ownClock, timing.ttl),
-    looks: new Looks(ownClock),
+    lookTimes: new LookTimes(ownClock),
     removals: new Removals(),
     background,
   };

@@ -21,7 +21,7 @@ export interface Ending {
 export async function end(ending: Ending, bound: number): Promise<void> {
   const { parts } = ending;
   const { host, longHolds, events, tasks, holders, queues, locks } = parts;
-  const { clock, keeper, removals, unwatched, patience, looks } = host;
+  const { clock, keeper, removals, unwatched, patience, lookTimes } = host;
   const begun = clock.now();
   const until = (share: number, work: Promise<unknown>): Promise<void> =>
     within(clock, begun + share * bound - clock.now(), work);
@@ -31,7 +31,7 @@ export async function end(ending: Ending, bound: number): Promise<void> {
   // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
   await until(RELEASES_SHARE, releaseAll(ending, bound * LEADER_SHARE));
   for (const queue of queues) queue.stop();
-  for (const timers of [unwatched, patience, looks, longHolds]) timers.stop();
+  for (const timers of [unwatched, patience, lookTimes, longHolds]) timers.stop();
   await until(CLOSING_SHARE, keeper.stop());
   keeper.abandon();
   const disposed = dispose(parts);

@@ -184,7 +184,7 @@ export class SyncManager implements AsyncDisposable {
     // The work of a leader may still write what it has to when it is told to end.
     if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
     const { host, queues, proofs } = this.#parts;
-    const checked = checkCommit(commit, host.backend, host.keyspace, queues.claims);
+    const checked = checkCommit(commit, host.backend, host.keyspace, queues.protectedKeys);
     const signal = checkCallOptions(options, COMMIT).signal ?? new AbortController().signal;
     // What it begins, such as a connection, is not this caller's alone.
     return await host.context.run(() => guardedCommit(checked, host, proofs, signal));

@@ -180,7 +180,7 @@ export const mutants: Mutants = {
   'a record that went is not noticed': [
     {
       file: HELD,
-      in: 'HeldWatch.#read',
+      in: 'RecordWatch.#read',
       find: 'if (loss !== undefined)',
       put: "if (loss === 'record-overwritten')",
     },
@@ -227,7 +227,7 @@ export const mutants: Mutants = {
     {
       file: CONTENDER,
       in: 'watchHeld',
-      find: 'this.#work.beside instanceof HeldWatch',
+      find: 'this.#work.beside instanceof RecordWatch',
       put: 'this.#work.beside !== undefined',
     },
   ],

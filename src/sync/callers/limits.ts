@@ -13,23 +13,6 @@ export interface Awaited {
   readonly trouble: unknown;
 }
 
-/** One caller that waits: for the engine, until its signal aborts or its time is over. */
-export class Call<T> extends SettleOnce<T> {
-  /**
-   * The signal must not be aborted yet.
-   *
-   * @param onGiveUp told when the caller gave up by its signal or timeout.
-   */
-  constructor(clock: Clock, { signal, timeout }: CallOptions, awaited: Awaited, onGiveUp: () => void) {
-    super();
-    const giveUp = (reason: unknown): void => {
-      if (this.reject(reason)) onGiveUp();
-    };
-    if (timeout !== undefined) this.after(clock, timeout, () => giveUp(timedOut(awaited, timeout)));
-    if (signal !== undefined) this.finally(onAbort(signal, () => giveUp(signal.reason)));
-  }
-}
-
 /** Resolves when this does, which never rejects; or when the caller's signal aborts or its time is over, counted from now. */
 export function limited(
   clock: Clock,
@@ -47,7 +30,7 @@ export function limited(
   return over.promise;
 }
 
-function timedOut({ aim, trouble }: Awaited, timeout: number): SyncError {
+export function timedOut({ aim, trouble }: Awaited, timeout: number): SyncError {
   const hint = isError(trouble) ? `; last trouble: ${trouble.message}` : '';
   return new SyncError('timeout', `${aim} within ${timeout} ms${hint}`, { cause: trouble });
 }
