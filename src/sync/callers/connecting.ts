@@ -11,17 +11,15 @@ export class Connecting implements SessionListener, OpenCall {
   readonly aim = 'no session was opened';
   trouble: unknown;
   readonly #call: PendingCall<void>;
-  readonly #over: () => void;
 
   /** @param open those that wait, itself among them until it does not. */
   constructor(keeper: SessionKeeper, clock: Clock, options: CallOptions, open: Set<OpenCall>) {
     const unlisten = keeper.listen(this);
     open.add(this);
-    this.#over = () => {
+    this.#call = new PendingCall<void>(clock, options, this, () => undefined).finally(() => {
       unlisten();
       open.delete(this);
-    };
-    this.#call = new PendingCall(clock, options, this, this.#over);
+    });
     keeper.demand();
     if (keeper.current?.trusted === true) this.sessionLive();
   }
@@ -31,7 +29,6 @@ export class Connecting implements SessionListener, OpenCall {
   }
 
   sessionLive(): void {
-    this.#over();
     this.#call.resolve();
   }
 
@@ -45,7 +42,6 @@ export class Connecting implements SessionListener, OpenCall {
 
   /** Also when the manager is stopped. */
   refused(error: SyncError): void {
-    this.#over();
     this.#call.reject(error);
   }
 }

@@ -240,7 +240,16 @@ export class LocalQueue implements ContenderListener {
         this.#moved(notice);
         return;
       case 'granted':
-        this.#begin(notice);
+        this.#place = undefined;
+        this.#trouble = undefined;
+        this.#failed = false;
+        this.#grant({
+          session: notice.session,
+          holding: notice.holding,
+          since: this.#host.clock.now(),
+          handOffs: 0,
+          grant: undefined,
+        });
         return;
       case 'doubted':
         if (this.#turn.name === 'holder') head?.notice(notice);
@@ -283,13 +292,6 @@ export class LocalQueue implements ContenderListener {
     head?.notice(notice);
     if (head !== undefined && state.name === 'seeking' && state.session === undefined)
       this.#tellIfFailing(head);
-  }
-
-  #begin({ session, holding }: Told<'granted'>): void {
-    this.#place = undefined;
-    this.#trouble = undefined;
-    this.#failed = false;
-    this.#grant({ session, holding, since: this.#host.clock.now(), handOffs: 0, grant: undefined });
   }
 
   #grant(tenure: Tenure): void {

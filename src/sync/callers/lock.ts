@@ -11,11 +11,20 @@ import type { CallTelemetry } from './call-telemetry.ts';
 import type { Grant } from './grant.ts';
 import type { LocalQueue } from './local-queue.ts';
 import { type LockLoss, type LockStatus, LockStreams } from './lock-streams.ts';
-import type { LockTally } from './lock-tally.ts';
 import type { Metadata } from './metadata.ts';
 import { PendingCall } from './pending-call.ts';
 import type { Ticket, TicketNotice } from './ticket.ts';
 import { assertNotUnder } from './work-context.ts';
+
+/** Of all locks of a manager, so that nobody has to look at each. */
+export interface LockTally {
+  /** Calls that wait. */
+  calls: number;
+  /** Those with a standing claim. */
+  claimed: number;
+  /** Those of them with a grant, whether or not it can be believed in at the moment. */
+  granted: number;
+}
 
 /** What a lock needs of its manager. */
 export interface LockHost {
@@ -35,6 +44,11 @@ export interface LockHost {
   letGo(lock: Lock): void;
 }
 
+interface Waiting {
+  readonly call: PendingCall<Grant | undefined>;
+  readonly once: boolean;
+}
+
 interface Claim {
   readonly ticket: Ticket;
   readonly queue: LocalQueue;
@@ -49,7 +63,7 @@ export class Lock {
   readonly key: string;
   readonly #host: LockHost;
   readonly #streams: LockStreams;
-  readonly #calls = new Set<{ readonly call: PendingCall<Grant | undefined>; readonly once: boolean }>();
+  readonly #calls = new Set<Waiting>();
   /** Made with the first listener: most locks have none, and there may be thousands. */
   #onGranted: Set<() => void> | undefined;
   #claim: Claim | undefined;
@@ -301,11 +315,11 @@ export class Lock {
     else this.#host.letGo(this);
   }
 
-  #settle(settle: (entry: { call: PendingCall<Grant | undefined>; once: boolean }) => boolean): void {
+  #settle(settle: (entry: Waiting) => boolean): void {
     for (const entry of [...this.#calls]) if (settle(entry)) this.#forget(entry);
   }
 
-  #forget(entry: { call: PendingCall<Grant | undefined>; once: boolean }): void {
+  #forget(entry: Waiting): void {
     if (this.#calls.delete(entry)) this.#host.tally.calls -= 1;
   }
 

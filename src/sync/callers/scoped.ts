@@ -109,7 +109,8 @@ class ScopedTicket implements Ticket, OpenCall {
         this.#take()?.resolve(notice.grant);
         return;
       case 'lost':
-        this.#lost(notice.reason);
+        // Before the caller ever saw it, while the session was in doubt; or it is not this call's business any more.
+        if (this.#call !== undefined) this.refused(lost(this.#queue.key, notice.reason));
         return;
       case 'occupied':
         this.#notNow();
@@ -126,15 +127,13 @@ class ScopedTicket implements Ticket, OpenCall {
     }
   }
 
-  /** Of a call that is not settled: lost before the caller ever saw it, while the session was in doubt. */
-  #lost(reason: LossReason): void {
-    if (this.#call === undefined) return;
-    this.refused(new SyncError('lost', `the lock ${quoteKey(this.#queue.key)} was lost (${reason})`));
-  }
-
   #notNow(): void {
     if (this.#once) this.#take()?.resolve(undefined);
   }
+}
+
+function lost(key: string, reason: LossReason): SyncError {
+  return new SyncError('lost', `the lock ${quoteKey(key)} was lost (${reason})`);
 }
 
 /**

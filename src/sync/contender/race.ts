@@ -1,4 +1,4 @@
-import type { Cursor, Revision, StoredRecord } from '../../contract/backend.ts';
+import type { Cursor, Revision } from '../../contract/backend.ts';
 import { refused } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { removeRecord } from './remove-record.ts';
@@ -32,10 +32,7 @@ export const race: Contention<Seen> = {
         },
         signal,
       );
-      if (result.ok) {
-        const holding = { record: path, session, revision: result.revision, token: result.revision };
-        return { outcome: 'acquired', holding };
-      }
+      if (result.ok) return acquired(path, session, result.revision);
       if (result.why === 'session-gone') return { outcome: 'session-gone' };
       if (result.why === 'delayed') return { outcome: 'delayed', retryAfter: result.retryAfter };
 
@@ -43,7 +40,8 @@ export const race: Contention<Seen> = {
       const record = records[0];
       const seen = { revision: record?.revision, at };
       if (record?.session === session) {
-        if (record.foreign === undefined) return acquiredBefore(record, session);
+        // An earlier attempt of this session had no answer, and did succeed.
+        if (record.foreign === undefined) return acquired(path, session, record.revision);
         // Ours, but overwritten by somebody: take it away and start over.
         await removeRecord(lock, record, signal);
         revision = undefined;
@@ -86,8 +84,6 @@ export const race: Contention<Seen> = {
   },
 };
 
-/** An earlier attempt of this session had no answer, and did succeed. */
-function acquiredBefore(record: StoredRecord, session: string): Attempt<Seen> {
-  const { key, revision } = record;
-  return { outcome: 'acquired', holding: { record: key, session, revision, token: revision } };
+function acquired(record: string, session: string, revision: Revision): Attempt<Seen> {
+  return { outcome: 'acquired', holding: { record, session, revision, token: revision } };
 }

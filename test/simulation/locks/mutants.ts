@@ -101,7 +101,7 @@ export const mutants: Mutants = {
     { file: RECORD, in: 'removeRecord', find: 'when: [{ key, revision }]', put: 'when: []' },
   ],
   'token that restarts after a delete': [
-    { file: RACE, in: 'race.attempt', find: 'token: result.revision', put: 'token: 1n' },
+    { file: RACE, in: 'acquired', find: 'token: revision', put: 'token: 1n' },
     { file: QUEUE, in: 'acquired', find: 'token: created', put: 'token: 1n' },
   ],
   'an unknown commit taken for a failure': [
