@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts';
-import { onAbort } from './signal-listeners.ts';
+import { SettleOnce } from './settle-once.ts';
 
 /** What an abort rejects with: the signal's reason, never something made up. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
@@ -8,18 +8,6 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 
 /** Resolves after `ms` milliseconds; rejects with the signal's reason as soon as it aborts. */
 export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason);
-      return;
-    }
-    const timer = clock.after(ms, () => {
-      unlisten();
-      resolve();
-    });
-    const unlisten = onAbort(signal, () => {
-      timer.cancel();
-      reject(signal.reason);
-    });
-  });
+  const over = new SettleOnce<void>().follow(signal);
+  return over.after(clock, ms, () => over.resolve()).promise;
 }

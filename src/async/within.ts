@@ -1,20 +1,18 @@
 import type { Clock } from './clock.ts';
+import { SettleOnce } from './settle-once.ts';
 
 /** Resolves when the work is done, which never rejects, or after so many milliseconds: then `late` is told before. */
-export async function within(
+export function within(
   clock: Clock,
   ms: number,
   work: Promise<unknown>,
   late?: (ms: number) => void,
 ): Promise<void> {
-  let giveUp = (): void => {};
-  const bounded = new Promise<void>((resolve) => {
-    giveUp = resolve;
-  });
-  const timer = clock.after(ms, () => {
+  const over = new SettleOnce<void>().after(clock, ms, () => {
     late?.(ms);
-    giveUp();
+    over.resolve();
   });
-  await Promise.race([work, bounded]);
-  timer.cancel();
+  const end = (): void => void over.resolve();
+  work.then(end, end);
+  return over.promise;
 }

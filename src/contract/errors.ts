@@ -91,6 +91,11 @@ Object.defineProperty(SyncError, Symbol.hasInstance, {
   },
 });
 
+/** An error for what was not even asked of the store: it is known that nothing was done. */
+export function refused(code: SyncErrorCode, message: string): SyncError {
+  return new SyncError(code, message, REFUSED);
+}
+
 export function isSyncError(error: unknown, code?: SyncErrorCode): error is SyncError {
   return error instanceof SyncError && (code === undefined || error.code === code);
 }

@@ -1,4 +1,4 @@
-import { REFUSED, SyncError } from './errors.ts';
+import { refused } from './errors.ts';
 import { quoteKey } from './quote.ts';
 
 /** Bytes of UTF-8. Short enough for every store's request and URL limits. */
@@ -37,5 +37,5 @@ function controlIn(key: string): number | undefined {
 
 export function checkKey(key: unknown): asserts key is string {
   const problem = keyProblem(key);
-  if (problem !== undefined) throw new SyncError('invalid-key', `key ${quoteKey(key)} ${problem}`, REFUSED);
+  if (problem !== undefined) throw refused('invalid-key', `key ${quoteKey(key)} ${problem}`);
 }

@@ -1,4 +1,4 @@
-import { REFUSED, SyncError } from './errors.ts';
+import { refused, type SyncError } from './errors.ts';
 
 /** All the names that an object of options may have: a table that the compiler keeps complete. */
 export type Names<T> = Readonly<Record<keyof T & string, true>>;
@@ -86,5 +86,5 @@ export function checkDuration(option: string, value: unknown): void {
 
 /** Of what was asked, before anything was done. */
 export function invalid(option: string, problem: string): SyncError {
-  return new SyncError('invalid-option', `option "${option}" ${problem}`, REFUSED);
+  return refused('invalid-option', `option "${option}" ${problem}`);
 }

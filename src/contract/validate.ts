@@ -1,8 +1,10 @@
 import { isBytes } from '../async/realms.ts';
 import type { BackendTraits, Commit, Mutation, Scope, SessionOptions } from './backend.ts';
-import { REFUSED, SyncError, type SyncErrorCode } from './errors.ts';
+import { refused } from './errors.ts';
 import { quoteKey } from './quote.ts';
 import { conditionProblem, mutationProblem, scopeProblem } from './shapes.ts';
+
+export { refused };
 
 /** What no server should be asked for is refused here, before any I/O: the same mistake is the same error for all of them. */
 
@@ -27,28 +29,52 @@ export function checkKey(key: unknown, limits: Pick<Limits, 'keyProblem'>): asse
 export function checkScope(scope: Scope, limits: Pick<Limits, 'keyProblem' | 'prefixProblem'>): void {
   const problem = scopeProblem(scope);
   if (problem !== undefined) throw refused('invalid-option', `a scope ${problem}`);
+  checkPlace(scope, limits);
+}
+
+function checkPlace(scope: Scope, limits: Pick<Limits, 'keyProblem' | 'prefixProblem'>): void {
   if (scope.key !== undefined) checkName('key', scope.key, limits.keyProblem);
   else checkName('prefix', scope.prefix, limits.prefixProblem);
 }
 
-export function checkCommit(commit: Commit, limits: Limits): void {
-  const { when, then, read, count } = commit;
+/** Of a commit, whoever writes it: no part can be read in two ways, and there are not too many. */
+export function checkShape(
+  { when, then, read, count }: { when: unknown; then: unknown; read?: unknown; count?: unknown },
+  maxOperations: number,
+): void {
   if (!Array.isArray(when)) throw refused('invalid-option', "a commit's `when` must be an array");
   if (!Array.isArray(then)) throw refused('invalid-option', "a commit's `then` must be an array");
-  checkSize(commit, limits);
-  // Most often a condition and a mutation are about one key.
-  let checked: string | undefined;
-  for (const condition of commit.when) {
+  const operations = when.length + then.length + (read === undefined && count === undefined ? 0 : 1);
+  if (operations > maxOperations) {
+    const limit = `at most ${maxOperations} conditions, mutations and reads together`;
+    throw refused('invalid-option', `a commit must have ${limit}, not ${operations}`);
+  }
+  for (const condition of when) {
     const problem = conditionProblem(condition);
     if (problem !== undefined) throw refused('invalid-option', `a condition ${problem}`);
-    const { key } = condition;
+  }
+  for (const mutation of then) {
+    const problem = mutationProblem(mutation);
+    if (problem !== undefined) throw refused('invalid-option', `a mutation ${problem}`);
+  }
+  if (read !== undefined && count !== undefined) {
+    throw refused('invalid-option', 'a commit must not have `count` beside `read`');
+  }
+  const problem = read === undefined ? undefined : scopeProblem(read);
+  if (problem !== undefined) throw refused('invalid-option', `a commit's \`read\` ${problem}`);
+}
+
+export function checkCommit(commit: Commit, limits: Limits): void {
+  checkShape(commit, limits.maxOperations);
+  const { when, then, read, count } = commit;
+  // Most often a condition and a mutation are about one key.
+  let checked: string | undefined;
+  for (const { key } of when) {
     if (key !== checked) checkName('key', key, limits.keyProblem);
     checked = key;
   }
   const keys = then.length > 1 ? new Set<string>() : undefined;
-  for (const mutation of commit.then) {
-    const problem = mutationProblem(mutation);
-    if (problem !== undefined) throw refused('invalid-option', `a mutation ${problem}`);
+  for (const mutation of then) {
     const key = keyOf(mutation);
     if (key !== checked) checkName('key', key, limits.keyProblem);
     checked = key;
@@ -61,10 +87,7 @@ export function checkCommit(commit: Commit, limits: Limits): void {
     keys?.add(key);
     if (mutation.put !== undefined) checkPut(mutation, limits);
   }
-  if (read !== undefined && count !== undefined) {
-    throw refused('invalid-option', 'a commit must not have `count` beside `read`');
-  }
-  if (read !== undefined) checkScope(read, limits);
+  if (read !== undefined) checkPlace(read, limits);
   if (count !== undefined) checkName('prefix', count, limits.prefixProblem);
 }
 
@@ -90,11 +113,6 @@ export function keyOf(mutation: Mutation): string {
   return mutation.put !== undefined ? mutation.put : mutation.remove;
 }
 
-/** An error for what was not even asked for. */
-export function refused(code: SyncErrorCode, message: string): SyncError {
-  return new SyncError(code, message, REFUSED);
-}
-
 function checkName(
   kind: 'key' | 'prefix',
   name: unknown,
@@ -104,27 +122,21 @@ function checkName(
   if (problem !== undefined) throw refused('invalid-key', `the ${kind} ${quoteKey(name)} ${problem}`);
 }
 
-function checkSize({ when, then, read, count }: Commit, { maxOperations }: Limits): void {
-  const operations = when.length + then.length + (read === undefined && count === undefined ? 0 : 1);
-  if (operations <= maxOperations) return;
-  throw refused(
-    'invalid-option',
-    `a commit must have at most ${maxOperations} conditions, mutations and reads together, not ${operations}`,
-  );
+function checkPut({ put, value, session }: Mutation & { readonly put: string }, limits: Limits): void {
+  checkValue(put, value, limits.maxValueBytes, 'a Uint8Array');
+  if (session === undefined || typeof (session as unknown) === 'string') return;
+  throw refused('invalid-option', `the session of ${quoteKey(put)} must be a string, not ${String(session)}`);
 }
 
-function checkPut({ put, value, session }: Mutation & { readonly put: string }, limits: Limits): void {
-  if (!isBytes(value)) {
-    throw refused('invalid-option', `the value for ${quoteKey(put)} must be a Uint8Array`);
-  }
-  if (session !== undefined && typeof (session as unknown) !== 'string') {
-    throw refused(
-      'invalid-option',
-      `the session of ${quoteKey(put)} must be a string, not ${String(session)}`,
-    );
-  }
-  if (value.byteLength > limits.maxValueBytes) {
-    const size = `${value.byteLength} bytes; at most ${limits.maxValueBytes} fit`;
-    throw refused('value-too-large', `the value for ${quoteKey(put)} has ${size}`);
-  }
+/** @param kinds what it may be, for who gives something else. */
+export function checkValue(
+  key: string,
+  value: unknown,
+  maxBytes: number,
+  kinds: string,
+): asserts value is Uint8Array {
+  if (!isBytes(value)) throw refused('invalid-option', `the value of ${quoteKey(key)} must be ${kinds}`);
+  if (value.byteLength <= maxBytes) return;
+  const size = `${value.byteLength} bytes; at most ${maxBytes} fit`;
+  throw refused('value-too-large', `the value of ${quoteKey(key)} has ${size}`);
 }

@@ -60,7 +60,7 @@ function lineOf(callers: number): { queue: LocalQueue; tickets: Ticket[] } {
   const context = new OwnContext();
   const engine = { backend: memory(), clock, context, notifications: new Notifications(), keeper: never };
   const nothing = (): void => undefined;
-  const events = { granted: nothing, lost: nothing, released: nothing, trouble: nothing };
+  const events = { notice: nothing, trouble: nothing };
   const limits = { limit: 0, within: 0 };
   const queue = new LocalQueue(
     engine as unknown as ContenderHost,
@@ -71,10 +71,10 @@ function lineOf(callers: number): { queue: LocalQueue; tickets: Ticket[] } {
     events,
     nothing,
   );
-  const tickets = Array.from({ length: callers }, (): Ticket => {
-    const told = { granted: nothing, doubted: nothing, lost: nothing, occupied: nothing, refused: nothing };
-    return { standing: false, value: () => new Uint8Array(), failing: nothing, moved: nothing, ...told };
-  });
+  const tickets = Array.from(
+    { length: callers },
+    (): Ticket => ({ standing: false, value: () => new Uint8Array(), notice: nothing }),
+  );
   for (const ticket of tickets) queue.enter(ticket);
   return { queue, tickets };
 }

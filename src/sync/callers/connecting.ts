@@ -2,26 +2,24 @@ import type { Clock } from '../../async/clock.ts';
 import type { SyncError } from '../../contract/errors.ts';
 import { isLasting } from '../../contract/retry.ts';
 import type { SessionKeeper, SessionListener } from '../session/session-keeper.ts';
-import { Call } from './call.ts';
 import type { CallOptions } from './call-options.ts';
+import { PendingCall } from './pending-call.ts';
 import type { OpenCall } from './scoped.ts';
 
 /** A caller who waits for a session, and not for a lock. */
 export class Connecting implements SessionListener, OpenCall {
   readonly aim = 'no session was opened';
   trouble: unknown;
-  readonly #call: Call<void>;
-  readonly #over: () => void;
+  readonly #call: PendingCall<void>;
 
   /** @param open those that wait, itself among them until it does not. */
   constructor(keeper: SessionKeeper, clock: Clock, options: CallOptions, open: Set<OpenCall>) {
     const unlisten = keeper.listen(this);
     open.add(this);
-    this.#over = () => {
+    this.#call = new PendingCall<void>(clock, options, this, () => undefined).finally(() => {
       unlisten();
       open.delete(this);
-    };
-    this.#call = new Call(clock, options, this, this.#over);
+    });
     keeper.demand();
     if (keeper.current?.trusted === true) this.sessionLive();
   }
@@ -31,7 +29,6 @@ export class Connecting implements SessionListener, OpenCall {
   }
 
   sessionLive(): void {
-    this.#over();
     this.#call.resolve();
   }
 
@@ -45,7 +42,6 @@ export class Connecting implements SessionListener, OpenCall {
 
   /** Also when the manager is stopped. */
   refused(error: SyncError): void {
-    this.#over();
     this.#call.reject(error);
   }
 }

@@ -1,15 +1,14 @@
 import { TextEncoder } from 'node:util';
-import { isBytes } from '../../async/realms.ts';
 import type { Backend, Commit, CommitResult, Condition, Mutation, Scope } from '../../contract/backend.ts';
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { refused, type SyncError } from '../../contract/errors.ts';
 import { checkKey } from '../../contract/keys.ts';
 import { quoteKey } from '../../contract/quote.ts';
-import { conditionProblem, mutationProblem, scopeProblem } from '../../contract/shapes.ts';
+import { checkShape, checkValue } from '../../contract/validate.ts';
 import type { CallersHost } from './callers-host.ts';
-import type { Claims } from './claims.ts';
 import type { Grant, Proof } from './grant.ts';
 import type { Keyspace } from './keyspace.ts';
 import type { Proofs } from './proofs.ts';
+import type { ProtectedKeys } from './protected-keys.ts';
 
 /**
  * A write of plain data, in the same store as the locks. Not of a lock: keys with a segment `.lock`, and those that this
@@ -46,24 +45,17 @@ export function checkCommit(
   commit: SyncCommit,
   backend: Backend,
   keyspace: Keyspace,
-  claims: Claims,
+  protectedKeys: ProtectedKeys,
 ): Commit {
   if (typeof commit !== 'object' || commit === null) throw invalid('a commit must be an object');
   for (const name in commit) {
     if (!MEMBERS.has(name)) throw invalid(`a commit has \`when\`, \`then\` and \`read\`, but no \`${name}\``);
   }
   const { when = [], then = [], read } = commit;
-  if (!Array.isArray(when)) throw invalid("a commit's `when` must be an array");
-  if (!Array.isArray(then)) throw invalid("a commit's `then` must be an array");
-  const { name, maxOperations } = backend.traits;
-  const operations = when.length + then.length + (read === undefined ? 0 : 1);
-  if (operations > maxOperations) {
-    const limit = `${name} takes at most ${maxOperations} conditions, mutations and reads together`;
-    throw invalid(`a commit has ${operations} operations; ${limit}`);
-  }
+  checkShape({ when, then, read }, backend.traits.maxOperations);
   const conditions = when.map((condition) => checkCondition(condition, keyspace));
   if (read !== undefined) checkRead(read, keyspace);
-  const mutations = then.map((mutation) => checkMutation(mutation, backend, keyspace, claims));
+  const mutations = then.map((mutation) => checkMutation(mutation, backend, keyspace, protectedKeys));
   return { when: conditions, then: mutations, ...(read ? { read: keyspace.scope(read) } : {}) };
 }
 
@@ -95,8 +87,6 @@ export async function guardedCommit(
 }
 
 function checkCondition(condition: Condition | Proof, keyspace: Keyspace): Condition | Proof {
-  const problem = conditionProblem(condition);
-  if (problem !== undefined) throw invalid(`a condition ${problem}`);
   const { revision, handOff } = condition as Partial<Proof>;
   if (handOff === undefined) {
     keyspace.check(condition.key);
@@ -109,8 +99,6 @@ function checkCondition(condition: Condition | Proof, keyspace: Keyspace): Condi
 }
 
 function checkRead(read: Scope, keyspace: Keyspace): void {
-  const problem = scopeProblem(read);
-  if (problem !== undefined) throw invalid(`a commit's \`read\` ${problem}`);
   if (read.key !== undefined) keyspace.check(read.key);
   else if (read.prefix !== '') keyspace.check(String(read.prefix).replace(/\/$/, ''));
 }
@@ -119,29 +107,21 @@ function checkMutation(
   mutation: SyncMutation,
   { traits }: Backend,
   keyspace: Keyspace,
-  claims: Claims,
+  protectedKeys: ProtectedKeys,
 ): Mutation {
-  const problem = mutationProblem(mutation);
-  if (problem !== undefined) throw invalid(`a mutation ${problem}`);
   const key: unknown = mutation.put ?? mutation.remove;
   keyspace.check(key);
-  const claim = claims.problem(key);
-  if (claim !== undefined) {
-    throw new SyncError('invalid-key', `key ${quoteKey(key)} ${claim}`, REFUSED);
-  }
+  const problem = protectedKeys.problem(key);
+  if (problem !== undefined) throw refused('invalid-key', `key ${quoteKey(key)} ${problem}`);
   if (mutation.put === undefined) return keyspace.mutation({ remove: mutation.remove });
   const { put, session } = mutation;
   if (session !== undefined)
     throw invalid(`a mutation must not have \`session\`: ${quoteKey(put)} is plain data`);
   const value = typeof mutation.value === 'string' ? encoder.encode(mutation.value) : mutation.value;
-  if (!isBytes(value)) throw invalid(`the value of ${quoteKey(put)} must be a string or a Uint8Array`);
-  if (value.byteLength > traits.maxValueBytes) {
-    const size = `${value.byteLength} bytes; ${traits.name} takes at most ${traits.maxValueBytes}`;
-    throw new SyncError('value-too-large', `the value of ${quoteKey(put)} has ${size}`, REFUSED);
-  }
+  checkValue(put, value, traits.maxValueBytes, 'a string or a Uint8Array');
   return keyspace.mutation({ put, value });
 }
 
 function invalid(problem: string): SyncError {
-  return new SyncError('invalid-option', problem, REFUSED);
+  return refused('invalid-option', problem);
 }

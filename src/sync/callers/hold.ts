@@ -1,8 +1,8 @@
 import type { Clock } from '../../async/clock.ts';
-import { limited } from './call.ts';
 import type { CallOptions } from './call-options.ts';
 import type { CallTelemetry } from './call-telemetry.ts';
 import type { Grant } from './grant.ts';
+import { limited } from './limits.ts';
 import { runUnder } from './work-context.ts';
 
 export interface HoldHost {

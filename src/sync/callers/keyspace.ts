@@ -1,5 +1,5 @@
 import type { Backend, Condition, Mutation, Scope, StoredRecord } from '../../contract/backend.ts';
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { refused } from '../../contract/errors.ts';
 import { checkKey, keyProblem } from '../../contract/keys.ts';
 import { quoteKey } from '../../contract/quote.ts';
 
@@ -26,11 +26,7 @@ export class Keyspace {
     if (this.#prefix === '') return;
     const problem = keyProblem(this.#prefix + key);
     if (problem === undefined) return;
-    throw new SyncError(
-      'invalid-key',
-      `key ${quoteKey(key)}, below the manager's prefix, ${problem}`,
-      REFUSED,
-    );
+    throw refused('invalid-key', `key ${quoteKey(key)}, below the manager's prefix, ${problem}`);
   }
 
   stored(key: string): string {

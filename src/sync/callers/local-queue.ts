@@ -1,25 +1,20 @@
-import type { Clock, Timer } from '../../async/clock.ts';
 import { Line } from '../../async/line.ts';
-import type { Notifications } from '../../async/notifications.ts';
-import { SyncError } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { isLasting } from '../../contract/retry.ts';
-import { Contender } from '../contender/contender.ts';
+import { Contender, type ContenderListener } from '../contender/contender.ts';
 import type { ContenderHost } from '../contender/contender-host.ts';
-import type { ContenderListener } from '../contender/contender-listener.ts';
-import type { LockState, LossReason } from '../contender/lock-machine.ts';
-import type { Holding } from '../contender/strategy.ts';
-import type { Session } from '../session/session.ts';
-import type { SessionKeeper } from '../session/session-keeper.ts';
+import type { LossReason, Notice } from '../contender/lock-machine.ts';
+import { Departures } from './departures.ts';
 import { Grant } from './grant.ts';
+import { afterTurn, type HandOffLimits, type Tenure, type Turn } from './hand-off.ts';
 import type { Proofs } from './proofs.ts';
-import type { HandOffLimits, QueueEvents, Ticket } from './ticket.ts';
+import type { QueueEvents, Ticket, Told } from './ticket.ts';
 
-/**
- * Where everyone goes for one record, who gives it back and takes it again at once leaves nobody else a chance. After a
- * row of hand-offs the next try waits for so many milliseconds: enough for others to hear of it and be first.
- */
+/** Milliseconds that a queue yields: enough for others to hear of it and be first. */
 const YIELD = 10;
+
+const NOBODY: Turn = { name: 'nobody' };
+const OCCUPIED = { tell: 'occupied' } as const;
 
 /**
  * The callers of one key in this process, first come first served. They share one distributed contender, whose
@@ -29,34 +24,20 @@ const YIELD = 10;
 export class LocalQueue implements ContenderListener {
   readonly key: string;
   readonly #contender: Contender;
-  readonly #notifications: Notifications;
+  readonly #host: ContenderHost;
   readonly #proofs: Proofs;
-  readonly #clock: Clock;
-  readonly #keeper: SessionKeeper;
-  readonly #races: boolean;
   readonly #limits: HandOffLimits;
   readonly #events: QueueEvents;
   readonly #onIdle: () => void;
   readonly #tickets = new Line<Ticket>();
-  readonly #awaitingRelease: { readonly resolve: () => void; readonly impatient: boolean }[] = [];
-  /** On their way under the grant that was given back last. */
-  #writes: Promise<unknown> | undefined;
+  readonly #departures = new Departures();
+  #turn = NOBODY;
+  #tenure: Tenure | undefined;
   /** What is known of the contender's place, for who takes it over. */
-  #lastNotice: 'occupied' | SyncError | undefined;
+  #place: Told<'occupied' | 'refused'> | undefined;
   #trouble: unknown;
   /** Whether the last attempt failed. */
   #failed = false;
-  #current: Grant | undefined;
-  /** The last grant of the holding that stands, or that is not known to be gone; and the TTL of its session. */
-  #latest: { readonly grant: Grant; readonly ttl: number } | undefined;
-  /** The grant that was given back and may be handed on. */
-  #handedBack: Grant | undefined;
-  #yielding: Timer | undefined;
-  /** Of the grant that is held, if it has a bound. */
-  #expiry: Timer | undefined;
-  #heldSince = 0;
-  #grantedAt = 0;
-  #handOffs = 0;
 
   constructor(
     host: ContenderHost,
@@ -69,11 +50,8 @@ export class LocalQueue implements ContenderListener {
   ) {
     this.key = key;
     this.#contender = new Contender(host, key, path, this);
-    this.#notifications = host.notifications;
+    this.#host = host;
     this.#proofs = proofs;
-    this.#clock = host.clock;
-    this.#keeper = host.keeper;
-    this.#races = host.backend.traits.contention === 'race';
     this.#limits = limits;
     this.#events = events;
     this.#onIdle = onIdle;
@@ -84,29 +62,27 @@ export class LocalQueue implements ContenderListener {
   }
 
   enter(ticket: Ticket): void {
-    this.#notifications.during(() => {
+    this.#host.notifications.during(() => {
       this.#tickets.push(ticket);
       if (this.#tickets.first === ticket) {
         this.#contender.claim();
         this.#tellIfFailing(ticket);
       } else {
         this.#contender.watchHeld();
-        ticket.occupied();
-        if (this.#lastNotice instanceof SyncError) ticket.refused(this.#lastNotice);
+        ticket.notice(OCCUPIED);
+        if (this.#place?.tell === 'refused') ticket.notice(this.#place);
       }
     });
   }
 
   /** The grant that is held here at the moment. */
   get holder(): Grant | undefined {
-    return this.#current;
+    return this.#turn.name === 'holder' ? this.#turn.grant : undefined;
   }
 
   /** A scoped grant that is held, and since when, in monotonic milliseconds. */
   get scoped(): { readonly grant: Grant; readonly since: number } | undefined {
-    const grant = this.#current;
-    if (grant === undefined || this.#tickets.first?.standing !== false) return undefined;
-    return { grant, since: this.#grantedAt };
+    return this.#turn.name === 'holder' && this.#tickets.first?.standing === false ? this.#turn : undefined;
   }
 
   get aim(): string {
@@ -120,11 +96,11 @@ export class LocalQueue implements ContenderListener {
 
   /** Whether the last try failed, or there is no session to try with. */
   get failing(): boolean {
-    return this.#failed || this.#keeper.impaired;
+    return this.#failed || this.#host.keeper.impaired;
   }
 
   #tellIfFailing(ticket: Ticket): void {
-    if (this.failing) ticket.failing(this.#keeper.trouble);
+    if (this.failing) ticket.notice({ tell: 'failed', error: this.#host.keeper.trouble, source: 'session' });
   }
 
   /**
@@ -134,7 +110,7 @@ export class LocalQueue implements ContenderListener {
    * @param impatient resolve as soon as a request fails, or if the last one has failed already.
    */
   leave(ticket: Ticket, impatient = false): Promise<void> {
-    return this.#notifications.during(() => {
+    return this.#host.notifications.during(() => {
       const wasFirst = this.#tickets.first === ticket;
       if (!this.#tickets.delete(ticket)) return ticket.left ?? Promise.resolve();
       return wasFirst ? this.#leaveHead(ticket, impatient) : Promise.resolve();
@@ -142,18 +118,16 @@ export class LocalQueue implements ContenderListener {
   }
 
   #leaveHead(ticket: Ticket, impatient: boolean): Promise<void> {
-    const current = this.#current;
-    if (current === undefined) {
+    const { holder } = this;
+    if (holder === undefined) {
       if (this.#tickets.length === 0) return this.#giveUp(ticket, impatient);
       this.#inherit();
       return Promise.resolve();
     }
-    this.#takeCurrent();
-    current.end('released');
-    this.#notifications.post(() => current.announce());
-    this.#events.released(current);
-    this.#writes = current.pendingWrites;
-    this.#handedBack = current;
+    this.#endTurn({ name: 'given-back', grant: holder, writes: holder.pendingWrites });
+    holder.end('released');
+    this.#host.notifications.post(() => holder.announce());
+    this.#events.notice({ tell: 'released', grant: holder });
     return this.#giveUp(ticket, impatient);
   }
 
@@ -161,22 +135,23 @@ export class LocalQueue implements ContenderListener {
   #inherit(): void {
     const head = this.#tickets.first;
     if (head === undefined) return;
-    head.moved(this.#contender.state);
-    if (this.#lastNotice === 'occupied') head.occupied();
+    head.notice({ tell: 'moved', state: this.#contender.state });
+    if (this.#place?.tell === 'occupied') head.notice(this.#place);
     else this.#tellIfFailing(head);
   }
 
   /** Takes back what this one holds, as if it were lost. It is not handed on: who had it may not know yet. */
   #expire(ticket: Ticket): void {
-    this.#notifications.during(() => {
+    this.#host.notifications.during(() => {
       if (this.#tickets.first !== ticket) return;
-      const grant = this.#endCurrent('max-hold');
+      const grant = this.#end('max-hold');
       if (grant === undefined) return;
-      this.#endHolding();
-      this.#events.lost(grant, 'max-hold', false);
-      ticket.lost('max-hold', grant);
+      const tenure = this.#tenure;
+      this.#endTenure();
+      this.#events.notice({ tell: 'lost', reason: 'max-hold', grant, heard: false });
+      ticket.notice({ tell: 'lost', reason: 'max-hold' });
       this.#tickets.delete(ticket);
-      this.#release();
+      this.#release(tenure);
     });
   }
 
@@ -184,78 +159,70 @@ export class LocalQueue implements ContenderListener {
   async drain(): Promise<void> {
     // The head last, so that nothing is handed on to somebody who leaves as well.
     await Promise.all(this.#tickets.reversed().map((ticket) => this.leave(ticket)));
-    if (this.#contender.state.name !== 'idle') await this.#notifications.during(() => this.#giveUp());
+    if (this.#contender.state.name !== 'idle') await this.#host.notifications.during(() => this.#giveUp());
   }
 
   stop(): void {
-    this.#yielding?.cancel();
-    this.#notifications.during(() => {
-      this.#endCurrent('stopped');
+    this.#host.notifications.during(() => {
+      if (this.#turn.name === 'yielding') this.#endTurn(NOBODY);
+      this.#end('stopped');
       this.#contender.stop();
     });
   }
 
   /** Gives the contender's place or grant back; but a grant's own writes must reach the store before. */
   #giveUp(ticket?: Ticket, impatient = false): Promise<void> {
-    this.#yielding?.cancel();
-    const released = new Promise<void>((done) => {
-      const resolve = (): void => {
-        // Not kept: a promise keeps the asynchronous context of who made it.
-        if (ticket !== undefined) ticket.left = undefined;
-        done();
-      };
-      this.#awaitingRelease.push({ resolve, impatient });
-    });
-    if (ticket !== undefined) ticket.left = released;
-    const writes = this.#writes;
-    if (writes === undefined) this.#release();
+    if (this.#turn.name === 'yielding') this.#endTurn(NOBODY);
+    const left = this.#departures.add(ticket, impatient);
+    const turn = this.#turn;
+    if (turn.name !== 'given-back' || turn.writes === undefined) this.#release();
     else {
-      writes.then(() =>
-        this.#notifications.during(() => {
-          if (this.#writes !== writes) return;
-          this.#writes = undefined;
-          this.#release();
+      turn.writes.then(() =>
+        this.#host.notifications.during(() => {
+          if (this.#turn === turn) this.#release();
         }),
       );
     }
-    if (this.failing) this.#hurry();
-    return released;
+    if (this.failing) this.#departures.hurry();
+    return left;
   }
 
-  /** Who is impatient waits no longer, and is not kept: in an outage there may be one more with each try. */
-  #hurry(): void {
-    for (const waiting of this.#awaitingRelease.splice(0)) {
-      if (waiting.impatient) waiting.resolve();
-      else this.#awaitingRelease.push(waiting);
-    }
-  }
-
-  #release(): void {
-    const handedBack = this.#handedBack;
-    this.#handedBack = undefined;
-    if (handedBack !== undefined && this.#handOn(handedBack)) {
-      this.#nothingLeft();
+  #release(tenure = this.#tenure): void {
+    const turn = this.#turn;
+    this.#turn = NOBODY;
+    const { length: waiting } = this.#tickets;
+    const next = afterTurn(
+      {
+        waiting,
+        believed: waiting > 0 && turn.name === 'given-back' && this.#isBelieved,
+        unsure: turn.name === 'given-back' && turn.grant.unsure,
+        handOffs: tenure?.handOffs ?? 0,
+        heldFor: tenure === undefined ? 0 : this.#host.clock.now() - tenure.since,
+        races: this.#host.backend.traits.contention === 'race',
+      },
+      this.#limits,
+    );
+    if (next === 'hand-on' && tenure !== undefined) {
+      tenure.handOffs += 1;
+      this.#grant(tenure);
+      this.#departures.nothingLeft();
       return;
     }
     this.#contender.release();
     if (this.#tickets.length === 0) return;
-    if (this.#races && this.#handOffs > 0) {
-      this.#yielding = this.#clock.after(YIELD, () => this.#tickets.length > 0 && this.#contender.claim());
-    } else this.#contender.claim();
+    if (next === 'yield')
+      this.#turn = { name: 'yielding', timer: this.#host.clock.after(YIELD, () => this.#claimAgain()) };
+    else this.#contender.claim();
   }
 
-  /** Whether the next in line has got what was given back. */
-  #handOn(from: Grant): boolean {
+  get #isBelieved(): boolean {
     const { state } = this.#contender;
-    const { limit, within } = this.#limits;
-    if (this.#tickets.length === 0 || this.#handOffs >= limit) return false;
-    if (this.#clock.now() - this.#heldSince >= within) return false;
-    // A write of the one before, still on its way, would pass for one of the next: the store sees the same record.
-    if (from.unsure) return false;
-    if (state.name !== 'held' || !state.session.trusted) return false;
-    this.#handOffs += 1;
-    this.#grant(state.session, state.holding);
-    return true;
+    return state.name === 'held' && state.session.trusted;
+  }
+
+  #claimAgain(): void {
+    this.#turn = NOBODY;
+    if (this.#tickets.length > 0) this.#contender.claim();
   }
 
   value(): Uint8Array {
@@ -266,132 +233,145 @@ export class LocalQueue implements ContenderListener {
     return this.#tickets.length > 1;
   }
 
-  moved(state: LockState): void {
-    if (state.name === 'seeking') this.#lastNotice = undefined;
+  notice(notice: Notice): void {
+    const head = this.#tickets.first;
+    switch (notice.tell) {
+      case 'moved':
+        this.#moved(notice);
+        return;
+      case 'granted':
+        this.#place = undefined;
+        this.#trouble = undefined;
+        this.#failed = false;
+        this.#grant({
+          session: notice.session,
+          holding: notice.holding,
+          since: this.#host.clock.now(),
+          handOffs: 0,
+          grant: undefined,
+        });
+        return;
+      case 'doubted':
+        if (this.#turn.name === 'holder') head?.notice(notice);
+        return;
+      case 'reconfirmed':
+        this.#reconfirmed();
+        return;
+      case 'lost':
+        this.#lost(notice);
+        return;
+      case 'occupied':
+        this.#place = notice;
+        this.#failed = false;
+        head?.notice(notice);
+        return;
+      case 'refused':
+        this.#place = notice;
+        // Everybody who waits would be refused as well.
+        for (const ticket of this.#tickets.reversed()) ticket.notice(notice);
+        return;
+      case 'failed':
+        this.#tried(notice);
+        return;
+      case 'removed':
+        this.#proofs.removed(notice.holding);
+        return;
+      case 'released':
+        // Refused, it goes on being removed.
+        if (this.#contender.state.name !== 'releasing') this.#endTenure();
+        this.#departures.nothingLeft();
+        if (this.#tickets.length === 0) this.#onIdle();
+    }
+  }
+
+  #moved(notice: Told<'moved'>): void {
+    const { state } = notice;
+    if (state.name === 'seeking') this.#place = undefined;
     else if (state.name === 'idle') this.#failed = false;
     const head = this.#tickets.first;
-    head?.moved(state);
+    head?.notice(notice);
     if (head !== undefined && state.name === 'seeking' && state.session === undefined)
       this.#tellIfFailing(head);
   }
 
-  granted(session: Session, holding: Holding): void {
-    this.#lastNotice = undefined;
-    this.#trouble = undefined;
-    this.#failed = false;
-    this.#heldSince = this.#clock.now();
-    this.#handOffs = 0;
-    this.#grant(session, holding);
-  }
-
-  #grant(session: Session, holding: Holding): void {
+  #grant(tenure: Tenure): void {
     const head = this.#tickets.first;
     if (head === undefined) {
       this.#contender.release();
       return;
     }
-    const grant: Grant = new Grant(this.key, session, holding, this.#handOffs, () =>
-      this.#giveBack(grant, head),
-    );
-    this.#current = grant;
-    this.#grantedAt = this.#clock.now();
+    const { session, holding, handOffs } = tenure;
+    const grant: Grant = new Grant(this.key, session, holding, handOffs, () => this.#giveBack(grant, head));
     const { maxHold } = head;
-    if (maxHold !== undefined) this.#expiry = this.#clock.after(maxHold, () => this.#expire(head));
-    this.#latest = { grant, ttl: session.ttl };
+    const expiry =
+      maxHold === undefined ? undefined : this.#host.clock.after(maxHold, () => this.#expire(head));
+    this.#turn = { name: 'holder', grant, since: this.#host.clock.now(), expiry };
+    tenure.grant = grant;
+    this.#tenure = tenure;
     this.#proofs.granted(grant);
-    this.#events.granted(grant);
-    head.granted(grant);
+    const notice = { tell: 'granted', grant } as const;
+    this.#events.notice(notice);
+    head.notice(notice);
   }
 
-  doubted(): void {
-    if (this.#current !== undefined) this.#tickets.first?.doubted(this.#current);
+  #reconfirmed(): void {
+    const { holder } = this;
+    if (holder === undefined) return;
+    this.#tickets.first?.notice({ tell: 'granted', grant: holder });
+    this.#host.notifications.post(() => holder.reconfirmed());
   }
 
-  reconfirmed(): void {
-    const current = this.#current;
-    if (current === undefined) return;
-    this.#tickets.first?.granted(current);
-    this.#notifications.post(() => current.reconfirmed());
-  }
-
-  lost(reason: LossReason): void {
-    const grant = this.#endCurrent(reason);
-    this.#endHolding();
+  #lost(notice: Told<'lost'>): void {
+    const grant = this.#end(notice.reason);
+    this.#endTenure();
     // Writes under a grant that is lost are refused by the store; nothing has to wait for them.
-    this.#writes = undefined;
-    this.#handedBack = undefined;
-    this.#nothingLeft();
+    this.#turn = NOBODY;
+    this.#departures.nothingLeft();
     const head = this.#tickets.first;
     if (grant !== undefined && head !== undefined) {
-      this.#events.lost(grant, reason, head.heard === true);
-      head.lost(reason, grant);
+      this.#events.notice({ ...notice, grant, heard: head.heard === true });
+      head.notice(notice);
       if (!head.standing) this.#tickets.delete(head);
     }
     if (this.#tickets.length === 0) this.#contender.release();
   }
 
-  occupied(): void {
-    this.#lastNotice = 'occupied';
-    this.#failed = false;
-    this.#tickets.first?.occupied();
-  }
-
-  /** Everybody who waits would be refused as well. */
-  refused(error: SyncError): void {
-    this.#lastNotice = error;
-    for (const ticket of this.#tickets.reversed()) ticket.refused(error);
-  }
-
-  failed(error: unknown, source: 'session' | 'lock'): void {
+  #tried(notice: Told<'failed'>): void {
+    const { error, source } = notice;
     if (source === 'lock') {
       // What is refused is known, and is told as such.
       this.#failed = !isLasting(error);
       this.#events.trouble(error, this.key);
     }
     this.#trouble = error;
-    this.#tickets.first?.failing(error);
-    this.#hurry();
+    this.#tickets.first?.notice(notice);
+    this.#departures.hurry();
   }
 
-  removed(holding: Holding): void {
-    this.#proofs.removed(holding);
+  #endTenure(): void {
+    if (this.#tenure?.grant !== undefined) this.#proofs.ended(this.#tenure.grant, this.#tenure.session.ttl);
+    this.#tenure = undefined;
   }
 
-  released(): void {
-    // Refused, it goes on being removed.
-    if (this.#contender.state.name !== 'releasing') this.#endHolding();
-    this.#nothingLeft();
-    if (this.#tickets.length === 0) this.#onIdle();
+  /** Ends what is held here, if anything is. */
+  #end(why: LossReason): Grant | undefined {
+    const { holder } = this;
+    if (holder === undefined) return undefined;
+    this.#endTurn(NOBODY);
+    holder.end(why);
+    this.#host.notifications.postUrgent(() => holder.announce());
+    return holder;
   }
 
-  #nothingLeft(): void {
-    for (const { resolve } of this.#awaitingRelease.splice(0)) resolve();
-  }
-
-  #endHolding(): void {
-    if (this.#latest !== undefined) this.#proofs.ended(this.#latest.grant, this.#latest.ttl);
-    this.#latest = undefined;
-  }
-
-  #endCurrent(why: LossReason): Grant | undefined {
-    const grant = this.#takeCurrent();
-    if (grant) {
-      grant.end(why);
-      this.#notifications.postUrgent(() => grant.announce());
-    }
-    return grant;
-  }
-
-  #takeCurrent(): Grant | undefined {
-    this.#expiry?.cancel();
-    this.#expiry = undefined;
-    const grant = this.#current;
-    this.#current = undefined;
-    return grant;
+  #endTurn(next: Turn): void {
+    const turn = this.#turn;
+    if (turn.name === 'holder') turn.expiry?.cancel();
+    else if (turn.name === 'yielding') turn.timer.cancel();
+    this.#turn = next;
   }
 
   #giveBack(grant: Grant, ticket: Ticket): Promise<void> {
-    if (this.#current === grant) return ticket.release?.() ?? this.leave(ticket);
+    if (this.holder === grant) return ticket.release?.() ?? this.leave(ticket);
     // Given back before: there may be something to wait for. After a loss there is nothing.
     return (grant.ended === 'released' ? ticket.left : undefined) ?? Promise.resolve();
   }

@@ -1,13 +1,14 @@
 import type { CallersHost } from './callers-host.ts';
-import { Claims } from './claims.ts';
+import type { HandOffLimits } from './hand-off.ts';
 import { LocalQueue } from './local-queue.ts';
 import type { Proofs } from './proofs.ts';
-import type { HandOffLimits, QueueEvents } from './ticket.ts';
+import { ProtectedKeys } from './protected-keys.ts';
+import type { QueueEvents } from './ticket.ts';
 
 /** The queues of one manager by their keys, each for as long as somebody is in it or something of it is left. */
 export class LocalQueues {
   /** What a commit must leave alone. */
-  readonly claims: Claims;
+  readonly protectedKeys: ProtectedKeys;
   readonly #host: CallersHost;
   readonly #proofs: Proofs;
   readonly #limits: HandOffLimits;
@@ -27,7 +28,7 @@ export class LocalQueues {
     this.#limits = limits;
     this.#events = events;
     this.#onQueue = onQueue;
-    this.claims = new Claims(this.#queues, host.keyspace);
+    this.protectedKeys = new ProtectedKeys(this.#queues, host.keyspace);
   }
 
   /** Made anew if it was forgotten. Throws `invalid-key`. */
@@ -51,12 +52,12 @@ export class LocalQueues {
       () => {
         if (!queue.empty || this.#queues.get(key) !== queue) return;
         this.#queues.delete(key);
-        this.claims.forget(path);
+        this.protectedKeys.forget(path);
       },
     );
     this.#queues.set(key, queue);
     this.#onQueue();
-    this.claims.add(key, path);
+    this.protectedKeys.add(key, path);
     return queue;
   }
 }

@@ -6,16 +6,25 @@ import { SyncError } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { isLasting } from '../../contract/retry.ts';
 import type { LockState, LossReason } from '../contender/lock-machine.ts';
-import { Call } from './call.ts';
 import { CALL, type CallOptions, checkCallOptions } from './call-options.ts';
 import type { CallTelemetry } from './call-telemetry.ts';
 import type { Grant } from './grant.ts';
 import type { LocalQueue } from './local-queue.ts';
 import { type LockLoss, type LockStatus, LockStreams } from './lock-streams.ts';
-import type { LockTally } from './lock-tally.ts';
 import type { Metadata } from './metadata.ts';
-import type { Ticket } from './ticket.ts';
+import { PendingCall } from './pending-call.ts';
+import type { Ticket, TicketNotice } from './ticket.ts';
 import { assertNotUnder } from './work-context.ts';
+
+/** Of all locks of a manager, so that nobody has to look at each. */
+export interface LockTally {
+  /** Calls that wait. */
+  calls: number;
+  /** Those with a standing claim. */
+  claimed: number;
+  /** Those of them with a grant, whether or not it can be believed in at the moment. */
+  granted: number;
+}
 
 /** What a lock needs of its manager. */
 export interface LockHost {
@@ -35,6 +44,11 @@ export interface LockHost {
   letGo(lock: Lock): void;
 }
 
+interface Waiting {
+  readonly call: PendingCall<Grant | undefined>;
+  readonly once: boolean;
+}
+
 interface Claim {
   readonly ticket: Ticket;
   readonly queue: LocalQueue;
@@ -49,7 +63,7 @@ export class Lock {
   readonly key: string;
   readonly #host: LockHost;
   readonly #streams: LockStreams;
-  readonly #calls = new Set<{ readonly call: Call<Grant | undefined>; readonly once: boolean }>();
+  readonly #calls = new Set<Waiting>();
   /** Made with the first listener: most locks have none, and there may be thousands. */
   #onGranted: Set<() => void> | undefined;
   #claim: Claim | undefined;
@@ -105,7 +119,7 @@ export class Lock {
    */
   async lock(options?: CallOptions): Promise<Grant> {
     const grant = await this.#ask(options, false);
-    if (grant === undefined) throw new SyncError('released', `the lock ${quoteKey(this.key)} was released`);
+    if (grant === undefined) throw this.#released();
     return grant;
   }
 
@@ -130,7 +144,7 @@ export class Lock {
       this.#setGrant(undefined);
       this.#occupied = false;
       this.#refusal = undefined;
-      this.#rejectCalls(() => new SyncError('released', `the lock ${quoteKey(this.key)} was released`));
+      if (this.#calls.size > 0) this.rejectCalls(this.#released());
       if (claim === undefined) return this.#releasing ?? Promise.resolve();
       this.#streams.publish({ name: 'releasing' });
       const releasing = claim.queue.leave(claim.ticket).then(() => {
@@ -155,7 +169,7 @@ export class Lock {
 
   /** @internal The manager is stopping: nobody waits any longer. */
   rejectCalls(error: SyncError): void {
-    this.#rejectCalls(() => error);
+    this.#settle(({ call }) => call.reject(error));
   }
 
   /** @internal */
@@ -184,7 +198,9 @@ export class Lock {
       if (grant !== undefined) return grant;
       if (this.#refusal !== undefined) throw this.#refusal;
       if (once && (this.#occupied || queue.failing)) return undefined;
-      const call = new Call<Grant | undefined>(this.#host.clock, options, queue, () => this.#forget(entry));
+      const call = new PendingCall<Grant | undefined>(this.#host.clock, options, queue, () =>
+        this.#forget(entry),
+      );
       const entry = { call, once };
       this.#calls.add(entry);
       this.#host.tally.calls += 1;
@@ -211,26 +227,44 @@ export class Lock {
         return streams.lossesHeard;
       },
       value: () => this.#host.encode(this.metadata),
-      granted: (grant) => this.#granted(grant),
-      doubted: ({ token }) => this.#streams.publish({ name: 'suspended', token }),
-      lost: (reason, grant) => this.#lost(reason, grant),
-      occupied: () => {
-        this.#occupied = true;
-        this.#streams.publish({ name: 'waiting' });
-        this.#notNow();
-      },
-      refused: (error) => this.#refused(error),
-      failing: (error) => (isLasting(error) ? this.#refused(error) : this.#notNow()),
-      moved: (state) => this.#moved(state),
+      notice: (notice) => this.#notice(notice),
       release: () => this.release(),
     };
     this.#setClaim({ ticket, queue });
     queue.enter(ticket);
   }
 
+  #notice(notice: TicketNotice): void {
+    switch (notice.tell) {
+      case 'moved':
+        this.#moved(notice.state);
+        return;
+      case 'granted':
+        this.#granted(notice.grant);
+        return;
+      case 'doubted':
+        if (this.#grant) this.#streams.publish({ name: 'suspended', token: this.#grant.token });
+        return;
+      case 'lost':
+        this.#lost(notice.reason);
+        return;
+      case 'occupied':
+        this.#occupied = true;
+        this.#streams.publish({ name: 'waiting' });
+        this.#notNow();
+        return;
+      case 'refused':
+        this.#refused(notice.error);
+        return;
+      case 'failed':
+        if (isLasting(notice.error)) this.#refused(notice.error);
+        else this.#notNow();
+    }
+  }
+
   #refused(error: SyncError): void {
     this.#refusal = error;
-    this.#settle((entry) => entry.call.reject(error));
+    this.rejectCalls(error);
   }
 
   #notNow(): void {
@@ -245,9 +279,10 @@ export class Lock {
     for (const listener of this.#onGranted ?? []) this.#host.notifications.post(listener);
   }
 
-  #lost(reason: LossReason, { token }: Grant): void {
+  #lost(reason: LossReason): void {
+    const grant = this.#grant;
     this.#setGrant(undefined);
-    this.#streams.lost({ key: this.key, reason, token });
+    if (grant !== undefined) this.#streams.lost({ key: this.key, reason, token: grant.token });
   }
 
   #moved(state: LockState): void {
@@ -280,15 +315,15 @@ export class Lock {
     else this.#host.letGo(this);
   }
 
-  #settle(settle: (entry: { call: Call<Grant | undefined>; once: boolean }) => boolean): void {
+  #settle(settle: (entry: Waiting) => boolean): void {
     for (const entry of [...this.#calls]) if (settle(entry)) this.#forget(entry);
   }
 
-  #forget(entry: { call: Call<Grant | undefined>; once: boolean }): void {
+  #forget(entry: Waiting): void {
     if (this.#calls.delete(entry)) this.#host.tally.calls -= 1;
   }
 
-  #rejectCalls(error: () => SyncError): void {
-    this.#settle((entry) => entry.call.reject(error()));
+  #released(): SyncError {
+    return new SyncError('released', `the lock ${quoteKey(this.key)} was released`);
   }
 }

@@ -3,7 +3,8 @@ import { hostname } from 'node:os';
 import { TextEncoder } from 'node:util';
 import type { Clock } from '../../async/clock.ts';
 import { messageOf } from '../../async/realms.ts';
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { refused } from '../../contract/errors.ts';
+import { invalid } from '../../contract/options.ts';
 
 export type JsonValue =
   | string
@@ -29,7 +30,7 @@ const ZERO = 0x30;
 
 /**
  * Encoded. Every attempt needs it, with the time of that moment: so it is made anew for a new second, and for a new
- * millisecond only its three digits are.
+ * millisecond only its three digits are (bench row `cycle`: 1.7 µs less for each attempt).
  */
 export function defaultMetadata(service: string, clock: Clock, maxBytes: number): () => Uint8Array {
   const host = hostname();
@@ -65,23 +66,15 @@ export function encodeMetadata(metadata: Metadata, maxBytes: number): Uint8Array
   try {
     text = JSON.stringify(typeof metadata === 'function' ? metadata() : metadata);
   } catch (error) {
-    throw new SyncError(
-      'invalid-option',
-      `option "metadata" cannot be written as JSON: ${messageOf(error)}`,
-      REFUSED,
-    );
+    throw invalid('metadata', `cannot be written as JSON: ${messageOf(error)}`);
   }
   if (text === undefined) {
-    throw new SyncError(
-      'invalid-option',
-      'option "metadata" must be a JSON value or a function that returns one',
-      REFUSED,
-    );
+    throw invalid('metadata', 'must be a JSON value or a function that returns one');
   }
   const bytes = encoder.encode(text);
   if (bytes.byteLength > maxBytes) {
     const size = `${bytes.byteLength} bytes; this store takes at most ${maxBytes}`;
-    throw new SyncError('value-too-large', `option "metadata" has ${size}`, REFUSED);
+    throw refused('value-too-large', `option "metadata" has ${size}`);
   }
   return bytes;
 }

@@ -1,15 +1,15 @@
 import { TextDecoder } from 'node:util';
 import type { CommitResult, Condition, StoredRecord } from '../../contract/backend.ts';
-import { isSyncError, REFUSED, SyncError } from '../../contract/errors.ts';
+import { isSyncError, refused } from '../../contract/errors.ts';
 import type { Names } from '../../contract/options.ts';
 import { checkDuration, checkNames, invalid } from '../../contract/options.ts';
 import { quoteKey } from '../../contract/quote.ts';
-import { Limits, limited } from './call.ts';
 import { ACQUIRE, type AcquireOptions, type CallOptions } from './call-options.ts';
 import type { CallersHost } from './callers-host.ts';
 import type { Grant } from './grant.ts';
 import type { SyncCommit } from './guarded-commit.ts';
 import { type HoldHost, hold, type Work } from './hold.ts';
+import { Limits, limited } from './limits.ts';
 
 export interface RunOnceOptions extends AcquireOptions {
   /**
@@ -251,5 +251,5 @@ function runIn({ key, value, session }: StoredRecord): LastRun {
   }
   const what =
     typeof v === 'number' && v > VERSION ? 'was written by a newer version' : 'is not a note of the last run';
-  throw new SyncError('foreign-record', `the record ${quoteKey(key)} ${what}; it is left untouched`, REFUSED);
+  throw refused('foreign-record', `the record ${quoteKey(key)} ${what}; it is left untouched`);
 }

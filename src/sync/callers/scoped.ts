@@ -4,12 +4,13 @@ import { SyncError } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { isLasting } from '../../contract/retry.ts';
 import type { LossReason } from '../contender/lock-machine.ts';
-import { Call, limited } from './call.ts';
 import type { AcquireOptions, CallOptions } from './call-options.ts';
 import type { Grant } from './grant.ts';
+import { limited } from './limits.ts';
 import type { LocalQueue } from './local-queue.ts';
 import type { Metadata } from './metadata.ts';
-import type { Ticket } from './ticket.ts';
+import { PendingCall } from './pending-call.ts';
+import type { Ticket, TicketNotice } from './ticket.ts';
 
 /** A scoped acquire on its way, which stopping rejects. */
 export interface OpenCall {
@@ -37,7 +38,7 @@ class ScopedTicket implements Ticket, OpenCall {
   /** Until it is granted: a function keeps the asynchronous context of who gave it. */
   #metadata: Metadata | undefined;
   /** Until it is settled. */
-  #call: Call<Grant | undefined> | undefined;
+  #call: PendingCall<Grant | undefined> | undefined;
 
   constructor(
     queue: LocalQueue,
@@ -51,7 +52,7 @@ class ScopedTicket implements Ticket, OpenCall {
     this.#once = once;
     this.#metadata = metadata;
     this.#host = host;
-    this.#call = new Call(host.clock, options, queue, () => {
+    this.#call = new PendingCall(host.clock, options, queue, () => {
       this.#take();
       // At once, and not only with the rejection: who takes over the place may ask in the same turn.
       host.background(queue.leave(this));
@@ -59,7 +60,7 @@ class ScopedTicket implements Ticket, OpenCall {
   }
 
   run({ signal, timeout }: CallOptions): Promise<Grant | undefined> {
-    const { promise } = this.#call as Call<Grant | undefined>;
+    const { promise } = this.#call as PendingCall<Grant | undefined>;
     this.#host.openCalls.add(this);
     this.#queue.enter(this);
     return this.#once ? this.#leaveNothing(promise, signal, timeout) : promise;
@@ -81,14 +82,14 @@ class ScopedTicket implements Ticket, OpenCall {
   }
 
   /** To be settled. It is over then, and nobody else settles it. */
-  #take(): Call<Grant | undefined> | undefined {
+  #take(): PendingCall<Grant | undefined> | undefined {
     const call = this.#call;
     this.#call = undefined;
     this.#host.openCalls.delete(this);
     return call;
   }
 
-  #reject(error: SyncError): void {
+  refused(error: SyncError): void {
     const call = this.#take();
     if (call === undefined) return;
     call.reject(error);
@@ -100,34 +101,39 @@ class ScopedTicket implements Ticket, OpenCall {
     return this.#host.encode(this.#metadata);
   }
 
-  granted(grant: Grant): void {
-    if (!grant.held) return;
-    this.#metadata = undefined;
-    this.#take()?.resolve(grant);
+  notice(notice: TicketNotice): void {
+    switch (notice.tell) {
+      case 'granted':
+        if (!notice.grant.held) return;
+        this.#metadata = undefined;
+        this.#take()?.resolve(notice.grant);
+        return;
+      case 'lost':
+        // Before the caller ever saw it, while the session was in doubt; or it is not this call's business any more.
+        if (this.#call !== undefined) this.refused(lost(this.#queue.key, notice.reason));
+        return;
+      case 'occupied':
+        this.#notNow();
+        return;
+      case 'refused':
+        this.refused(notice.error);
+        return;
+      case 'failed':
+        if (this.#once && isLasting(notice.error)) this.refused(notice.error);
+        else this.#notNow();
+        return;
+      case 'moved':
+      case 'doubted':
+    }
   }
 
-  doubted(): void {}
-
-  /** Of a call that is not settled: lost before the caller ever saw it, while the session was in doubt. */
-  lost(reason: LossReason): void {
-    if (this.#call === undefined) return;
-    this.#reject(new SyncError('lost', `the lock ${quoteKey(this.#queue.key)} was lost (${reason})`));
-  }
-
-  occupied(): void {
+  #notNow(): void {
     if (this.#once) this.#take()?.resolve(undefined);
   }
+}
 
-  refused(error: SyncError): void {
-    this.#reject(error);
-  }
-
-  failing(error: unknown): void {
-    if (this.#once && isLasting(error)) this.refused(error);
-    else this.occupied();
-  }
-
-  moved(): void {}
+function lost(key: string, reason: LossReason): SyncError {
+  return new SyncError('lost', `the lock ${quoteKey(key)} was lost (${reason})`);
 }
 
 /**

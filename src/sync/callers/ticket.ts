@@ -1,7 +1,26 @@
 import type { Waiter } from '../../async/line.ts';
-import type { SyncError } from '../../contract/errors.ts';
-import type { LockState, LossReason } from '../contender/lock-machine.ts';
+import type { Notice } from '../contender/lock-machine.ts';
 import type { Grant } from './grant.ts';
+
+export type Told<Name extends Notice['tell']> = Extract<Notice, { readonly tell: Name }>;
+
+/** A holding becomes a grant here. Told once more when its session was in doubt and has been verified. */
+interface Granted {
+  readonly tell: 'granted';
+  readonly grant: Grant;
+}
+
+/**
+ * What the caller at the head of the line is told; that it is occupied and what is refused, those behind it as well. `failed`: nobody
+ * knows when it will be over.
+ */
+export type TicketNotice = Granted | Told<'moved' | 'doubted' | 'lost' | 'occupied' | 'refused' | 'failed'>;
+
+/** What becomes of a grant. `heard`: whether somebody listens to the losses of this lock. */
+export type GrantNotice =
+  | Granted
+  | (Told<'lost'> & { readonly grant: Grant; readonly heard: boolean })
+  | (Told<'released'> & { readonly grant: Grant });
 
 /** One local caller in line for a key: a standing claim, or one scoped acquire. */
 export interface Ticket extends Waiter<Ticket> {
@@ -14,32 +33,12 @@ export interface Ticket extends Waiter<Ticket> {
   /** Whether somebody listens to its losses. */
   readonly heard?: boolean;
   value(): Uint8Array;
-  granted(grant: Grant): void;
-  /** In doubt; `granted` follows when it was verified. */
-  doubted(grant: Grant): void;
-  lost(reason: LossReason, grant: Grant): void;
-  /** Not to be had at the moment. */
-  occupied(): void;
-  refused(error: SyncError): void;
-  /** The last try failed with this, or there is no session to try with: nobody knows when that will be over. */
-  failing(error: unknown): void;
-  moved(state: LockState): void;
+  notice(notice: TicketNotice): void;
   /** How a grant of this ticket is given back, if there is more to it than to leave the queue. */
   release?(): Promise<void>;
 }
 
-/** How far callers of one process may pass a lock on among themselves before others get their turn. */
-export interface HandOffLimits {
-  /** Hand-offs in a row. */
-  readonly limit: number;
-  /** Milliseconds since the lock was acquired from the store. */
-  readonly within: number;
-}
-
 export interface QueueEvents {
-  granted(grant: Grant): void;
-  /** @param heard whether somebody listens to the losses of this lock. */
-  lost(grant: Grant, reason: LossReason, heard: boolean): void;
-  released(grant: Grant): void;
+  notice(notice: GrantNotice): void;
   trouble(error: unknown, key: string): void;
 }

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { processWide } from '../../async/process-wide.ts';
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { refused, type SyncError } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import type { Grant } from './grant.ts';
 
@@ -32,5 +32,5 @@ export function assertNotUnder(holder: Grant | undefined): void {
 
 function deadlock(key: string): SyncError {
   const what = `the lock ${quoteKey(key)} is held by the very work that asks for it, which would wait for itself`;
-  return new SyncError('deadlock', `${what}: hand the grant on, or release it first`, REFUSED);
+  return refused('deadlock', `${what}: hand the grant on, or release it first`);
 }

@@ -6,7 +6,7 @@ import type { SharedTimer } from '../../async/shared-timer.ts';
 import type { Window } from '../../async/window.ts';
 import type { Backend } from '../../contract/backend.ts';
 import type { SessionKeeper } from '../session/session-keeper.ts';
-import type { Looks } from './looks.ts';
+import type { LookTimes } from './look-times.ts';
 import type { Removals } from './removals.ts';
 
 /** What the contenders of one manager share. */
@@ -19,11 +19,11 @@ export interface ContenderHost {
   readonly controllers: Controllers;
   /** Attempts and removals under way. A caller more than that waits for its turn, and costs no more than a place in line. */
   readonly turns: Window;
-  /** Of `UNWATCHED`. */
+  /** Runs what is to be done about a lock that is held for `UNWATCHED` milliseconds. */
   readonly unwatched: SharedTimer;
-  /** Of a TTL: for so long somebody waits for a removal that does not succeed. */
+  /** Runs what is to be done about a removal that has not succeeded for a TTL. */
   readonly patience: SharedTimer;
-  readonly looks: Looks;
+  readonly lookTimes: LookTimes;
   readonly removals: Removals;
   /** Takes over a promise that never rejects; stopping waits for it. */
   background(task: Promise<unknown>): void;

@@ -1,26 +1,31 @@
 import { sleep } from '../../async/sleep.ts';
-import { OVER } from '../../contract/errors.ts';
 import { afterLasting, isLasting, retryDelay } from '../../contract/retry.ts';
 import type { Session, SessionEnd } from '../session/session.ts';
 import type { SessionListener } from '../session/session-keeper.ts';
 import { type ContenderHost, UNWATCHED_CROWDED } from './contender-host.ts';
-import type { ContenderListener } from './contender-listener.ts';
 import { Leftovers } from './leftovers.ts';
-import { type LockEvent, type LockState, type Notice, step } from './lock-machine.ts';
+import { type LockEvent, type LockState, type Notice, type Step, step } from './lock-machine.ts';
 import { OngoingAttempt } from './ongoing-attempt.ts';
 import { queue } from './queue.ts';
 import { race } from './race.ts';
-import { HeldWatch, type HeldWatchListener } from './record-watch.ts';
-import type { Attempt, Contention, Contest, Holding, RecordLoss } from './strategy.ts';
+import { RecordWatch, type RecordWatchListener } from './record-watch.ts';
+import { StateWork } from './state-work.ts';
+import type { Attempt, Contention, Holding, LockContext, RecordLoss } from './strategy.ts';
 
-/** How long a release waits for an attempt that is still under way before it cuts it off, in milliseconds. */
-const SETTLE_BOUND = 1_000;
+/** Whoever wants the lock of a contender. */
+export interface ContenderListener {
+  /** The record's value, asked for at each attempt. May throw a `SyncError`. */
+  value(): Uint8Array;
+  /** Whether somebody waits behind whoever has just been granted it. */
+  readonly crowded: boolean;
+  notice(notice: Notice): void;
+}
 
 /**
  * The one distributed contender of this process for one key: runs the lock machine, and does for each state the work
  * that the state calls for.
  */
-export class Contender implements SessionListener, HeldWatchListener {
+export class Contender implements SessionListener, RecordWatchListener {
   readonly #host: ContenderHost;
   readonly #key: string;
   readonly #path: string;
@@ -28,15 +33,10 @@ export class Contender implements SessionListener, HeldWatchListener {
   readonly #listener: ContenderListener;
   #state: LockState = { name: 'idle' };
   #wanted = false;
-  /** Of the work for the current state. The same one serves state after state, until work is cut off by it. */
-  #controller: AbortController | undefined;
-  #working = false;
-  /** Of the held record, or the time until it begins. */
-  #watching: { cancel(): void } | undefined;
-  #unlisten: (() => void) | undefined;
-  /** The attempt under way. A release lets it end, rather than leave behind a request nobody knows the outcome of. */
+  readonly #work: StateWork;
   #attempt: OngoingAttempt | undefined;
   readonly #leftovers: Leftovers;
+  #unlisten: (() => void) | undefined;
   /** The session under which anything was asked of the store last. */
   #askedUnder: Session | undefined;
 
@@ -46,6 +46,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     this.#path = path;
     this.#contention = host.backend.traits.contention === 'queue' ? queue : race;
     this.#listener = listener;
+    this.#work = new StateWork(host.controllers);
     this.#leftovers = new Leftovers(host);
   }
 
@@ -79,18 +80,18 @@ export class Contender implements SessionListener, HeldWatchListener {
   /** Somebody waits for what is held: from now on its record is watched, so that none is handed on that is gone. */
   watchHeld(): void {
     const state = this.#state;
-    if (state.name !== 'held' || this.#watching instanceof HeldWatch) return;
-    this.#watching?.cancel();
-    this.#watch(state);
+    if (state.name === 'held' && !(this.#work.beside instanceof RecordWatch)) this.#watch(state);
   }
 
   sessionLive(session: Session): void {
-    if (this.#state.name === 'held' && this.#state.session === session) this.#listener.reconfirmed();
+    if (this.#state.name === 'held' && this.#state.session === session)
+      this.#listener.notice({ tell: 'reconfirmed' });
     else this.#post({ type: 'session-live', session });
   }
 
   sessionDoubted(session: Session): void {
-    if (this.#state.name === 'held' && this.#state.session === session) this.#listener.doubted();
+    if (this.#state.name === 'held' && this.#state.session === session)
+      this.#listener.notice({ tell: 'doubted' });
   }
 
   sessionEnded(session: Session, reason: SessionEnd): void {
@@ -100,7 +101,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   sessionTrouble(error: unknown): void {
     const state = this.#state;
     if (state.name === 'seeking' && state.session === undefined) this.#trouble(error, 'session');
-    else if (state.name === 'held') this.#listener.failed(error, 'session');
+    else if (state.name === 'held') this.#listener.notice({ tell: 'failed', error, source: 'session' });
   }
 
   recordLost(reason: RecordLoss): void {
@@ -112,7 +113,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   }
 
   recordTrouble(error: unknown): void {
-    this.#listener.failed(error, 'lock');
+    this.#listener.notice({ tell: 'failed', error, source: 'lock' });
   }
 
   #post(event: LockEvent): void {
@@ -124,44 +125,19 @@ export class Contender implements SessionListener, HeldWatchListener {
     const { state, notices } = step(before, event, this.#wanted);
     this.#state = state;
     if (state !== before) {
-      this.#cutOff();
-      this.#listener.moved(state);
+      this.#work.cut();
+      this.#listener.notice({ tell: 'moved', state });
     }
     for (const notice of notices) this.#tell(notice);
     // A listener may have moved the machine on: then that call has started what there is to do.
     if (state !== before && this.#state === state) this.#begin(state);
   }
 
-  #tell(notice: Notice): void {
-    switch (notice.tell) {
-      case 'granted':
-        this.#listener.granted(notice.session, notice.holding);
-        return;
-      case 'lost':
-        this.#listener.lost(notice.reason);
-        return;
-      case 'occupied':
-        this.#listener.occupied();
-        return;
-      case 'refused':
-        this.#listener.refused(notice.error);
-        this.#listener.failed(notice.error, 'lock');
-        return;
-      case 'session-gone':
-        this.#host.keeper.reportGone(notice.session);
-        return;
-      case 'released':
-        this.#listener.released();
-    }
-  }
-
-  #cutOff(): void {
-    this.#watching?.cancel();
-    this.#watching = undefined;
-    if (!this.#working) return;
-    this.#working = false;
-    this.#controller?.abort(OVER);
-    this.#controller = undefined;
+  #tell(notice: Step['notices'][number]): void {
+    if (notice.tell === 'session-gone') this.#host.keeper.reportGone(notice.session);
+    else this.#listener.notice(notice);
+    if (notice.tell !== 'refused') return;
+    this.#listener.notice({ tell: 'failed', error: notice.error, source: 'lock' });
   }
 
   #begin(state: LockState): void {
@@ -171,7 +147,6 @@ export class Contender implements SessionListener, HeldWatchListener {
         if (this.#leftovers.possible)
           context.run(() => this.#run(state, (signal) => this.#sweep(state, signal)));
         else this.#forgetSessions();
-        this.#giveControllerBack();
         return;
       case 'seeking':
         context.run(() => this.#beginSeeking(state));
@@ -187,7 +162,7 @@ export class Contender implements SessionListener, HeldWatchListener {
         return;
       case 'releasing':
         // It goes on being tried, but nobody has to wait for it any longer.
-        this.#watching = patience.after(() => this.#post({ type: 'failed', of: state, pause: 0 }));
+        this.#work.beside = patience.after(() => this.#post({ type: 'failed', of: state, pause: 0 }));
         context.run(() => this.#run(state, (signal) => this.#remove(state, signal)));
         return;
       case 'stopped':
@@ -199,23 +174,20 @@ export class Contender implements SessionListener, HeldWatchListener {
   #watchLater(state: Extract<LockState, { name: 'held' }>): void {
     const watch = (): void => this.#watch(state);
     const { clock, context, unwatched } = this.#host;
-    this.#watching = this.#listener.crowded
+    this.#work.beside = this.#listener.crowded
       ? context.run(() => clock.after(UNWATCHED_CROWDED, watch))
       : unwatched.after(watch);
   }
 
   #watch(state: Extract<LockState, { name: 'held' }>): void {
-    // Held for long: what served to acquire it is not kept.
-    this.#giveControllerBack();
+    this.#work.beside?.cancel();
     const { context } = this.#host;
-    this.#watching = context.run(() => new HeldWatch(this.#host, state.session, state.holding, this));
+    this.#work.beside = context.run(() => new RecordWatch(this.#host, state.session, state.holding, this));
   }
 
   /** One place owns the promises: a rejection is either stale or an event. */
   #run(state: LockState, work: (signal: AbortSignal) => Promise<void>): void {
-    this.#controller ??= this.#host.controllers.take();
-    this.#working = true;
-    this.#own(state, work(this.#controller.signal));
+    this.#own(state, work(this.#work.begin()));
   }
 
   #own(state: LockState, work: Promise<void>): void {
@@ -232,7 +204,7 @@ export class Contender implements SessionListener, HeldWatchListener {
 
   /** What the work for a state has come to. It has nothing left then that could be cut off. */
   #finish(event: Extract<LockEvent, { of: LockState }>): void {
-    if (event.of === this.#state) this.#working = false;
+    if (event.of === this.#state) this.#work.done();
     this.#post(event);
   }
 
@@ -243,7 +215,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     const isUnknown = state.reason === 'permission-denied' || state.reason === 'record-unreadable';
     if (!isUnknown) notifications.post(resume);
     // The server has just said no, or nothing: what comes next waits its turn.
-    else this.#watching = clock.after(afterLasting(clock.random()), resume);
+    else this.#work.beside = clock.after(afterLasting(clock.random()), resume);
   }
 
   #beginSeeking(state: Extract<LockState, { name: 'seeking' }>): void {
@@ -259,7 +231,7 @@ export class Contender implements SessionListener, HeldWatchListener {
 
   async #seek(state: Extract<LockState, { name: 'seeking' }>, session: Session): Promise<void> {
     // Begun only once it is known to be under way: the metadata it asks for may give up this very claim.
-    await (this.#attempt === undefined ? undefined : this.#settle(this.#attempt));
+    await this.#attempt?.settled(this.#host.clock);
     if (this.#state !== state) return;
     const { controllers, turns } = this.#host;
     // Whoever is in line already keeps others waiting, and goes first.
@@ -271,12 +243,11 @@ export class Contender implements SessionListener, HeldWatchListener {
     }
     this.#askedUnder = session;
     // Not the work's own signal: an attempt is not cut off by a release, which would make its outcome unknown.
-    const controller = controllers.take();
-    const attempt = new OngoingAttempt(controller);
+    const attempt = new OngoingAttempt(controllers);
     this.#attempt = attempt;
     let result: Attempt;
     try {
-      result = await this.#contention.attempt(this.#contest(session), state.place, attempt.signal);
+      result = await this.#contention.attempt(this.#lock(session), state.place, attempt.signal);
     } catch (error) {
       this.#leftovers.failed(session, error);
       throw error;
@@ -284,7 +255,6 @@ export class Contender implements SessionListener, HeldWatchListener {
       turns.leave();
       if (this.#attempt === attempt) this.#attempt = undefined;
       attempt.end();
-      if (!attempt.wasCut) controllers.giveBack(controller);
     }
     this.#finish({ type: 'attempted', of: state, result, trusted: session.trusted });
   }
@@ -292,7 +262,7 @@ export class Contender implements SessionListener, HeldWatchListener {
   async #wait(state: Extract<LockState, { name: 'waiting' }>, signal: AbortSignal): Promise<void> {
     let { place } = state;
     if (state.pause !== undefined) await sleep(this.#host.clock, state.pause, signal);
-    else if (place) place = await this.#contention.wait(this.#contest(state.session), place, signal);
+    else if (place) place = await this.#contention.wait(this.#lock(state.session), place, signal);
     this.#finish({ type: 'woke', of: state, place });
   }
 
@@ -303,12 +273,12 @@ export class Contender implements SessionListener, HeldWatchListener {
       this.#finish({ type: 'removed', of: state });
       return;
     }
-    if (this.#attempt !== undefined) await this.#settle(this.#attempt);
+    if (this.#attempt !== undefined) await this.#attempt.settled(clock);
     for (let failures = 0; this.#state === state; failures++) {
       try {
-        const contest = this.#contest(state.session);
-        await removals.run(signal, () => this.#removeInTurn(contest, state.holding, signal));
-        if (state.holding !== undefined) this.#listener.removed(state.holding);
+        const lock = this.#lock(state.session);
+        await removals.run(signal, () => this.#removeInTurn(lock, state.holding, signal));
+        if (state.holding !== undefined) this.#listener.notice({ tell: 'removed', holding: state.holding });
         this.#finish({ type: 'removed', of: state });
         return;
       } catch (error) {
@@ -320,11 +290,11 @@ export class Contender implements SessionListener, HeldWatchListener {
     }
   }
 
-  async #removeInTurn(contest: Contest, holding: Holding | undefined, signal: AbortSignal): Promise<void> {
+  async #removeInTurn(lock: LockContext, holding: Holding | undefined, signal: AbortSignal): Promise<void> {
     const { turns } = this.#host;
     if (!turns.tryEnter()) await turns.come(true);
     try {
-      await this.#contention.remove(contest, holding, signal);
+      await this.#contention.remove(lock, holding, signal);
     } finally {
       turns.leave();
     }
@@ -338,31 +308,18 @@ export class Contender implements SessionListener, HeldWatchListener {
       this.#finish({ type: 'leftover', of: state, session });
       return;
     }
+    this.#work.done();
     this.#forgetSessions();
     // Nothing is left to look after: the owner may forget this contender.
-    this.#listener.released();
-  }
-
-  /** Waits until an attempt is over, and cuts it off if that takes too long. */
-  async #settle(attempt: OngoingAttempt): Promise<void> {
-    const timer = this.#host.clock.after(SETTLE_BOUND, () => attempt.cut());
-    await attempt.ended;
-    timer.cancel();
+    this.#listener.notice({ tell: 'released' });
   }
 
   #trouble(error: unknown, source: 'session' | 'lock'): void {
     this.#host.notifications.during(() => {
       // First what is certain: who asked only once is not told that nobody knows.
-      if (isLasting(error)) this.#listener.refused(error);
-      this.#listener.failed(error, source);
+      if (isLasting(error)) this.#listener.notice({ tell: 'refused', error });
+      this.#listener.notice({ tell: 'failed', error, source });
     });
-  }
-
-  /** Nothing is under way that it could cut off. */
-  #giveControllerBack(): void {
-    if (this.#controller === undefined || this.#working) return;
-    this.#host.controllers.giveBack(this.#controller);
-    this.#controller = undefined;
   }
 
   #forgetSessions(): void {
@@ -370,7 +327,7 @@ export class Contender implements SessionListener, HeldWatchListener {
     this.#unlisten = undefined;
   }
 
-  #contest(session: Session): Contest {
+  #lock(session: Session): LockContext {
     return {
       backend: this.#host.backend,
       key: this.#key,

@@ -61,20 +61,29 @@ export type LockEvent =
   | { readonly type: 'leftover'; readonly of: LockState; readonly session: Session }
   | { readonly type: 'stop' };
 
-/** What the outside is told of a transition, in this order, after the new state is committed. */
+/** What becomes of a lock, for whoever wants it. Told after the new state is committed. */
 export type Notice =
+  | { readonly tell: 'moved'; readonly state: LockState }
   | { readonly tell: 'granted'; readonly session: Session; readonly holding: Holding }
+  /** The session of the held lock is in doubt, and being verified. */
+  | { readonly tell: 'doubted' }
+  /** It has been verified. */
+  | { readonly tell: 'reconfirmed' }
   | { readonly tell: 'lost'; readonly reason: LossReason }
   /** Not to be had at the moment: somebody else holds, or the server holds the key back. */
   | { readonly tell: 'occupied' }
   | { readonly tell: 'refused'; readonly error: SyncError }
-  | { readonly tell: 'session-gone'; readonly session: Session }
+  /** Something failed, of the lock or of the session that it needs, and is being tried again. */
+  | { readonly tell: 'failed'; readonly error: unknown; readonly source: 'session' | 'lock' }
+  /** The record of this holding is known to be gone. */
+  | { readonly tell: 'removed'; readonly holding: Holding }
   /** Nothing of ours is left at the store, or the session that owned it has ended. */
   | { readonly tell: 'released' };
 
 export interface Step {
   readonly state: LockState;
-  readonly notices: readonly Notice[];
+  /** In this order. That the session is gone is for its keeper. */
+  readonly notices: readonly (Notice | { readonly tell: 'session-gone'; readonly session: Session })[];
 }
 
 /** Milliseconds after which to look again if a session that was in doubt is neither verified nor ended by then. */

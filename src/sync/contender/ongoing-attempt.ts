@@ -1,14 +1,20 @@
+import type { Clock } from '../../async/clock.ts';
+import type { Controllers } from '../../async/controllers.ts';
+import { SettleOnce } from '../../async/settle-once.ts';
 import { OVER } from '../../contract/errors.ts';
 
-/** An attempt that is under way: somebody may wait for its end, or cut it off. */
-export class OngoingAttempt {
-  readonly #controller: AbortController;
-  #waiting: (() => void)[] | undefined;
-  #over = false;
-  #cut = false;
+/** How long its end is waited for before it is cut off, in milliseconds. */
+const SETTLE_BOUND = 1_000;
 
-  constructor(controller: AbortController) {
-    this.#controller = controller;
+/** An attempt that is under way. It outlives the state it was made for, rather than leave behind what nobody knows the outcome of. */
+export class OngoingAttempt {
+  readonly #controllers: Controllers;
+  readonly #controller: AbortController;
+  readonly #ended = new SettleOnce<void>();
+
+  constructor(controllers: Controllers) {
+    this.#controllers = controllers;
+    this.#controller = controllers.take();
   }
 
   get signal(): AbortSignal {
@@ -17,26 +23,16 @@ export class OngoingAttempt {
 
   /** Not once it has ended: its controller may serve another one by then. */
   cut(): void {
-    if (this.#over) return;
-    this.#cut = true;
-    this.#controller.abort(OVER);
+    if (!this.#ended.settled) this.#controller.abort(OVER);
   }
 
-  get wasCut(): boolean {
-    return this.#cut;
-  }
-
-  /** Resolves with `end`. Made only when it is asked for, since most attempts end before anybody does. */
-  get ended(): Promise<void> {
-    if (this.#over) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#waiting ??= [];
-      this.#waiting.push(resolve);
-    });
+  /** Resolves when it has ended, of itself or cut off. */
+  settled(clock: Clock): Promise<void> {
+    return this.#ended.after(clock, SETTLE_BOUND, () => this.cut()).promise;
   }
 
   end(): void {
-    this.#over = true;
-    for (const resolve of this.#waiting ?? []) resolve();
+    if (!this.#ended.resolve() || this.signal.aborted) return;
+    this.#controllers.giveBack(this.#controller);
   }
 }

@@ -3,7 +3,7 @@ import type { Backend, Cursor, StoredRecord } from '../../contract/backend.ts';
 import { isSyncError, OVER } from '../../contract/errors.ts';
 import { retryDelay } from '../../contract/retry.ts';
 import type { Session } from '../session/session.ts';
-import type { Looks } from './looks.ts';
+import type { LookTimes } from './look-times.ts';
 import type { Holding, RecordLoss } from './strategy.ts';
 
 /**
@@ -12,15 +12,15 @@ import type { Holding, RecordLoss } from './strategy.ts';
  */
 const LOOK_SHARE = 0.9;
 
-export interface HeldWatchHost {
+export interface RecordWatchHost {
   readonly backend: Backend;
   readonly clock: Clock;
-  readonly looks: Looks;
+  readonly lookTimes: LookTimes;
   /** Takes over a promise that never rejects; stopping waits for it. */
   background(task: Promise<unknown>): void;
 }
 
-export interface HeldWatchListener {
+export interface RecordWatchListener {
   /** The record is no longer ours. Called at most once, and not after `cancel`. */
   recordLost(reason: RecordLoss): void;
   recordTrouble(error: unknown): void;
@@ -37,11 +37,11 @@ export interface HeldWatchListener {
  * in, or when that was denied for so long, it is lost: etcd goes on renewing the lease of a user who has no right to anything any more, and a
  * server may answer to renewals and to nothing else.
  */
-export class HeldWatch {
-  readonly #host: HeldWatchHost;
+export class RecordWatch {
+  readonly #host: RecordWatchHost;
   readonly #session: Session;
   readonly #holding: Holding;
-  readonly #listener: HeldWatchListener;
+  readonly #listener: RecordWatchListener;
   /** Ends the request or the watch that is under way. */
   #undo: (() => void) | undefined;
   #unlook: (() => void) | undefined;
@@ -55,7 +55,7 @@ export class HeldWatch {
   /** The last watch was refused or failed: then a good read alone is no sign that all is well. */
   #deaf = false;
 
-  constructor(host: HeldWatchHost, session: Session, holding: Holding, listener: HeldWatchListener) {
+  constructor(host: RecordWatchHost, session: Session, holding: Holding, listener: RecordWatchListener) {
     this.#host = host;
     this.#session = session;
     this.#holding = holding;
@@ -117,7 +117,7 @@ export class HeldWatch {
   }
 
   #lookLater(): void {
-    this.#unlook = this.#host.looks.after(this.#lookInterval, () => this.#look());
+    this.#unlook = this.#host.lookTimes.after(this.#lookInterval, () => this.#look());
   }
 
   /** Whether it is untouched, while the watch stands. */
@@ -200,7 +200,7 @@ export class HeldWatch {
 
 /** By a blocking query where the backend has nothing cheaper. */
 function watch(
-  { backend, background }: HeldWatchHost,
+  { backend, background }: RecordWatchHost,
   key: string,
   since: Cursor,
   wait: number,

@@ -1,4 +1,4 @@
-import type { Backend, Cursor, Revision } from '../../contract/backend.ts';
+import type { Backend, Revision } from '../../contract/backend.ts';
 import type { SyncError } from '../../contract/errors.ts';
 
 /** Our record at the store while we hold: what a guarded commit proves, and what a release removes. */
@@ -11,31 +11,20 @@ export interface Holding {
   readonly token: Revision;
 }
 
-/** Where we stand while somebody else holds. Learned under one session, useless under the next. */
-export interface Place {
-  /** In a queue: our contender's own revisions. */
-  readonly contender?: { readonly created: Revision; readonly revision: Revision };
-  /** In a queue: a look at the store has shown our contender untouched, and nobody ahead of it. */
-  readonly first?: true;
-  /** In a queue: who is before us, as of a look at that position. */
-  readonly ahead?: {
-    readonly at: Cursor;
-    readonly predecessor: string;
-    /** The key of a foreign record that keeps everybody out, if there is one. */
-    readonly blocker: string | undefined;
-  };
-  /** In a race: what was last seen at the key. */
-  readonly seen?: { readonly revision: Revision | undefined; readonly at: Cursor };
-}
+/**
+ * Where we stand while somebody else holds, as the strategy that made it knows it: nobody else looks into it. Learned under one
+ * session, useless under the next.
+ */
+export type Place = object;
 
-export type Attempt =
+export type Attempt<P extends Place = Place> =
   | { readonly outcome: 'acquired'; readonly holding: Holding }
-  | { readonly outcome: 'occupied'; readonly place: Place }
+  | { readonly outcome: 'occupied'; readonly place: P }
   /** The server holds the key back; `retryAfter` is in milliseconds. */
   | { readonly outcome: 'delayed'; readonly retryAfter: number }
   | { readonly outcome: 'session-gone' }
   /** The key holds something that is no lock of ours. */
-  | { readonly outcome: 'foreign'; readonly error: SyncError; readonly place: Place };
+  | { readonly outcome: 'foreign'; readonly error: SyncError; readonly place: P };
 
 /**
  * `permission-denied`: we may not look at our record any more, so nothing is known of it. `record-unreadable`: nothing could be
@@ -44,7 +33,7 @@ export type Attempt =
 export type RecordLoss = 'record-gone' | 'record-overwritten' | 'permission-denied' | 'record-unreadable';
 
 /** One lock of one session, as a strategy sees it. */
-export interface Contest {
+export interface LockContext {
   readonly backend: Backend;
   readonly key: string;
   /** What `backend.lockPath(key)` gave. */
@@ -62,15 +51,15 @@ export interface Contest {
  * How a lock is won. Everything here may reject; a rejected attempt may or may not have taken effect, and the next
  * one first looks at what stands there in our name. So no outcome is ever guessed.
  */
-export interface Contention {
+export interface Contention<P extends Place = Place> {
   /** One attempt to hold, or to find out why not. */
-  attempt(contest: Contest, place: Place | undefined, signal: AbortSignal): Promise<Attempt>;
+  attempt(lock: LockContext, place: P | undefined, signal: AbortSignal): Promise<Attempt<P>>;
   /** Blocks until an attempt may succeed. */
-  wait(contest: Contest, place: Place, signal: AbortSignal): Promise<Place>;
+  wait(lock: LockContext, place: P, signal: AbortSignal): Promise<P>;
   /** The record that stands in our name while we hold or wait. */
   record(path: string, session: string): string;
   /** Removes what stands in our name, and nothing else. Resolves when it is known to be gone. */
-  remove(contest: Contest, holding: Holding | undefined, signal: AbortSignal): Promise<void>;
+  remove(lock: LockContext, holding: Holding | undefined, signal: AbortSignal): Promise<void>;
 }
 
 /** A store that changes faster than we can look: give the machine a turn instead of spinning. */

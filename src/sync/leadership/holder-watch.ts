@@ -124,19 +124,13 @@ export class HolderWatch {
         if (signal.aborted) throw error;
         trouble(error);
         since = undefined;
-        const staleSince = this.#lostSight(signal);
+        const staleSince = this.#blind.get(signal) ?? clock.wall();
+        this.#blind.set(signal, staleSince);
         if (told !== 'nothing' && told !== undefined) tell({ ...told, staleSince });
         await sleep(clock, retryDelay(error, failures, clock.random()), signal);
         failures += 1;
       }
     }
-  }
-
-  /** Since when, by the wall clock. */
-  #lostSight(signal: AbortSignal): number {
-    const since = this.#blind.get(signal) ?? this.#host.clock.wall();
-    this.#blind.set(signal, since);
-    return since;
   }
 }
 

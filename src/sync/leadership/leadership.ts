@@ -23,8 +23,21 @@ export interface StepDownOptions {
   readonly grace?: number;
 }
 
-/** A pause that no time ends. */
-const FOR_GOOD: Timer = { cancel: () => undefined };
+/** While calls of `stepDown` give leadership up. */
+interface Leaving {
+  readonly name: 'leaving';
+  calls: number;
+  /** What follows, in milliseconds: the longest pause that was asked for. Nothing for who did not stand before. */
+  pause: number | undefined;
+  /** The lock is being released by this object, and not by a user. */
+  releasing: boolean;
+}
+
+/** What keeps this process from standing. */
+type Abstention =
+  | Leaving
+  /** Without a timer: until somebody asks for it. */
+  | { readonly name: 'pausing'; readonly timer: Timer | undefined };
 
 const WHILE_LEADER: Names<WhileLeaderOptions> = { onFailure: true };
 const ON_FAILURE: readonly OnFailure[] = ['step-down', 'retry', 'stay'];
@@ -54,14 +67,8 @@ export class Leadership {
   readonly leader$: Observable<Holder | undefined>;
   readonly #host: LeadershipHost;
   readonly #works = new Set<LeaderWork>();
-  /** Calls of `stepDown` that have not given it up yet. */
-  #leaving = 0;
-  /** What follows when the last of them has: the longest pause, in milliseconds, or nothing for who did not stand before. */
-  #pause: number | undefined;
-  #pausing: Timer | undefined;
+  #abstention: Abstention | undefined;
   #stopped = false;
-  /** The lock is being released by this object, and not by a user. */
-  #releasing = false;
 
   /** @internal */
   constructor(lock: Lock, leader$: Observable<Holder | undefined>, host: LeadershipHost) {
@@ -86,7 +93,7 @@ export class Leadership {
    */
   stand(): void {
     this.#endPause();
-    if (this.#leaving > 0) this.#pause = 0;
+    if (this.#abstention?.name === 'leaving') this.#abstention.pause = 0;
     else this.lock.tryLock().catch((error: unknown) => this.#untold(error));
   }
 
@@ -105,7 +112,7 @@ export class Leadership {
     const { onFailure = 'step-down' } = options;
     if (!ON_FAILURE.includes(onFailure))
       throw invalid('onFailure', `must be one of "${ON_FAILURE.join('", "')}"`);
-    const leaderWork = new LeaderWork(this.lock, work, this.#leaving > 0, onFailure, {
+    const leaderWork = new LeaderWork(this.lock, work, this.#abstention?.name === 'leaving', onFailure, {
       clock: this.#host.clock,
       report: (error) => this.#host.report(error),
       stepDown: (pause) => void this.stepDown({ pause }).catch((error: unknown) => this.#host.trouble(error)),
@@ -126,18 +133,22 @@ export class Leadership {
     const { pause = DEFAULT_PAUSE, grace = DEFAULT_GRACE } = options;
     if (pause !== 0 && pause !== Number.POSITIVE_INFINITY) checkDuration('pause', pause);
     if (grace !== 0) checkDuration('grace', grace);
-    const stood = this.lock.claimed || this.#pausing !== undefined || this.#pause !== undefined;
-    if (stood) this.#pause = Math.max(pause, this.#pause ?? 0);
+    const before = this.#abstention;
     this.#endPause();
-    this.#leaving += 1;
+    const leaving: Leaving =
+      before?.name === 'leaving' ? before : { name: 'leaving', calls: 0, pause: undefined, releasing: false };
+    this.#abstention = leaving;
+    if (this.lock.claimed || before?.name === 'pausing' || leaving.pause !== undefined)
+      leaving.pause = Math.max(pause, leaving.pause ?? 0);
+    leaving.calls += 1;
     const resting = [...this.#works].map((work) => work.rest());
     await within(this.#host.clock, grace, Promise.all(resting));
-    this.#releasing = true;
+    leaving.releasing = true;
     const released = this.lock.release();
-    this.#releasing = false;
+    leaving.releasing = false;
     await released;
-    this.#leaving -= 1;
-    if (this.#leaving === 0) this.#left();
+    leaving.calls -= 1;
+    if (leaving.calls === 0) this.#left(leaving.pause);
   }
 
   /**
@@ -145,8 +156,8 @@ export class Leadership {
    * during the pause after `stepDown`. Rejects as `lock.tryLock` does.
    */
   async ask(): Promise<Grant | undefined> {
-    if (this.#leaving > 0) return undefined;
-    if (this.#pausing !== undefined && !this.lock.claimed) return undefined;
+    if (this.#abstention?.name === 'leaving') return undefined;
+    if (this.#abstention?.name === 'pausing' && !this.lock.claimed) return undefined;
     return await this.lock.tryLock();
   }
 
@@ -158,14 +169,17 @@ export class Leadership {
   }
 
   /** Nobody is stepping down any more. */
-  #left(): void {
-    const pause = this.#pause;
-    this.#pause = undefined;
+  #left(pause: number | undefined): void {
+    this.#abstention = undefined;
     for (const work of this.#works) work.resume();
     if (pause === undefined || this.#stopped) return;
     if (pause === 0) this.stand();
-    else if (pause === Number.POSITIVE_INFINITY) this.#pausing = FOR_GOOD;
-    else this.#pausing = this.#host.clock.after(pause, () => this.stand());
+    else {
+      const { clock } = this.#host;
+      const isForGood = pause === Number.POSITIVE_INFINITY;
+      const timer = isForGood ? undefined : clock.after(pause, () => this.stand());
+      this.#abstention = { name: 'pausing', timer };
+    }
   }
 
   /** Of a claim that stands, what goes wrong is told by its attempts. */
@@ -175,13 +189,14 @@ export class Leadership {
 
   /** Somebody does not want to lead any more: nor after the pause that was to come. */
   #givenUp(): void {
-    if (this.#releasing) return;
-    this.#pause = undefined;
+    const abstention = this.#abstention;
+    if (abstention?.name === 'leaving' && !abstention.releasing) abstention.pause = undefined;
     this.#endPause();
   }
 
   #endPause(): void {
-    this.#pausing?.cancel();
-    this.#pausing = undefined;
+    if (this.#abstention?.name !== 'pausing') return;
+    this.#abstention.timer?.cancel();
+    this.#abstention = undefined;
   }
 }

@@ -1,4 +1,4 @@
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { refused } from '../../contract/errors.ts';
 import { keyProblem } from '../../contract/keys.ts';
 import type { Names } from '../../contract/options.ts';
 import { checkNames, invalid } from '../../contract/options.ts';
@@ -42,11 +42,7 @@ export function cronCoordinator(manager: SyncManager, options: CronCoordinatorOp
       const [, name, time] = SLOT.exec(slot) ?? [];
       if (name === undefined || time === undefined) {
         const hint = 'a task needs a name, and node-cron says its time behind it';
-        throw new SyncError(
-          'invalid-option',
-          `${quoteKey(slot)} is not a task and its time: ${hint}`,
-          REFUSED,
-        );
+        throw refused('invalid-option', `${quoteKey(slot)} is not a task and its time: ${hint}`);
       }
       const key = `${prefix}/${name}`;
       const tick = Date.parse(time);

@@ -1,5 +1,5 @@
 import { processWide } from '../../async/process-wide.ts';
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { refused } from '../../contract/errors.ts';
 import type { Names } from '../../contract/options.ts';
 import { checkNames } from '../../contract/options.ts';
 import type { LockOptions } from '../callers/call-options.ts';
@@ -87,9 +87,5 @@ export function currentSyncManager(caller = 'currentSyncManager()'): SyncManager
   const current = present();
   if (current !== undefined) return current;
   const hint = 'load the DI module, or call setCurrentSyncManager(manager) at start-up';
-  throw new SyncError(
-    'no-current-manager',
-    `${caller} was called before there was a current SyncManager: ${hint}`,
-    REFUSED,
-  );
+  throw refused('no-current-manager', `${caller} was called before there was a current SyncManager: ${hint}`);
 }

@@ -1,6 +1,6 @@
 import { keyProblem } from '../../contract/keys.ts';
 import type { Invalid } from '../../contract/options.ts';
-import { hasLockSegment } from '../callers/claims.ts';
+import { hasLockSegment } from '../callers/protected-keys.ts';
 
 interface KeyOptions {
   readonly name: string;

@@ -12,15 +12,14 @@ import type { CallersHost } from '../callers/callers-host.ts';
 import type { HoldHost } from '../callers/hold.ts';
 import { Keyspace } from '../callers/keyspace.ts';
 import { LocalQueues } from '../callers/local-queues.ts';
-import type { Lock, LockHost } from '../callers/lock.ts';
+import type { Lock, LockHost, LockTally } from '../callers/lock.ts';
 import { LockRegistry } from '../callers/lock-registry.ts';
-import type { LockTally } from '../callers/lock-tally.ts';
 import { LongHolds } from '../callers/long-holds.ts';
-import { defaultMetadata, encodeMetadata, type Metadata } from '../callers/metadata.ts';
+import { defaultMetadata, encodeMetadata } from '../callers/metadata.ts';
 import { Proofs } from '../callers/proofs.ts';
 import type { OpenCall, ScopedHost } from '../callers/scoped.ts';
 import { MOST_TURNS, UNWATCHED } from '../contender/contender-host.ts';
-import { Looks } from '../contender/looks.ts';
+import { LookTimes } from '../contender/look-times.ts';
 import { Removals } from '../contender/removals.ts';
 import { HolderWatch } from '../leadership/holder-watch.ts';
 import { logTo } from '../reports/logger.ts';
@@ -31,26 +30,7 @@ import { forwardOnly } from './forward-only.ts';
 import type { CheckedOptions } from './options.ts';
 
 /** What a manager is made of. */
-export interface Parts {
-  readonly options: CheckedOptions;
-  readonly host: CallersHost;
-  readonly events: ManagerEvents;
-  readonly background: Background;
-  readonly telemetry: CallTelemetry;
-  readonly holders: HolderWatch;
-  readonly proofs: Proofs;
-  readonly queues: LocalQueues;
-  readonly longHolds: LongHolds;
-  readonly locks: LockRegistry<Lock>;
-  readonly tally: LockTally;
-  /** Calls that wait, of no `Lock`. */
-  readonly openCalls: Set<OpenCall>;
-  readonly lockHost: LockHost;
-  readonly scopedHost: ScopedHost;
-  readonly holdHost: HoldHost;
-  /** With the manager's own metadata, unless some was chosen. */
-  encode(chosen: Metadata | undefined): Uint8Array;
-}
+export type Parts = ReturnType<typeof assemble>;
 
 /** Backends belong to one manager. */
 const taken = processWide('backends.1', () => new WeakSet<object>());
@@ -60,7 +40,7 @@ const taken = processWide('backends.1', () => new WeakSet<object>());
  *
  * @param assertRunning throws `stopped` after the manager was stopped.
  */
-export function assemble(options: CheckedOptions, assertRunning: () => void): Parts {
+export function assemble(options: CheckedOptions, assertRunning: () => void) {
   take(options.backend);
   const { name, clock, timing, logger, longHold } = options;
   const backend = forwardOnly(options.backend);
@@ -89,7 +69,7 @@ export function assemble(options: CheckedOptions, assertRunning: () => void): Pa
     turns: new Window(MOST_TURNS),
     unwatched: new SharedTimer(ownClock, UNWATCHED),
     patience: new SharedTimer(ownClock, timing.ttl),
-    looks: new Looks(ownClock),
+    lookTimes: new LookTimes(ownClock),
     removals: new Removals(),
     background,
   };
@@ -105,11 +85,27 @@ export function assemble(options: CheckedOptions, assertRunning: () => void): Pa
   const locks = new LockRegistry<Lock>();
   const tally: LockTally = { calls: 0, claimed: 0, granted: 0 };
   const openCalls = new Set<OpenCall>();
+  const lockHost: LockHost = {
+    clock,
+    notifications,
+    report,
+    queue: (key) => {
+      assertRunning();
+      return queues.of(key);
+    },
+    encode,
+    isMade: (metadata) => typeof (metadata ?? options.metadata) === 'function',
+    telemetry,
+    tally,
+    keep: (lock) => locks.keep(lock),
+    letGo: (lock) => locks.letGo(lock),
+  };
+  const holdHost: HoldHost = { clock, telemetry, detectDeadlocks: options.detectDeadlocks };
   return {
     options,
     host,
     events,
-    background: tasks,
+    tasks,
     telemetry,
     holders: new HolderWatch({ backend, clock, context, report, trouble, background }),
     proofs,
@@ -118,23 +114,9 @@ export function assemble(options: CheckedOptions, assertRunning: () => void): Pa
     locks,
     tally,
     openCalls,
-    lockHost: {
-      clock,
-      notifications,
-      report,
-      queue: (key) => {
-        assertRunning();
-        return queues.of(key);
-      },
-      encode,
-      isMade: (metadata) => typeof (metadata ?? options.metadata) === 'function',
-      telemetry,
-      tally,
-      keep: (lock) => locks.keep(lock),
-      letGo: (lock) => locks.letGo(lock),
-    },
+    lockHost,
+    holdHost,
     scopedHost: { clock, openCalls, encode, background },
-    holdHost: { clock, telemetry, detectDeadlocks: options.detectDeadlocks },
     encode,
   };
 }
@@ -147,7 +129,8 @@ function take(backend: object): void {
   taken.add(backend);
 }
 
-function encoderOf({ name, clock, backend, metadata }: CheckedOptions): Parts['encode'] {
+/** With the manager's own metadata, unless some was chosen. */
+function encoderOf({ name, clock, backend, metadata }: CheckedOptions): ScopedHost['encode'] {
   const { maxValueBytes } = backend.traits;
   const byDefault = defaultMetadata(name, clock, maxValueBytes);
   return (chosen = metadata) =>

@@ -20,8 +20,8 @@ export interface Ending {
 /** Ends a manager in good order, and within `bound` milliseconds: nothing waits for what does not answer. Never rejects. */
 export async function end(ending: Ending, bound: number): Promise<void> {
   const { parts } = ending;
-  const { host, longHolds, events, background, holders, queues, locks } = parts;
-  const { clock, keeper, removals, unwatched, patience, looks } = host;
+  const { host, longHolds, events, tasks, holders, queues, locks } = parts;
+  const { clock, keeper, removals, unwatched, patience, lookTimes } = host;
   const begun = clock.now();
   const until = (share: number, work: Promise<unknown>): Promise<void> =>
     within(clock, begun + share * bound - clock.now(), work);
@@ -31,13 +31,13 @@ export async function end(ending: Ending, bound: number): Promise<void> {
   // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
   await until(RELEASES_SHARE, releaseAll(ending, bound * LEADER_SHARE));
   for (const queue of queues) queue.stop();
-  for (const timers of [unwatched, patience, looks, longHolds]) timers.stop();
+  for (const timers of [unwatched, patience, lookTimes, longHolds]) timers.stop();
   await until(CLOSING_SHARE, keeper.stop());
   keeper.abandon();
   const disposed = dispose(parts);
   await until(
     1,
-    disposed.then(() => background.settled()),
+    disposed.then(() => tasks.settled()),
   );
   for (const lock of locks) lock.complete();
   events.complete();

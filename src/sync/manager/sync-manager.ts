@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs';
 import { throwIfAborted } from '../../async/sleep.ts';
 import type { CommitResult } from '../../contract/backend.ts';
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { refused } from '../../contract/errors.ts';
 import { checkDuration, checkNames, invalid } from '../../contract/options.ts';
 import {
   ACQUIRE,
@@ -159,7 +159,14 @@ export class SyncManager implements AsyncDisposable {
 
   /** @internal */
   get onceRuns(): OnceRuns {
-    this.#onceRuns ??= this.#makeOnceRuns();
+    const { host, holdHost, events } = this.#parts;
+    const locks: Locks = {
+      name: this.name,
+      check: (options) => void this.#checkAcquire(options),
+      tryAcquire: (key, options) => this.tryAcquire(key, options),
+      commit: (commit, options) => this.commit(commit, options),
+    };
+    this.#onceRuns ??= new OnceRuns(locks, host, holdHost, (error, key) => events.trouble(error, key));
     return this.#onceRuns;
   }
 
@@ -177,7 +184,7 @@ export class SyncManager implements AsyncDisposable {
     // The work of a leader may still write what it has to when it is told to end.
     if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
     const { host, queues, proofs } = this.#parts;
-    const checked = checkCommit(commit, host.backend, host.keyspace, queues.claims);
+    const checked = checkCommit(commit, host.backend, host.keyspace, queues.protectedKeys);
     const signal = checkCallOptions(options, COMMIT).signal ?? new AbortController().signal;
     // What it begins, such as a connection, is not this caller's alone.
     return await host.context.run(() => guardedCommit(checked, host, proofs, signal));
@@ -233,17 +240,6 @@ export class SyncManager implements AsyncDisposable {
     return end({ parts: this.#parts, leadership: this.#leadership, leaderEnded }, bound);
   }
 
-  #makeOnceRuns(): OnceRuns {
-    const locks: Locks = {
-      name: this.name,
-      check: (options) => void this.#checkAcquire(options),
-      tryAcquire: (key, options) => this.tryAcquire(key, options),
-      commit: (commit, options) => this.commit(commit, options),
-    };
-    const { host, holdHost, events } = this.#parts;
-    return new OnceRuns(locks, host, holdHost, (error, key) => events.trouble(error, key));
-  }
-
   async #acquire(
     key: string,
     options: AcquireOptions | undefined,
@@ -271,7 +267,7 @@ export class SyncManager implements AsyncDisposable {
 
   #assertRunning(): void {
     if (!this.#running) {
-      throw new SyncError('stopped', `the manager "${this.name}" was stopped`, REFUSED);
+      throw refused('stopped', `the manager "${this.name}" was stopped`);
     }
   }
 }

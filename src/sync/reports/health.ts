@@ -1,6 +1,6 @@
 import { isError } from '../../async/realms.ts';
 import { isSyncError } from '../../contract/errors.ts';
-import type { LockTally } from '../callers/lock-tally.ts';
+import type { LockTally } from '../callers/lock.ts';
 import type { Session } from '../session/session.ts';
 import type { SessionState } from '../session/session-keeper.ts';
 import type { ManagerEvents } from './manager-events.ts';

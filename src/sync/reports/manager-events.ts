@@ -4,8 +4,7 @@ import type { Notifications } from '../../async/notifications.ts';
 import { warnProcess } from '../../async/realms.ts';
 import { isSyncError } from '../../contract/errors.ts';
 import type { Grant } from '../callers/grant.ts';
-import type { QueueEvents } from '../callers/ticket.ts';
-import type { LossReason } from '../contender/lock-machine.ts';
+import type { GrantNotice, QueueEvents } from '../callers/ticket.ts';
 import type { Session } from '../session/session.ts';
 import type { SessionEvents, SessionListener, SessionState } from '../session/session-keeper.ts';
 import type { SyncEvent } from './sync-event.ts';
@@ -62,26 +61,28 @@ export class ManagerEvents implements QueueEvents, SessionEvents, SessionListene
     return this.#sessionFailure;
   }
 
-  granted({ key, token }: Grant): void {
-    this.#held += 1;
-    this.#accepted();
-    this.#emit({ type: 'lock-held', key, token });
-  }
-
-  lost({ key, token }: Grant, reason: LossReason, heard: boolean): void {
-    this.#held -= 1;
-    if (!heard) this.#unheard?.lost(key, reason);
-    this.#emit({ type: 'lock-lost', key, token, reason });
+  notice(notice: GrantNotice): void {
+    const { key, token } = notice.grant;
+    switch (notice.tell) {
+      case 'granted':
+        this.#held += 1;
+        this.#accepted();
+        this.#emit({ type: 'lock-held', key, token });
+        return;
+      case 'lost':
+        this.#held -= 1;
+        if (!notice.heard) this.#unheard?.lost(key, notice.reason);
+        this.#emit({ type: 'lock-lost', key, token, reason: notice.reason });
+        return;
+      case 'released':
+        this.#held -= 1;
+        this.#emit({ type: 'lock-released', key, token });
+    }
   }
 
   heldLong({ key, token }: Grant, ms: number): void {
     this.#unheard?.heldLong(key, ms);
     this.#emit({ type: 'lock-held-long', key, token, ms });
-  }
-
-  released({ key, token }: Grant): void {
-    this.#held -= 1;
-    this.#emit({ type: 'lock-released', key, token });
   }
 
   trouble(error: unknown, key?: string): void {

@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import { SyncError } from '../../contract/errors.ts';
+import { invalid } from '../../contract/options.ts';
 import type { ManagerTelemetry } from '../callers/call-telemetry.ts';
 import type { SyncHealth } from './health.ts';
 import type { SyncEvent } from './sync-event.ts';
@@ -24,5 +24,5 @@ export interface Telemetry {
 export function checkTelemetry(telemetry: Telemetry | undefined): void {
   if (telemetry === undefined || typeof telemetry?.observe === 'function') return;
   const hint = "must be such as openTelemetry() from 'holdfast/opentelemetry'";
-  throw new SyncError('invalid-option', `option "telemetry" ${hint}`);
+  throw invalid('telemetry', hint);
 }

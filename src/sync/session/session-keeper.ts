@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Clock } from '../../async/clock.ts';
+import { SettleOnce } from '../../async/settle-once.ts';
 import { sleep } from '../../async/sleep.ts';
 import type { Backend } from '../../contract/backend.ts';
 import { OVER, SyncError } from '../../contract/errors.ts';
@@ -7,6 +8,7 @@ import { backoff, isLasting, retryDelay } from '../../contract/retry.ts';
 import { bounded } from './bounded.ts';
 import { instant, Session, type SessionEnd } from './session.ts';
 import { scheduleFor, type Timing } from './timing.ts';
+import { nextStep, type Told } from './upkeep.ts';
 
 /** What `session$` tells. */
 export type SessionState =
@@ -66,11 +68,9 @@ export class SessionKeeper {
   readonly #requests = new Set<AbortController>();
   #current: Session | undefined;
   #loop: Promise<void> | undefined;
-  #stopping = false;
+  #told: Told = 'nothing';
+  /** Told of a change: what the loop waits for may be over with it. */
   #wake: (() => void) | undefined;
-  #renewal: AbortController | undefined;
-  #goneReported: Session | undefined;
-  #verifyNow = false;
   #impaired = false;
   #lastTrouble: unknown;
 
@@ -122,17 +122,12 @@ export class SessionKeeper {
 
   /** Something of the session's has vanished: asks the server now whether the session is still there. */
   verify(session: Session): void {
-    if (session !== this.#current) return;
-    this.#verifyNow = true;
-    this.#wake?.();
+    if (session === this.#current && this.#told === 'nothing') this.#tell('verify');
   }
 
   /** A commit was refused because the session is gone: no renewal needs to ask again. */
   reportGone(session: Session): void {
-    if (session !== this.#current) return;
-    this.#goneReported = session;
-    this.#renewal?.abort(new SyncError('unavailable', 'the session is gone'));
-    this.#wake?.();
+    if (session === this.#current && !this.#isOver) this.#tell('gone');
   }
 
   /** Nobody waits any longer for sessions to be opened or closed. */
@@ -142,11 +137,23 @@ export class SessionKeeper {
 
   /** Ends the loop and closes the session. The keys must have been released before. */
   async stop(): Promise<void> {
-    this.#stopping = true;
-    this.#renewal?.abort(new SyncError('stopped', 'the manager was stopped'));
-    this.#wake?.();
+    this.#tell('stop');
     await this.#loop;
     this.#events.moved({ name: 'stopped' });
+  }
+
+  #tell(told: Told): void {
+    this.#told = told;
+    this.#wake?.();
+  }
+
+  get #stopping(): boolean {
+    return this.#told === 'stop';
+  }
+
+  /** No renewal is of any use. */
+  get #isOver(): boolean {
+    return this.#told === 'gone' || this.#told === 'stop';
   }
 
   async #run(): Promise<void> {
@@ -156,6 +163,7 @@ export class SessionKeeper {
       if (opened === undefined) return;
       const { session, openedAt } = opened;
       this.#current = session;
+      if (!this.#stopping) this.#told = 'nothing';
       this.#live(session);
       const reason = await this.#keep(session, openedAt);
       session.end(reason);
@@ -211,20 +219,18 @@ export class SessionKeeper {
     for (;;) {
       const sent = instant(this.#clock);
       const { now } = sent;
-      if (this.#stopping) return 'stopped';
-      if (this.#goneReported === session) return 'session-gone';
-      if (now >= session.deadline) return 'deadline';
-      // Looks at the wall clock too: a machine that slept is noticed here if nobody asked before.
-      const verify = !session.trusted;
-      if (verify && this.#timing.abortOnDoubt) return 'doubt';
-      if (verify) this.#doubted(session, failures);
-      if (now < due && !(verify && failures === 0) && !this.#verifyNow) {
-        await this.#pause(Math.min(due, session.deadline) - now);
+      const { deadline, trusted } = session;
+      const { abortOnDoubt } = this.#timing;
+      const next = nextStep({ now, told: this.#told, deadline, trusted, abortOnDoubt, due, failures });
+      if (next.do === 'end') return next.reason;
+      if (!trusted) this.#doubted(session, failures);
+      if (next.do === 'sleep') {
+        await this.#pause(next.ms);
         continue;
       }
-      this.#verifyNow = false;
+      if (this.#told === 'verify') this.#told = 'nothing';
       try {
-        const answer = await this.#renew(session, Math.min(session.deadline - now, session.ttl / 3));
+        const answer = await this.#renew(session, Math.min(deadline - now, session.ttl / 3));
         if (answer === 'gone') return 'session-gone';
         if (this.#clock.now() >= session.deadline) return 'deadline';
         // A doubt may have come up while the answer was on its way.
@@ -232,10 +238,10 @@ export class SessionKeeper {
         if (!session.renewed(sent)) continue;
         this.#events.renewed(session, this.#clock.now() - now);
         due = now + renewInterval;
-        if (failures > 0 || verify || doubted) this.#live(session);
+        if (failures > 0 || !trusted || doubted) this.#live(session);
         failures = 0;
       } catch (error) {
-        if (this.#stopping || this.#goneReported === session) continue;
+        if (this.#isOver) continue;
         failures++;
         if (failures === 1) this.#events.moved({ name: 'suspended', id: session.id });
         this.#trouble(error);
@@ -246,13 +252,15 @@ export class SessionKeeper {
 
   async #renew(session: Session, ms: number): Promise<'renewed' | 'gone'> {
     const controller = new AbortController();
-    this.#renewal = controller;
+    this.#wake = () => {
+      if (this.#isOver) controller.abort(OVER);
+    };
     try {
       return await bounded(this.#clock, ms, controller, (signal) =>
         this.#backend.renewSession(session.id, signal),
       );
     } finally {
-      this.#renewal = undefined;
+      this.#wake = undefined;
     }
   }
 
@@ -306,16 +314,14 @@ export class SessionKeeper {
     for (const listener of [...this.#listeners]) listener.sessionTrouble(error);
   }
 
-  /** Sleeps, but not through a stop, a report or a doubt. */
+  /** Sleeps, but not through what it is told, or a doubt. */
   #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#wake = undefined;
-        timer.cancel();
-        resolve();
-      };
-      const timer = this.#clock.after(ms, done);
-      this.#wake = done;
-    });
+    const over = new SettleOnce<void>();
+    const wake = (): void => void over.resolve();
+    this.#wake = wake;
+    const unset = (): void => {
+      this.#wake = undefined;
+    };
+    return over.after(this.#clock, ms, wake).finally(unset).promise;
   }
 }

@@ -10,6 +10,7 @@ const RECORD = 'sync/contender/remove-record.ts';
 const QUEUE = 'sync/contender/queue.ts';
 const RACE = 'sync/contender/race.ts';
 const LOCAL = 'sync/callers/local-queue.ts';
+const HAND_OFF = 'sync/callers/hand-off.ts';
 const LOCK = 'sync/callers/lock.ts';
 const SCOPED = 'sync/callers/scoped.ts';
 const GRANT = 'sync/callers/grant.ts';
@@ -22,8 +23,8 @@ const RETRY = 'contract/retry.ts';
 
 const takesEnded: Patch = {
   file: SCOPED,
-  in: 'ScopedTicket.granted',
-  find: 'if (!grant.held) return;',
+  in: 'ScopedTicket.notice',
+  find: 'if (!notice.grant.held) return;',
   put: '',
 };
 
@@ -78,7 +79,7 @@ export const mutants: Mutants = {
     {
       file: KEEPER,
       in: '#keep',
-      find: 'Math.min(session.deadline - now, session.ttl / 3)',
+      find: 'Math.min(deadline - now, session.ttl / 3)',
       put: 'session.ttl',
     },
   ],
@@ -94,13 +95,13 @@ export const mutants: Mutants = {
       find: 'if (predecessor === undefined)',
       put: 'if (predecessor?.key !== first)',
     },
-    { file: QUEUE, in: 'wait', find: /let suspect\b/, put: 'const first = ahead.predecessor; $&' },
+    { file: QUEUE, in: 'wait', find: /let suspect\b/, put: 'const first = place.predecessor; $&' },
   ],
   'release without a condition': [
     { file: RECORD, in: 'removeRecord', find: 'when: [{ key, revision }]', put: 'when: []' },
   ],
   'token that restarts after a delete': [
-    { file: RACE, in: 'race.attempt', find: 'token: result.revision', put: 'token: 1n' },
+    { file: RACE, in: 'acquired', find: 'token: revision', put: 'token: 1n' },
     { file: QUEUE, in: 'acquired', find: 'token: created', put: 'token: 1n' },
   ],
   'an unknown commit taken for a failure': [
@@ -140,8 +141,13 @@ export const mutants: Mutants = {
     },
   ],
   'a try that waits until the store is back': [
-    { file: LOCAL, in: 'LocalQueue.failing', find: 'this.#failed || this.#keeper.impaired', put: 'false' },
-    { file: LOCAL, in: 'LocalQueue.failed', find: 'this.#tickets.first?.failing(error);', put: '' },
+    {
+      file: LOCAL,
+      in: 'LocalQueue.failing',
+      find: 'this.#failed || this.#host.keeper.impaired',
+      put: 'false',
+    },
+    { file: LOCAL, in: '#tried', find: 'this.#tickets.first?.notice(notice);', put: '' },
   ],
   'stale continuation applied to a newer epoch': [
     {
@@ -153,11 +159,11 @@ export const mutants: Mutants = {
     { file: CONTENDER, in: '#seek', find: 'trusted: session.trusted', put: 'trusted: true' },
   ],
   'local hand-off after the grant was lost': [
-    { file: LOCAL, in: '#handOn', find: '|| !state.session.trusted', put: '' },
+    { file: LOCAL, in: '#isBelieved', find: '&& state.session.trusted', put: '' },
     takesEnded,
   ],
   'local hand-off while a write of the one before is on its way': [
-    { file: LOCAL, in: '#handOn', find: 'if (from.unsure) return false;', put: '' },
+    { file: HAND_OFF, in: 'afterTurn', find: '&& !over.unsure', put: '' },
   ],
   'a write under a proof that was handed on': [
     { file: COMMIT, in: 'guardedCommit', find: 'if (over) {', put: 'if (false) {' },
@@ -174,7 +180,7 @@ export const mutants: Mutants = {
   'a record that went is not noticed': [
     {
       file: HELD,
-      in: 'HeldWatch.#read',
+      in: 'RecordWatch.#read',
       find: 'if (loss !== undefined)',
       put: "if (loss === 'record-overwritten')",
     },
@@ -221,8 +227,8 @@ export const mutants: Mutants = {
     {
       file: CONTENDER,
       in: 'watchHeld',
-      find: 'this.#watching instanceof HeldWatch',
-      put: 'this.#watching !== undefined',
+      find: 'this.#work.beside instanceof RecordWatch',
+      put: 'this.#work.beside !== undefined',
     },
   ],
   'missed wake-up: the cursor is taken after the read': [
@@ -230,7 +236,7 @@ export const mutants: Mutants = {
       file: QUEUE,
       in: 'wait',
       find: 'const wait =',
-      put: '({ at } = await contest.backend.query(aheadOf(contest, contender), { signal })); $&',
+      put: '({ at } = await lock.backend.query(aheadOf(lock, contender), { signal })); $&',
     },
   ],
 };

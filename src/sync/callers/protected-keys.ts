@@ -11,7 +11,7 @@ export function hasLockSegment(key: string): boolean {
  * What a commit must leave alone. A write there would take a lock away from its holder, or stand in everybody's way for good.
  * The same on every store, so that a service can change its backend.
  */
-export class Claims {
+export class ProtectedKeys {
   readonly #claimed: { has(key: string): boolean };
   readonly #keyspace: Keyspace;
   /** Where locks are kept that have a name of their own, with their keys. The usual ones are known by their segment. */

@@ -8,7 +8,7 @@ const SLACK_SHARE = 0.25;
  * When the records of held locks are looked at: those whose time has nearly come go together with those whose time has come,
  * in one turn of the event loop. Whatever a backend is asked in one turn may travel in one request.
  */
-export class Looks {
+export class LookTimes {
   readonly #clock: Clock;
   #interval: number | undefined;
   #delay: SharedTimer | undefined;
