@@ -1,7 +1,7 @@
 import { Etcd3, type IOptions } from 'etcd3';
 import { setImmediate } from '../../async/platform.ts';
+import type { Tls } from '../kit/tls.ts';
 import { type Failure, failureOf, Status } from './errors.ts';
-import type { EtcdTls } from './options.ts';
 
 /**
  * Everything that is particular to the package etcd3 and to grpc-js.
@@ -98,7 +98,7 @@ let generation = 0;
 export async function dialled(
   address: string,
   secure: boolean,
-  tls: EtcdTls | undefined,
+  tls: Tls | undefined,
 ): Promise<{ drawn: Drawn; close: () => void }> {
   const credentials = tls && secure ? credentialsOf(tls) : undefined;
   const hosts = secure ? `https://${address}` : address;
@@ -201,7 +201,7 @@ export function needingLeader(metadata: Metadata): Metadata {
   return needing;
 }
 
-function credentialsOf({ ca, cert, key }: EtcdTls): IOptions['credentials'] {
+function credentialsOf({ ca, cert, key }: Tls): IOptions['credentials'] {
   const credentials = {
     ...(ca !== undefined && { rootCertificate: Buffer.from(ca) }),
     ...(cert !== undefined && { certChain: Buffer.from(cert) }),
