@@ -1,7 +1,7 @@
 import { Etcd3, type IOptions } from 'etcd3';
 import { setImmediate } from '../../async/platform.ts';
+import type { Tls } from '../kit/tls.ts';
 import { type Failure, failureOf, Status } from './errors.ts';
-import type { EtcdTls } from './options.ts';
 
 /**
  * Everything that is particular to the package etcd3 and to grpc-js.
@@ -82,7 +82,8 @@ const GRPC_OPTIONS = {
   // The server tolerates pings 5 s apart (its --grpc-keepalive-min-time).
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 5_000,
-  'grpc.initial_reconnect_backoff_ms': 100,
+  // What failed is left for a new connection, with pauses of our own.
+  'grpc.initial_reconnect_backoff_ms': 1_000,
   'grpc.max_reconnect_backoff_ms': 1_000,
   // A name's address changes when a pod is rescheduled. grpc-js would ask again only every 30 s.
   'grpc.dns_min_time_between_resolutions_ms': 1_000,
@@ -98,7 +99,7 @@ let generation = 0;
 export async function dialled(
   address: string,
   secure: boolean,
-  tls: EtcdTls | undefined,
+  tls: Tls | undefined,
 ): Promise<{ drawn: Drawn; close: () => void }> {
   const credentials = tls && secure ? credentialsOf(tls) : undefined;
   const hosts = secure ? `https://${address}` : address;
@@ -201,7 +202,7 @@ export function needingLeader(metadata: Metadata): Metadata {
   return needing;
 }
 
-function credentialsOf({ ca, cert, key }: EtcdTls): IOptions['credentials'] {
+function credentialsOf({ ca, cert, key }: Tls): IOptions['credentials'] {
   const credentials = {
     ...(ca !== undefined && { rootCertificate: Buffer.from(ca) }),
     ...(cert !== undefined && { certChain: Buffer.from(cert) }),
