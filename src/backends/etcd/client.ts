@@ -82,7 +82,8 @@ const GRPC_OPTIONS = {
   // The server tolerates pings 5 s apart (its --grpc-keepalive-min-time).
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 5_000,
-  'grpc.initial_reconnect_backoff_ms': 100,
+  // What failed is left for a new connection, with pauses of our own.
+  'grpc.initial_reconnect_backoff_ms': 1_000,
   'grpc.max_reconnect_backoff_ms': 1_000,
   // A name's address changes when a pod is rescheduled. grpc-js would ask again only every 30 s.
   'grpc.dns_min_time_between_resolutions_ms': 1_000,

@@ -24,6 +24,11 @@ type Unary = (
 
 type Duplex = (metadata: Metadata) => RawStream<unknown, unknown>;
 
+/** What would go on for ever, and is to go on elsewhere. */
+export interface Retiring {
+  retire(): void;
+}
+
 /** Milliseconds. A watcher of the state cannot be taken back, and its timer must not outlive us for long. */
 const STATE_SLICE = 200;
 
@@ -38,7 +43,7 @@ export class EtcdConnection implements Connection {
   readonly #isOwn: boolean;
   #wasReady = false;
   readonly #calls = new Set<RawCall>();
-  readonly #streams = new Set<RawCall>();
+  readonly #streams = new Set<Retiring>();
 
   /** @param close without it, the client is not ours. */
   constructor(address: string, { resource, metadata }: Drawn, close?: () => void) {
@@ -119,25 +124,26 @@ export class EtcdConnection implements Connection {
     return call;
   }
 
+  /** `stream` is told when the connection is left. Returns what takes that back, too. */
   stream<Request, Response>(
     service: ServiceName,
     method: string,
     metadata: Metadata,
-  ): RawStream<Request, Response> {
+    stream: Retiring,
+  ): { readonly raw: RawStream<Request, Response>; readonly forget: () => void } {
     const client = this.host.getServiceClient(service) as unknown as Record<string, Duplex>;
     const duplex = client[method] as Duplex;
-    const stream = duplex.call(client, needingLeader(metadata)) as RawStream<Request, Response>;
+    const raw = duplex.call(client, needingLeader(metadata)) as RawStream<Request, Response>;
     this.#streams.add(stream);
-    stream.on('error', () => this.#streams.delete(stream)).on('end', () => this.#streams.delete(stream));
-    return stream;
+    return { raw, forget: () => this.#streams.delete(stream) };
   }
 
-  /** Calls come to their end. Streams have none: they are to be opened anew elsewhere. A client that is not ours stays open. */
+  /** A client that is not ours stays open. */
   retire(): void {
-    for (const stream of this.#streams) cancelSoon(stream);
     const close = this.#close;
     this.#close = undefined;
     close?.();
+    for (const stream of [...this.#streams]) stream.retire();
   }
 
   /** Calls would wait for a peer that is gone. */

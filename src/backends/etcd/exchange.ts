@@ -73,6 +73,8 @@ export class Exchange<Response> {
   /** On the monotonic clock; only once it may have left. */
   #sentAt: number | undefined;
   #underWay: RawCall | undefined;
+  /** Repeated elsewhere for its silence. It may be slow, and not dead: the first answer counts. */
+  #silent: RawCall | undefined;
   /** Why it could not be sent, on the way to where it can. */
   #refusal: SyncError | undefined;
 
@@ -93,6 +95,7 @@ export class Exchange<Response> {
     clearTimeout(this.#timer);
     clearImmediate(this.#looking);
     if (this.#underWay !== undefined) cancelSoon(this.#underWay);
+    if (this.#silent !== undefined) cancelSoon(this.#silent);
   }
 
   /** Who says nothing for so long may be dead, or the way there. In milliseconds. */
@@ -123,7 +126,7 @@ export class Exchange<Response> {
     if (connection === undefined || since < this.#patience || connection.heardAt >= sentAt) return;
     this.#carrier.endpoints.silent(connection, sentAt);
     if (!this.#request.repeatable || this.#underWay === undefined) return;
-    cancelSoon(this.#underWay);
+    this.#silent = this.#underWay;
     this.#underWay = undefined;
     this.#try();
   }
@@ -170,11 +173,10 @@ export class Exchange<Response> {
     const which = this.#tries;
     try {
       this.#underWay = dispatch(connection, this.#request, metadata, (failure, response) => {
-        // A try that was given up is none any more.
-        if (this.#over || which !== this.#tries) return;
-        this.#underWay = undefined;
+        if (this.#over) return;
+        if (which === this.#tries) this.#underWay = undefined;
         if (failure === undefined) this.#answered(response);
-        else this.#refused(connection, failure, metadata);
+        else if (which === this.#tries) this.#refused(connection, failure, metadata);
       });
     } catch (error) {
       // Thrown at once by a client that was closed.

@@ -15,7 +15,9 @@ interface Sent {
 /** What a caller waits for. */
 class Renewal extends SettleOnce<'renewed' | 'gone'> {
   readonly lease: string;
-  stream: LeaseStream | undefined;
+  /** Where it was sent, once or twice, and has no answer yet. The first one counts. */
+  readonly streams = new Set<LeaseStream>();
+  latest: LeaseStream | undefined;
   /** On the monotonic clock. */
   since = 0;
   isRepeated = false;
@@ -55,15 +57,15 @@ export class KeepAlive {
     const renewal = new Renewal(lease);
     this.#send(renewal);
     const late = (): void => {
-      const address = renewal.stream?.stream.address;
+      const address = renewal.latest?.stream.address;
       const problem = `etcd at ${address} did not renew within ${requestTimeout} ms`;
       renewal.reject(new SyncError('unavailable', problem));
     };
     return renewal
       .after(systemClock, patience, () => {
         renewal.after(systemClock, patience, late);
-        // What waits on a connection that is left for it is told below, and goes on by another one.
-        renewal.stream?.stream.silent(renewal.since);
+        // If the connection is left for it, the stream is told, and all that wait on it go on by another one.
+        renewal.latest?.stream.silent(renewal.since);
       })
       .finally(() => this.#left(renewal))
       .follow(signal).promise;
@@ -82,7 +84,8 @@ export class KeepAlive {
   #send(renewal: Renewal): void {
     const { lease } = renewal;
     this.#open ??= this.#begin();
-    renewal.stream = this.#open;
+    renewal.streams.add(this.#open);
+    renewal.latest = this.#open;
     renewal.since = monotonic();
     this.#open.sent.add({ lease, renewal });
     this.#open.stream.write({ ID: lease });
@@ -92,6 +95,7 @@ export class KeepAlive {
     const open: LeaseStream = {
       stream: new Stream<{ readonly ID: string }, LeaseResponse>(this.#transport, 'Lease', 'leaseKeepAlive', {
         message: (response) => this.#receive(open, response),
+        retired: () => this.#retired(open),
         ended: (end) => this.#ended(open, end),
       }),
       sent: new Set(),
@@ -103,6 +107,7 @@ export class KeepAlive {
     for (const each of open.sent) {
       if (each.lease !== ID) continue;
       open.sent.delete(each);
+      each.renewal?.streams.delete(open);
       // A lease that is gone is no error to the server: its answer has no TTL.
       each.renewal?.resolve(Number(TTL) > 0 ? 'renewed' : 'gone');
       if (open !== this.#open) endIfIdle(open);
@@ -111,33 +116,41 @@ export class KeepAlive {
   }
 
   /** A renewal may be repeated: it counts from when it was asked for. */
-  #ended(open: LeaseStream, { error }: StreamEnd): void {
+  #retired(open: LeaseStream): void {
     if (this.#open === open) this.#open = undefined;
+    for (const { renewal } of [...open.sent]) {
+      if (renewal === undefined || renewal.isRepeated) continue;
+      renewal.isRepeated = true;
+      this.#send(renewal);
+    }
+    endIfIdle(open);
+  }
+
+  #ended(open: LeaseStream, { error }: StreamEnd): void {
+    this.#retired(open);
     const sent = [...open.sent];
     open.sent.clear();
     for (const { renewal } of sent) {
-      if (renewal === undefined) continue;
-      if (renewal.isRepeated) renewal.reject(error);
-      else {
-        renewal.isRepeated = true;
-        this.#send(renewal);
-      }
+      renewal?.streams.delete(open);
+      if (renewal?.streams.size === 0) renewal.reject(error);
     }
   }
 
   /** Given up without an answer: the next renewal must not wait behind a stream that may be dead. */
   #left(renewal: Renewal): void {
-    const { stream: open, since } = renewal;
-    const waiting = open && [...open.sent].find((each) => each.renewal === renewal);
-    if (open === undefined || waiting === undefined) return;
-    waiting.renewal = undefined;
-    if (this.#open === open) this.#open = undefined;
-    endIfIdle(open);
+    const { latest, streams, since } = renewal;
+    for (const open of streams) {
+      for (const each of open.sent) if (each.renewal === renewal) each.renewal = undefined;
+      if (this.#open === open) this.#open = undefined;
+      endIfIdle(open);
+    }
+    if (latest === undefined || !streams.has(latest)) return;
     // Not for a caller that gave up at once, whatever the connection was like.
-    if (monotonic() - since >= this.#transport.requestTimeout / PATIENCE) open.stream.silent(since);
+    if (monotonic() - since >= this.#transport.requestTimeout / PATIENCE) latest.stream.silent(since);
   }
 }
 
 function endIfIdle({ stream, sent }: LeaseStream): void {
-  if ([...sent].every(({ renewal }) => renewal === undefined)) stream.end();
+  for (const { renewal } of sent) if (renewal !== undefined) return;
+  stream.end();
 }

@@ -14,6 +14,8 @@ export interface StreamEnd {
 
 export interface StreamHandlers<Response> {
   message(response: Response): void;
+  /** Its connection was left: what is still wanted goes on by another stream. What was asked for on this one may yet be answered. */
+  retired(): void;
   /** Called once, unless we ended it. */
   ended(end: StreamEnd): void;
 }
@@ -32,6 +34,7 @@ export class Stream<Request, Response> {
   readonly #unsent = new Fifo<Request>();
   #resting = false;
   #raw: RawStream<Request, Response> | undefined;
+  #forget: (() => void) | undefined;
   #connection: EtcdConnection | undefined;
   #wasAlive = false;
   #over = false;
@@ -61,7 +64,7 @@ export class Stream<Request, Response> {
     this.#send();
   }
 
-  /** No answer since `since`, on the monotonic clock. If the connection is left for it, all of its streams end. */
+  /** No answer since `since`, on the monotonic clock. If the connection is left for it, all of its streams are told. */
   silent(since: number): void {
     if (this.#connection !== undefined) this.#transport.endpoints.silent(this.#connection, since);
   }
@@ -69,7 +72,12 @@ export class Stream<Request, Response> {
   /** Ends it from our side; no handler is called any more. */
   end(): void {
     this.#over = true;
+    this.#forget?.();
     if (this.#raw !== undefined) cancelSoon(this.#raw);
+  }
+
+  retire(): void {
+    if (!this.#over) this.#handlers.retired();
   }
 
   async #open(service: ServiceName, method: string): Promise<void> {
@@ -78,7 +86,8 @@ export class Stream<Request, Response> {
     const used = await credentials.metadata(connection);
     if (this.#over) return;
     this.#connection = connection;
-    const raw = connection.stream<Request, Response>(service, method, used);
+    const { raw, forget } = connection.stream<Request, Response>(service, method, used, this);
+    this.#forget = forget;
     raw.on('data', (response) => {
       connection.heardAt = monotonic();
       this.#wasAlive = true;
@@ -128,8 +137,7 @@ export class Stream<Request, Response> {
 
   #fail(cause: unknown): void {
     if (this.#over) return;
-    this.#over = true;
-    if (this.#raw !== undefined) cancelSoon(this.#raw);
+    this.end();
     this.#handlers.ended({ error: errorOf(cause, this.address), wasAlive: this.#wasAlive });
   }
 }

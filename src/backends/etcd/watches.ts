@@ -102,6 +102,7 @@ export class Watches {
     const watches = new Map<string, Watch>();
     const stream = new Stream<WatchRequest, WatchResponse>(this.#transport, 'Watch', 'watch', {
       message: (response) => this.#receive(open, response),
+      retired: () => this.#retired(open),
       ended: (end) => this.#ended(open, end),
     });
     const open: WatchStream = { stream, watches, unanswered: new Fifo(), unwanted: [], standing: 'untried' };
@@ -183,6 +184,12 @@ export class Watches {
   #end(open: WatchStream): void {
     this.#streams.delete(open);
     open.stream.end();
+  }
+
+  #retired(open: WatchStream): void {
+    if (this.#current === open) this.#current = undefined;
+    this.#end(open);
+    endAll(open, { why: 'changed' });
   }
 
   /**
