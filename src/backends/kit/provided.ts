@@ -1,3 +1,5 @@
+import { isSyncError, REFUSED, SyncError } from '../../contract/errors.ts';
+
 /** A value, or where it is to be had at any time: secrets are rotated while a service runs. */
 export type Provided<T> = T | (() => T | Promise<T>);
 
@@ -5,19 +7,27 @@ export type Provided<T> = T | (() => T | Promise<T>);
 export class Present<T> {
   readonly #provided: Provided<T>;
   readonly #check: (value: T) => void;
+  readonly #name: string;
   #asking: Promise<T> | undefined;
   #known: { readonly value: T } | undefined;
 
   /**
    * @param check throws for what cannot be used; with a value it is looked at when the options are, with a function each time, and
    * the error must not repeat it.
+   * @param name of the option, for the error of a function that fails.
    */
-  constructor(provided: Provided<T>, check: (value: T) => void) {
+  constructor(provided: Provided<T>, check: (value: T) => void, name = 'credentials') {
     this.#provided = provided;
     this.#check = check;
+    this.#name = name;
     if (typeof provided === 'function') return;
     check(provided);
     this.#known = { value: provided };
+  }
+
+  /** Whether it may be another one each time. */
+  get changes(): boolean {
+    return typeof this.#provided === 'function';
   }
 
   /** At once, where there is nothing to wait for. */
@@ -25,7 +35,7 @@ export class Present<T> {
     return this.#known?.value;
   }
 
-  /** What is known, or else what the function gives, which is asked once for all who wait. */
+  /** What is known, or else what the function gives, which is asked once for all who wait. Rejects with a `SyncError`. */
   async get(): Promise<T> {
     if (this.#known !== undefined) return this.#known.value;
     this.#asking ??= this.#ask();
@@ -34,7 +44,7 @@ export class Present<T> {
 
   /** To be asked for anew: at each connection, and each login. Without a function it stays as it is. */
   forget(): void {
-    if (typeof this.#provided === 'function') this.#known = undefined;
+    if (this.changes) this.#known = undefined;
   }
 
   /**
@@ -52,6 +62,10 @@ export class Present<T> {
       this.#check(value);
       this.#known = { value };
       return value;
+    } catch (error) {
+      if (isSyncError(error)) throw error;
+      // What it says is not repeated: it was made where secrets are kept.
+      throw new SyncError('unavailable', `the function given for "${this.#name}" failed`, REFUSED);
     } finally {
       this.#asking = undefined;
     }
