@@ -12,7 +12,7 @@ import type {
   Scope,
   SessionOptions,
 } from '../../contract/backend.ts';
-import { isSyncError, SyncError } from '../../contract/errors.ts';
+import type { SyncError } from '../../contract/errors.ts';
 import {
   checkCommit,
   checkKey,
@@ -25,6 +25,7 @@ import type { Cancel, Driver, News, Request } from './driver.ts';
 import { footprintOf, isAboutKnown } from './footprint.ts';
 import { Lifetime } from './lifetime.ts';
 import { Polling } from './polling.ts';
+import { reading } from './reading.ts';
 import { Requests } from './requests.ts';
 
 const LONGEST_WAIT = 60_000;
@@ -177,17 +178,4 @@ class DrivenBackend<R extends Request> implements Backend {
 function later(task: () => void): Cancel {
   queueMicrotask(task);
   return () => {};
-}
-
-/**
- * Passes on what a request came to that changes nothing at the store. When it fails nothing was done, and nothing will be,
- * whatever became of it on the way. The signal's own reason stays what it is.
- */
-async function reading<T>(signal: AbortSignal, request: Promise<T>): Promise<T> {
-  try {
-    return await request;
-  } catch (error) {
-    if (signal.aborted || !isSyncError(error) || error.outcome === 'refused') throw error;
-    throw new SyncError(error.code, error.message, { cause: error.cause, outcome: 'refused' });
-  }
 }
