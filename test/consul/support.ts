@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
+import {
+  type ClientRequest,
+  createServer as createHttpServer,
+  type RequestListener,
+  type Server,
+} from 'node:http';
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend } from '../../src/contract/backend.ts';
@@ -84,5 +90,21 @@ export async function listen(server: Server | NetServer): Promise<Listening> {
       server.close();
       await once(server, 'close');
     },
+  };
+}
+
+/** Counts the blocking queries that this process sends to an address. */
+export function blockingQueries(address: string): Disposable & { readonly sent: number } {
+  let sent = 0;
+  const onRequest = (message: unknown): void => {
+    const { request } = message as { request: ClientRequest };
+    if (request.getHeader('host') === address && request.path.includes('&index=')) sent++;
+  };
+  subscribe('http.client.request.start', onRequest);
+  return {
+    get sent() {
+      return sent;
+    },
+    [Symbol.dispose]: () => unsubscribe('http.client.request.start', onRequest),
   };
 }

@@ -1,19 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import type { Commit, CommitResult, Revision, StoredRecord } from '../../contract/backend.ts';
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import type { CommitResult, Revision, StoredRecord } from '../../contract/backend.ts';
+import { isSyncError, REFUSED, SyncError } from '../../contract/errors.ts';
+import type { Cancel, Done, Verdict } from '../kit/driver.ts';
 import { reading } from '../kit/reading.ts';
-import type { Answer } from './client.ts';
-import { type GroupHost, Groups } from './group.ts';
-import { type Lifetime, stopped } from './lifetime.ts';
-import type { Sharing } from './member.ts';
-import type { Settings } from './options.ts';
+import type { Call } from './asking.ts';
+import { type Answer, badAnswer, statusError, withoutToken } from './errors.ts';
 import type { Reader } from './reader.ts';
+import { type Reason, type Refusal, reasonOf, refusalsIn } from './reasons.ts';
 import { type Entry, parseExact, recordOf } from './record.ts';
 import { indexesIn, resultsIn } from './results.ts';
 import { type Listing, select, type Target, targetOf } from './scope.ts';
-import { type Request, Transaction } from './transaction.ts';
-import type { Call, Transport } from './transport.ts';
-import { judge, type Refusal, refusalsIn } from './verdict.ts';
+import type { Draft, Transaction } from './transaction.ts';
+import type { Transport } from './transport.ts';
 
 type Applied = Extract<CommitResult, { ok: true }>;
 
@@ -23,96 +21,76 @@ const MOST_ROUNDS = 8;
 /** Milliseconds. Consul does not tell how much of a lock-delay is left, and nothing announces its end. */
 const DELAY_RETRY = 1_000;
 
+const NO_GUESSES: ReadonlySet<number> = new Set();
+
 /**
- * Commits by `/v1/txn`. Consul has no conditions for "unowned" and no read that takes absence for an answer: those are
- * read first, and the transaction then insists on what was read. Everything else is one round trip.
+ * Commits by `/v1/txn`. Consul applies all of a transaction or nothing, and names the operations at fault. It has no
+ * conditions for "unowned" and no read that takes absence for an answer: those are read first, and the transaction then insists on what
+ * was read. Everything else is one round trip.
  */
-export class Commits {
+export class Transactions {
   readonly #transport: Transport;
   readonly #reader: Reader;
-  readonly #settings: Settings;
-  readonly #lifetime: Lifetime;
-  readonly #groups: Groups;
-  readonly #path: string;
+  readonly #lockFlags: bigint;
   /** The largest index seen in an answer. */
   #latest: Revision = 0n;
 
-  constructor(lifetime: Lifetime, transport: Transport, reader: Reader, settings: Settings) {
-    this.#lifetime = lifetime;
+  constructor(transport: Transport, reader: Reader, lockFlags: bigint) {
     this.#transport = transport;
     this.#reader = reader;
-    this.#settings = settings;
-    const { datacenter } = settings;
-    this.#path = `/txn?consistent${datacenter === undefined ? '' : `&dc=${encodeURIComponent(datacenter)}`}`;
-    const host: GroupHost = {
-      send: (body, signal) => transport.callNow(this.#request(body, signal)),
-      indexes: (answer) => this.#indexes(answer),
-      applied: (transaction, indexes, from) => this.#applied(transaction, transaction.plain, indexes, from),
-      refusals: (answer) => this.#refusals(answer),
-      alone: (transaction, signal, refusals) =>
-        this.#lifetime.run(signal, (inner) => this.#run(transaction, inner, refusals)),
-    };
-    this.#groups = new Groups(host, transport.commands);
+    this.#lockFlags = lockFlags;
   }
 
-  /** Checks the commit at once, before any I/O, and takes its values as they are now. */
-  run(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
-    const { count } = commit;
-    return count === undefined ? this.#start(commit, signal) : this.#counted(commit, count, signal);
+  /** As one transaction, and one entry of the raft log. */
+  together(transactions: readonly Transaction[], done: Done<CommitResult>): Cancel {
+    const drafts = transactions.map(({ plain }) => plain as Draft);
+    const call = callOf(
+      drafts.map(({ operations }) => operations).join(','),
+      transactions.every(({ commit }) => commit.then.length === 0),
+    );
+    return this.#transport.ask(call, (outcome) => {
+      if (isSyncError(outcome)) return done(outcome);
+      try {
+        if (outcome.status === 200) return done(this.#allApplied(transactions, drafts, outcome));
+        const verdicts = verdictsOf(drafts, refusalsOf(outcome), outcome);
+        if (verdicts.some((verdict) => isSyncError(verdict, 'permission-denied'))) {
+          this.#askAnew(verdicts, outcome, done);
+        } else done(verdicts);
+      } catch (error) {
+        done(error as SyncError);
+      }
+    });
   }
 
-  /** Consul cannot count without a read. */
-  async #counted({ when, then }: Commit, prefix: string, signal: AbortSignal): Promise<CommitResult> {
-    const result = await this.#start({ when, then, read: { prefix } }, signal);
-    if (!result.ok) return result.why === 'conflict' ? { ok: false, why: 'conflict' } : result;
-    return { ok: true, revision: result.revision, count: result.read?.length ?? 0 };
+  /** By itself, with what must be read for it. */
+  async alone(transaction: Transaction, signal: AbortSignal): Promise<CommitResult> {
+    const result = await this.#run(transaction, signal);
+    if (!transaction.counts) return result;
+    if (result.ok) return { ok: true, revision: result.revision, count: result.read?.length ?? 0 };
+    return result.why === 'conflict' ? { ok: false, why: 'conflict' } : result;
   }
 
-  #start(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
-    const transaction = new Transaction(commit, this.#settings.lockFlags);
-    if (transaction.isOfNobody) return Promise.resolve({ ok: false, why: 'session-gone' });
-    if (isSharing(transaction) && !transaction.isHopeless) return this.#groups.join(transaction, signal);
-    return this.#lifetime.run(signal, (inner) => this.#run(transaction, inner));
-  }
-
-  stop(): void {
-    this.#groups.stop(stopped());
-  }
-
-  /** @param refusals what the first round came to, where that was sent before. */
-  async #run(
-    transaction: Transaction,
-    signal: AbortSignal,
-    refusals?: readonly Refusal[],
-  ): Promise<CommitResult> {
+  async #run(transaction: Transaction, signal: AbortSignal): Promise<CommitResult> {
+    if (transaction.isOfNobody) return { ok: false, why: 'session-gone' };
     if (transaction.isHopeless) return this.#conflict(transaction, signal);
-    const { plain } = transaction;
     const store = transaction.commit.then.length === 0 ? await this.#storeIndex(signal) : 0n;
     for (let round = 1; ; round++) {
       const known = await this.#look(transaction, signal);
       if (known === undefined) return this.#conflict(transaction, signal);
-      const request = plain ?? transaction.request(known);
-      let refused = round === 1 ? refusals : undefined;
-      if (refused === undefined) {
-        const answer = await this.#send(`[${request.operations}]`, signal);
-        if (answer.status === 200) return this.#found(transaction, request, answer, store);
-        refused = this.#refusals(answer);
+      const draft = transaction.draft(known);
+      const call = callOf(draft.operations, transaction.commit.then.length === 0);
+      const answer = await this.#transport.call(call, signal);
+      if (answer.status === 200) return this.#found(transaction, draft, answer, store);
+      const reason = reasonOf(refusalsOf(answer), draft.guesses);
+      if (reason.why === 'conflict' || (reason.why === 'outdated' && round >= MOST_ROUNDS)) {
+        return this.#conflict(transaction, signal);
       }
-      const verdict = judge(refused, request.guesses);
-      switch (verdict.why) {
-        case 'session-gone':
-          return { ok: false, why: 'session-gone' };
-        case 'delayed':
-          return { ok: false, why: 'delayed', retryAfter: DELAY_RETRY };
-        case 'conflict':
-          return this.#conflict(transaction, signal);
-        case 'outdated':
-          if (round >= MOST_ROUNDS) return this.#conflict(transaction, signal);
-          break;
-        case 'denied':
-        case 'rejected':
-          throw this.#failure(verdict);
-      }
+      if (reason.why === 'outdated') continue;
+      const verdict = verdictOf(reason, answer);
+      if (!isSyncError(verdict)) return verdict;
+      const isStale =
+        verdict.code === 'permission-denied' && (await this.#transport.hasAnotherToken(answer.token));
+      if (!isStale || round >= MOST_ROUNDS) throw verdict;
     }
   }
 
@@ -121,62 +99,53 @@ export class Commits {
     { commit, unknown }: Transaction,
     signal: AbortSignal,
   ): Promise<Map<string, Entry | undefined> | undefined> {
-    const reads = unknown.map(async (key) => {
+    const known = new Map<string, Entry | undefined>();
+    // One after the other: there is one place in the window for all of it.
+    for (const key of unknown) {
       const { entries } = await this.#read({ text: key, tree: false }, signal);
-      return [key, entries[0]] as const;
-    });
-    const known = new Map(await Promise.all(reads));
-    const owned = commit.when.some(
+      known.set(key, entries[0]);
+    }
+    const isOwned = commit.when.some(
       (condition) => condition.is === 'unowned' && known.get(condition.key)?.session,
     );
-    return owned ? undefined : known;
+    return isOwned ? undefined : known;
   }
 
-  #send(body: string, signal: AbortSignal): Promise<Answer> {
-    return this.#transport.call(this.#request(body, signal));
+  #allApplied(transactions: readonly Transaction[], drafts: readonly Draft[], answer: Answer): Applied[] {
+    const indexes = indexesOf(answer);
+    let from = 0;
+    return transactions.map((transaction, place) => {
+      const draft = drafts[place] as Draft;
+      const begin = from;
+      from += draft.readFrom;
+      if (indexes.length < from) throw noResult(answer);
+      return this.#applied(transaction, draft, indexes, begin);
+    });
   }
 
-  #request(body: string, signal: AbortSignal): Call {
-    return { lane: 'commands', method: 'PUT', path: this.#path, body, signal };
-  }
-
-  #refusals(answer: Answer): Refusal[] {
-    if (answer.status !== 409) throw this.#transport.refuse(answer);
-    const refusals = refusalsIn(this.#parse(answer));
-    // Consul always says which operation failed. Whoever does not may have passed on what it was asked.
-    if (refusals.length === 0) throw new SyncError('rejected', this.#said('without a reason'));
-    return refusals;
-  }
-
-  #results(answer: Answer): Entry[] {
-    const results = resultsIn(this.#parse(answer));
-    if (results === undefined) throw this.#bad();
-    return results;
-  }
-
-  #indexes(answer: Answer): readonly bigint[] {
-    return indexesIn(answer.body) ?? this.#results(answer).map(({ modified }) => modified);
-  }
-
-  #found(transaction: Transaction, request: Request, answer: Answer, store: Revision): CommitResult {
+  #found(transaction: Transaction, draft: Draft, answer: Answer, store: Revision): CommitResult {
     if (store > this.#latest) this.#latest = store;
     const { read } = transaction.commit;
-    if (read === undefined) return this.#applied(transaction, request, this.#indexes(answer), 0);
-    const results = this.#results(answer);
+    if (read === undefined) {
+      const indexes = indexesOf(answer);
+      if (indexes.length < draft.readFrom) throw noResult(answer);
+      return this.#applied(transaction, draft, indexes, 0);
+    }
+    const results = resultsOf(answer);
     const indexes = results.map(({ modified }) => modified);
-    const applied = this.#applied(transaction, request, indexes, 0, indexes.length);
-    return { ...applied, read: this.#records(select(read, results.slice(request.readFrom))) };
+    if (indexes.length < draft.readFrom) throw noResult(answer);
+    const applied = this.#applied(transaction, draft, indexes, 0, indexes.length);
+    return { ...applied, read: this.#records(select(read, results.slice(draft.readFrom))) };
   }
 
   /** @param indexes of the records in the results, of which those of this commit begin at `from`. */
   #applied(
     { commit: { when } }: Transaction,
-    { writtenFrom, readFrom }: Request,
+    { writtenFrom, readFrom }: Draft,
     indexes: readonly bigint[],
     from: number,
     end = from + readFrom,
   ): Applied {
-    if (indexes.length < from + readFrom) throw this.#bad();
     let written = 0n;
     for (let i = from; i < end; i++) {
       const index = indexes[i] ?? 0n;
@@ -207,7 +176,7 @@ export class Commits {
       return index;
     } catch (error) {
       // With `acl.enable_key_list_policy` that may not be ours to list, which is no reason to refuse the commit.
-      if (error instanceof SyncError && error.code === 'permission-denied') return 0n;
+      if (isSyncError(error, 'permission-denied')) return 0n;
       throw error;
     }
   }
@@ -218,37 +187,97 @@ export class Commits {
   }
 
   #records(entries: readonly Entry[]): StoredRecord[] {
-    return entries.map((entry) => recordOf(entry, this.#settings.lockFlags));
+    return entries.map((entry) => recordOf(entry, this.#lockFlags));
   }
 
-  #failure({ why, text }: { why: 'denied' | 'rejected'; text: string }): SyncError {
-    const said = this.#said(text);
-    return why === 'denied'
-      ? new SyncError('permission-denied', `${said}: check the token and its policies`, REFUSED)
-      : new SyncError('rejected', said, REFUSED);
-  }
-
-  #said(text: string): string {
-    return `Consul at ${this.#transport.address} refused a transaction (${this.#transport.shown(text)})`;
-  }
-
-  #parse({ body }: Answer): unknown {
-    try {
-      return parseExact(body);
-    } catch {
-      throw this.#bad();
-    }
-  }
-
-  #bad(): SyncError {
-    const { address } = this.#transport;
-    return new SyncError(
-      'bad-response',
-      `what ${address} answered is no result of a transaction: is that Consul?`,
+  /** What was denied may be allowed with the token of now. */
+  #askAnew(verdicts: readonly Verdict<CommitResult>[], { token }: Answer, done: Done<CommitResult>): void {
+    this.#transport.hasAnotherToken(token).then(
+      (hasAnother) => {
+        done(
+          hasAnother
+            ? verdicts.map((each) => (isSyncError(each, 'permission-denied') ? 'again' : each))
+            : verdicts,
+        );
+      },
+      () => done(verdicts),
     );
   }
 }
 
-function isSharing(transaction: Transaction): transaction is Sharing {
-  return transaction.plain !== undefined;
+function callOf(operations: string, isRepeatable: boolean): Call {
+  return { lane: 'commands', method: 'PUT', path: '/txn?consistent', body: `[${operations}]`, isRepeatable };
+}
+
+function refusalsOf(answer: Answer): Refusal[] {
+  if (answer.status !== 409) throw statusError(answer);
+  const refusals = refusalsIn(parse(answer));
+  // Consul always says which operation failed. Whoever does not may have passed on what it was asked.
+  if (refusals.length === 0) throw new SyncError('rejected', said(answer, 'without a reason'));
+  return refusals;
+}
+
+/** Nobody touches a key of another's, so each whose operations were refused would have been refused by itself as well. */
+function verdictsOf(
+  drafts: readonly Draft[],
+  refusals: readonly Refusal[],
+  answer: Answer,
+): Verdict<CommitResult>[] {
+  // Also what does not say which operation it is about.
+  if (drafts.length === 1) return [verdictOf(reasonOf(refusals, NO_GUESSES), answer)];
+  let from = 0;
+  let isOfSome = false;
+  const verdicts = drafts.map(({ count }) => {
+    const first = from;
+    from += count;
+    const own = refusals.filter(({ index }) => index >= first && index < from);
+    if (own.length === 0) return 'again';
+    isOfSome = true;
+    return verdictOf(reasonOf(own, NO_GUESSES), answer);
+  });
+  return isOfSome ? verdicts : verdicts.map(() => 'alone');
+}
+
+function verdictOf(reason: Reason, answer: Answer): CommitResult | SyncError {
+  switch (reason.why) {
+    case 'session-gone':
+      return { ok: false, why: 'session-gone' };
+    case 'delayed':
+      return { ok: false, why: 'delayed', retryAfter: DELAY_RETRY };
+    case 'conflict':
+    case 'outdated':
+      return { ok: false, why: 'conflict' };
+    case 'denied': {
+      const hint = 'check the token and its policies';
+      return new SyncError('permission-denied', `${said(answer, reason.text)}: ${hint}`, REFUSED);
+    }
+    case 'rejected':
+      return new SyncError('rejected', said(answer, reason.text), REFUSED);
+  }
+}
+
+function said(answer: Answer, text: string): string {
+  return `Consul at ${answer.address} refused a transaction (${withoutToken(text, answer)})`;
+}
+
+function resultsOf(answer: Answer): Entry[] {
+  const results = resultsIn(parse(answer));
+  if (results === undefined) throw noResult(answer);
+  return results;
+}
+
+function indexesOf(answer: Answer): readonly bigint[] {
+  return indexesIn(answer.body) ?? resultsOf(answer).map(({ modified }) => modified);
+}
+
+function parse(answer: Answer): unknown {
+  try {
+    return parseExact(answer.body);
+  } catch {
+    throw noResult(answer);
+  }
+}
+
+function noResult(answer: Answer): SyncError {
+  return badAnswer(answer, 'is no result of a transaction');
 }

@@ -1,9 +1,9 @@
 import { sleep } from '../../async/platform.ts';
-import { isSyncError } from '../../contract/errors.ts';
-import { idOf } from './cover.ts';
+import { isSyncError, type SyncError } from '../../contract/errors.ts';
 import { TooLargeError } from './errors.ts';
 import type { Reader } from './reader.ts';
 import type { Listing, Target } from './scope.ts';
+import { idOf } from './shared-queries.ts';
 import type { Slots } from './slots.ts';
 import { Throttle } from './throttle.ts';
 import type { Waiter } from './waiter.ts';
@@ -76,7 +76,7 @@ export class Watch {
     this.#run = run;
     this.#work(run.signal).then(
       () => this.#ended(run),
-      (error: unknown) => this.#failed(run, error),
+      (error: SyncError) => this.#failed(run, error),
     );
   }
 
@@ -92,7 +92,7 @@ export class Watch {
     if (this.#members.size > 0) this.#start();
   }
 
-  #failed(run: AbortController, error: unknown): void {
+  #failed(run: AbortController, error: SyncError): void {
     if (this.#run !== run) return;
     this.#stop();
     // Both are about the prefix, not about its members.
@@ -148,7 +148,7 @@ export class Watch {
           this.#offer(waiters, await this.#reader.read(target, { lane: 'watches', signal }), true);
         } catch (error) {
           if (signal.aborted) return;
-          for (const waiter of waiters) waiter.fail(error);
+          for (const waiter of waiters) waiter.fail(error as SyncError);
         }
       }
       if (!signal.aborted && this.#members.size > 0) await sleep(POLL, undefined, { signal });
