@@ -4,8 +4,11 @@ import { once } from 'node:events';
 import {
   type ClientRequest,
   createServer as createHttpServer,
+  type IncomingMessage,
   type RequestListener,
+  request,
   type Server,
+  type ServerResponse,
 } from 'node:http';
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -59,6 +62,25 @@ interface Listening extends AsyncDisposable {
 /** An HTTP server that answers as it is told. */
 export async function fakeHttp(listener: RequestListener): Promise<Listening> {
   return listen(createHttpServer(listener));
+}
+
+/** Whether a request was answered already, or is passed on. */
+export type Intercept = (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
+
+/** Stands before a real server, and answers what it wants to by itself. */
+export function relayTo(address: string, intercept: Intercept): RequestListener {
+  const [host, port] = address.split(':');
+  return (incoming, outgoing) => {
+    if (intercept(incoming, outgoing)) return;
+    const { method, url, headers } = incoming;
+    const passed = request({ host, port, method, path: url, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(outgoing);
+    });
+    passed.on('error', () => outgoing.destroy());
+    outgoing.on('close', () => passed.destroy());
+    incoming.pipe(passed);
+  };
 }
 
 /** A server below HTTP. */
