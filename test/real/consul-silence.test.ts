@@ -2,7 +2,7 @@ import { consul } from 'holdfast/consul';
 import { TcpProxy } from 'holdfast/testing';
 import { expect, inject, test } from 'vitest';
 import { busy } from '../busy.ts';
-import { fakeHttp, put, relayTo, session, uniquePrefix } from '../consul/support.ts';
+import { blockingQueries, fakeHttp, put, relayTo, session, uniquePrefix } from '../consul/support.ts';
 import { live, losses, Managers, uniqueKey, until } from '../scenarios/world.ts';
 
 const address = inject('consulAddress');
@@ -35,7 +35,10 @@ test('C1: Consul, two addresses of which the one in use hangs: the other one is 
   const sync = managers.make({ backend: backendAt(proxy.address, address) });
   const lock = sync.lock(uniqueKey('hangs'));
   const lost = losses(lock);
+  using blocking = blockingQueries(proxy.address);
   const grant = await lock.lock();
+  // From then on there is nothing but renewals, which are given up before their time is over.
+  await until(() => blocking.sent > 0);
   proxy.set({ cut: 'both' });
   await new Promise((resolve) => setTimeout(resolve, 2 * TTL));
   expect([grant.held, lost]).toEqual([true, []]);

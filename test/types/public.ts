@@ -25,7 +25,8 @@ const both = { put: 'a', remove: 'b', value: 'text' };
 new SyncManager({ name: 'svc', backend, session: { ttl: 5_000 } });
 new SyncManager({ name: 'svc', backend, metadata: () => ({ zone: 'a', tags: ['x', 1, null] }) });
 etcd({ hosts: ['a:2379', 'b:2379'], username: 'u', password: 'p' });
-consul({ addresses: ['a:8500'], token: 't', lockFlags: 1n });
+consul({ addresses: ['a:8500'], token: 't', lockFlags: 1n, node: 'n' });
+consul({ token: () => 't', tls: async () => ({ ca: 'pem' }) });
 syncModule({ name: 'svc', backend, claimLeadership: false });
 
 new SyncManager({ name: 'svc', backend, logger: console, telemetry: openTelemetry() });
@@ -47,6 +48,8 @@ new SyncManager({ name: 'svc', backend, ttl: 5_000 });
 new SyncManager({ name: 'svc', backend, metadata: { at: new Date() } });
 // @ts-expect-error flags have 64 bits, more than a number
 consul({ lockFlags: 42 });
+// @ts-expect-error a token is text
+consul({ token: () => 42 });
 // @ts-expect-error etcd has no ACL token
 etcd({ token: 't' });
 
