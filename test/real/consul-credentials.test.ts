@@ -44,7 +44,7 @@ test.each(['sync', 'async'])(
       asked += 1;
       return kind === 'sync' ? present.SecretID : Promise.resolve(present.SecretID);
     };
-    const { world } = connect({ addresses: [server.address], token });
+    const { world, backend } = connect({ addresses: [server.address], token });
     await using managers = new Managers(world);
     const sync = managers.make();
     const lock = sync.lock(uniqueKey('rotated'));
@@ -53,6 +53,9 @@ test.each(['sync', 'async'])(
     expect(asked).toBe(1);
     present = await newToken();
     await server.http('DELETE', `/v1/acl/token/${before.AccessorID}`);
+    // Nobody is told.
+    const { records } = await backend.query({ key: grant.isOwner.key }, { signal: live });
+    expect(records).toHaveLength(1);
     await longerThanBelieved();
     expect([grant.held, lost, asked]).toEqual([true, [], 2]);
     await (await sync.acquire(uniqueKey('next'))).release();

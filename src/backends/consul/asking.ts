@@ -39,10 +39,13 @@ export class Asking implements Exchanger {
   readonly #call: Call;
   readonly #done: (outcome: Answer | SyncError) => void;
   readonly #timeout: number;
+  readonly #begun = monotonic();
   #timer: NodeJS.Timeout | undefined;
   #late: NodeJS.Immediate | undefined;
   #connection: ConsulConnection | undefined;
   #exchanging: Exchanging | undefined;
+  /** The same call by another connection, while this one may yet be answered. */
+  #second: Asking | undefined;
   #token: string | undefined;
   #sentAt = 0;
   #unsent = 0;
@@ -66,7 +69,7 @@ export class Asking implements Exchanger {
   }
 
   cancel(): void {
-    if (this.#settle()) this.#exchanging?.cut();
+    this.#settle();
   }
 
   heard(): void {
@@ -171,15 +174,21 @@ export class Asking implements Exchanger {
 
   /** Half of its time is over. */
   #silent(): void {
-    this.#after(this.#timeout / 2, () => this.#end());
+    this.#after(this.#timeout - (monotonic() - this.#begun), () => this.#end());
     const connection = this.#connection;
     if (connection === undefined || this.#exchanging === undefined) return;
-    // Other sockets may well be answered on: then those that rest beside this one are not to be trusted.
-    if (connection.heardAt < this.#sentAt) this.#servers.endpoints.silent(connection, this.#sentAt);
-    else connection.renewIdle(this.#call.lane);
+    if (connection.heardAt >= this.#sentAt) {
+      // Others are answered: those that rest beside this socket may be as dead as it may be.
+      connection.renewIdle(this.#call.lane);
+      return;
+    }
+    this.#servers.endpoints.silent(connection, this.#sentAt);
     if (!this.#call.isRepeatable) return;
-    this.#exchanging.cut();
-    this.#send();
+    this.#second = new Asking(this.#servers, this.#call, (outcome) => {
+      this.#second = undefined;
+      if (!isSyncError(outcome) || this.#exchanging === undefined) this.#tell(outcome);
+    });
+    this.#second.#send();
   }
 
   #end(): void {
@@ -187,9 +196,8 @@ export class Asking implements Exchanger {
     if (connection !== undefined && this.#call.blocks) {
       this.#servers.endpoints.silent(connection, this.#sentAt);
     }
-    this.#exchanging?.cut();
     const error = new ExchangeError('timeout', `no answer within ${this.#timeout} ms`);
-    this.#finish(exchangeError(error, connection?.address ?? 'its address'));
+    this.#tell(exchangeError(error, connection?.address ?? 'its address'));
   }
 
   /** Something failed that may have been about one key only: the server as a whole is asked for its leader. */
@@ -210,7 +218,14 @@ export class Asking implements Exchanger {
     }, ms);
   }
 
+  /** Its own exchanges are over. */
   #finish(outcome: Answer | SyncError): void {
+    this.#exchanging = undefined;
+    if (isSyncError(outcome) && this.#second !== undefined) return;
+    this.#tell(outcome);
+  }
+
+  #tell(outcome: Answer | SyncError): void {
     if (this.#settle()) this.#done(outcome);
   }
 
@@ -219,6 +234,8 @@ export class Asking implements Exchanger {
     this.#isOver = true;
     clearTimeout(this.#timer);
     clearImmediate(this.#late);
+    this.#exchanging?.cut();
+    this.#second?.cancel();
     return true;
   }
 }
