@@ -1,10 +1,10 @@
 import { sleep } from '../../async/platform.ts';
+import type { Window } from '../../async/window.ts';
 import { isSyncError, type SyncError } from '../../contract/errors.ts';
 import { TooLargeError } from './errors.ts';
 import type { Reader } from './reader.ts';
 import type { Listing, Target } from './scope.ts';
 import { idOf } from './shared-queries.ts';
-import type { Slots } from './slots.ts';
 import { Throttle } from './throttle.ts';
 import type { Waiter } from './waiter.ts';
 
@@ -36,7 +36,8 @@ const POLL = 1_000;
 export class Watch {
   readonly #query: Target;
   readonly #reader: Reader;
-  readonly #slots: Slots;
+  /** How many queries may block at a time, those that nobody needs any more included. */
+  readonly #slots: Window;
   readonly #closing: AbortSignal;
   readonly #members = new Set<Waiter>();
   readonly #throttle = new Throttle();
@@ -47,7 +48,7 @@ export class Watch {
   #listable = true;
 
   /** @param closing ends a blocked query after all, on disposal. */
-  constructor(query: Target, reader: Reader, slots: Slots, closing: AbortSignal) {
+  constructor(query: Target, reader: Reader, slots: Window, closing: AbortSignal) {
     this.#query = query;
     this.#reader = reader;
     this.#slots = slots;
@@ -118,9 +119,9 @@ export class Watch {
         index = undefined;
         this.#latest = undefined;
         listing = await this.#list(signal);
-      } else if (!this.#slots.take()) {
+      } else if (!this.#slots.tryEnter()) {
         this.#latest = undefined;
-        await this.#poll(signal, () => this.#slots.free > 0);
+        await this.#poll(signal, () => this.#slots.hasRoom);
         return;
       } else {
         index = listing.index;
@@ -129,7 +130,7 @@ export class Watch {
           listing = await this.#list(this.#closing, { index, wait: SERVER_WAIT });
         } finally {
           this.#blocked = false;
-          this.#slots.give();
+          this.#slots.leave();
         }
       }
     }

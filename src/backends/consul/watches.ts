@@ -1,12 +1,12 @@
 import { clearTimeout, monotonic, queueMicrotask, setTimeout } from '../../async/platform.ts';
 import { expectManyListeners } from '../../async/realms.ts';
+import { Window } from '../../async/window.ts';
 import type { Cursor, Scope } from '../../contract/backend.ts';
 import type { SyncError } from '../../contract/errors.ts';
 import type { Cancel } from '../kit/driver.ts';
 import type { Reader } from './reader.ts';
 import type { Target } from './scope.ts';
 import { idOf, sharedQueries } from './shared-queries.ts';
-import { Slots } from './slots.ts';
 import { type Outcome, Waiter } from './waiter.ts';
 import { Watch } from './watch.ts';
 
@@ -31,7 +31,7 @@ interface Interest {
 export class Watches {
   readonly #reader: Reader;
   readonly #budget: number;
-  readonly #slots: Slots;
+  readonly #slots: Window;
   readonly #closing = new AbortController();
   readonly #interests = new Map<string, Interest>();
   #watches = new Map<string, Watch>();
@@ -47,7 +47,7 @@ export class Watches {
     // A few are left for plain reads. Of the rest, one half is for the queries of a plan, and the other for those of
     // the plan before, which have to end by themselves.
     const blocking = connections - Math.ceil(connections / 12);
-    this.#slots = new Slots(blocking);
+    this.#slots = new Window(blocking);
     this.#budget = Math.max(1, Math.floor(blocking / 2));
     // Every blocked query listens to it.
     expectManyListeners(this.#closing.signal);
