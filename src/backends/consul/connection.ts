@@ -81,7 +81,7 @@ export class ConsulConnection implements Connection {
   }
 }
 
-/** Errors of requests that were sent over a socket that had rested: the server may have closed it just then. */
+/** Resets of sockets that had rested when a request was sent: the server may have closed them just then. */
 const onRested = new WeakSet<Error>();
 
 /** Whether the server may never have seen the request, and be well. */
@@ -98,8 +98,8 @@ function noting<A extends PlainAgent>(agent: A): A {
   return agent;
 }
 
-function note(error: Error): void {
-  onRested.add(error);
+function note(error: NodeJS.ErrnoException): void {
+  if (error.code === 'ECONNRESET' || error.code === 'EPIPE') onRested.add(error);
 }
 
 /** Carries what the application's function failed with through the client, which writes into the errors that it passes on. */

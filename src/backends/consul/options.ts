@@ -180,8 +180,8 @@ function serversOf({ addresses, host, port, secure, tls = {} }: ConsulOptions): 
     throw invalid('host', 'must not be given with "addresses"');
   if (addresses !== undefined && port !== undefined)
     throw invalid('port', 'must not be given with "addresses"');
-  const isPlain = servers.some((server) => 'host' in server && !server.secure);
-  if (isPlain && secure) throw invalid('addresses', 'must not say http:// when "secure" is true');
+  const isPlain = servers.some((server) => !('host' in server && server.secure));
+  if (isPlain && secure) throw invalid('addresses', 'must not say http:// or unix:// when "secure" is true');
   if (isPlain && hasTls) throw invalid('tls', 'needs TLS: "secure: true", or https:// in every address');
   return servers;
 }
