@@ -6,9 +6,9 @@ import { blockingQueries, fakeHttp, put, relayTo, session, uniquePrefix } from '
 import { live, losses, Managers, uniqueKey, until } from '../scenarios/world.ts';
 
 const address = inject('consulAddress');
-const TTL = 3_000;
+const TTL = 6_000;
 /** More than a renewal is waited for; half of it is less. As with the defaults of 10 s and 5 s. */
-const REQUEST_TIMEOUT = 1_500;
+const REQUEST_TIMEOUT = 3_000;
 const backendAt = (...addresses: string[]) =>
   consul({ addresses, sessionTtlMin: 1_000, requestTimeout: REQUEST_TIMEOUT });
 const world = { name: 'Consul', ttl: TTL, lockDelay: 0, backend: () => backendAt(address) };
@@ -40,7 +40,7 @@ test('C1: Consul, two addresses of which the one in use hangs: the other one is 
   // From then on there is nothing but renewals, which are given up before their time is over.
   await until(() => blocking.sent > 0);
   proxy.set({ cut: 'both' });
-  await new Promise((resolve) => setTimeout(resolve, 2 * TTL));
+  await new Promise((resolve) => setTimeout(resolve, 1.5 * TTL));
   expect([grant.held, lost]).toEqual([true, []]);
   const then = [{ put: `${grant.key}/done`, value: new Uint8Array() }];
   expect(await sync.commit({ when: [grant.isOwner], then })).toMatchObject({ ok: true });
