@@ -31,6 +31,12 @@ import { Requests } from './requests.ts';
 const LONGEST_WAIT = 60_000;
 const POLL_INTERVAL = 250;
 
+/**
+ * Milliseconds. Waits that end at about the same time end together where requests travel together, and so do the looks that
+ * follow.
+ */
+const SLOT = 500;
+
 /** UTF-8 and what is put around it. */
 const MOST_BYTES_A_UNIT = 8;
 
@@ -113,18 +119,22 @@ class DrivenBackend<R extends Request> implements Backend {
     checkWait(wait);
     const bound = Math.min(wait ?? longestWait, longestWait);
     if (since === undefined || bound === 0) return await this.#look(scope, signal);
-    const news = await reading(signal, this.#changed(scope, since, bound, signal));
-    if (news.why === 'shown') return news.shown;
-    if (news.why === 'failed') throw news.error;
-    const shown = await this.#look(scope, signal);
-    if (news.why === 'refused') throw news.error;
-    return shown;
+    return await reading(signal, this.#waited(scope, since, bound, signal));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#lifetime.end();
     this.#polling.end(this.#lifetime.stopped());
     await this.#driver.end();
+  }
+
+  async #waited(scope: Scope, since: Cursor, wait: number, signal: AbortSignal): Promise<QueryResult> {
+    const news = await this.#changed(scope, since, wait, signal);
+    if (news.why === 'shown') return news.shown;
+    if (news.why === 'failed') throw news.error;
+    const shown = await this.#look(scope, signal);
+    if (news.why === 'refused') throw news.error;
+    return shown;
   }
 
   #look(scope: Scope, signal: AbortSignal): Promise<QueryResult> {
@@ -143,11 +153,12 @@ class DrivenBackend<R extends Request> implements Backend {
 
   /** The end of the wait is a reason to look, too. */
   #changed(scope: Scope, since: Cursor, wait: number, signal: AbortSignal): Promise<News> {
-    const { clock = systemClock } = this.#driver;
+    const { clock = systemClock, lanes } = this.#driver;
     const call = new SettleOnce<News>();
     this.#lifetime.add(call);
     call.finally(() => this.#lifetime.delete(call));
-    call.after(clock, wait, () => call.resolve({ why: 'changed' }));
+    const bound = lanes === undefined ? wait : untilSlot(clock.now(), wait);
+    call.after(clock, bound, () => call.resolve({ why: 'changed' }));
     call.finally(this.#follow(scope, since, (news) => call.resolve(news)));
     return call.follow(signal).promise;
   }
@@ -173,6 +184,12 @@ class DrivenBackend<R extends Request> implements Backend {
       cancel();
     };
   }
+}
+
+/** Short waits are kept as they are; a longer one may end a little earlier. */
+function untilSlot(now: number, wait: number): number {
+  if (wait < 4 * SLOT) return wait;
+  return Math.floor((now + wait) / SLOT) * SLOT - now;
 }
 
 function later(task: () => void): Cancel {

@@ -58,7 +58,11 @@ export class Endpoints<C extends Connection> {
   }
 
   connection(): Promise<C> {
-    this.#current ??= this.#dial();
+    // Also a dial that throws at once does so only after this.
+    this.#current ??= this.#dial().catch((error: SyncError) => {
+      this.#current = undefined;
+      throw error;
+    });
     return this.#current;
   }
 
@@ -110,16 +114,11 @@ export class Endpoints<C extends Connection> {
   }
 
   async #dial(): Promise<C> {
-    try {
-      this.#round.dials += 1;
-      const connection = await this.#dialler.dial(this.#left);
-      this.#live = connection;
-      this.#left = undefined;
-      if (this.#closed) connection.sever();
-      return connection;
-    } catch (error) {
-      this.#current = undefined;
-      throw error as SyncError;
-    }
+    this.#round.dials += 1;
+    const connection = await this.#dialler.dial(this.#left);
+    this.#live = connection;
+    this.#left = undefined;
+    if (this.#closed) connection.sever();
+    return connection;
   }
 }

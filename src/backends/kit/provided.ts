@@ -38,7 +38,10 @@ export class Present<T> {
   /** What is known, or else what the function gives, which is asked once for all who wait. Rejects with a `SyncError`. */
   async get(): Promise<T> {
     if (this.#known !== undefined) return this.#known.value;
-    this.#asking ??= this.#ask();
+    // Also a function that throws at once does so only after this.
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined;
+    });
     return await this.#asking;
   }
 
@@ -66,8 +69,6 @@ export class Present<T> {
       if (isSyncError(error)) throw error;
       // What it says is not repeated: it was made where secrets are kept.
       throw new SyncError('unavailable', `the function given for "${this.#name}" failed`, REFUSED);
-    } finally {
-      this.#asking = undefined;
     }
   }
 }
