@@ -37,6 +37,10 @@ export class Window {
     };
   }
 
+  get hasRoom(): boolean {
+    return this.#free > 0;
+  }
+
   /** Without waiting. `false`: there is no room. */
   tryEnter(): boolean {
     if (this.#free === 0 || this.#starting) return false;

@@ -38,7 +38,8 @@ etcd({
   hosts: 'https://a',
   tls: async () => ({ ca: 'pem' }),
 });
-consul({ addresses: ['a:8500'], token: 't', lockFlags: 1n });
+consul({ addresses: ['a:8500'], token: 't', lockFlags: 1n, node: 'n' });
+consul({ token: () => 't', tls: async () => ({ ca: 'pem' }) });
 syncModule({ name: 'svc', backend, claimLeadership: false });
 
 new SyncManager({ name: 'svc', backend, logger: console, telemetry: openTelemetry() });
@@ -62,6 +63,8 @@ new SyncManager({ name: 'svc', backend, metadata: { at: new Date() } });
 consul({ lockFlags: 42 });
 // @ts-expect-error a password is text
 etcd({ username: 'u', password: () => 1 });
+// @ts-expect-error a token is text
+consul({ token: () => 42 });
 // @ts-expect-error etcd has no ACL token
 etcd({ token: 't' });
 

@@ -42,3 +42,21 @@ export function addressOf(
     secure,
   };
 }
+
+/** The path in `unix:///path`, or nothing for what is no address of a socket. Throws what `invalid` makes for one without a path. */
+export function socketPathOf(option: string, address: unknown, invalid: Invalid): string | undefined {
+  const [, path] = (typeof address === 'string' && /^unix:(?:\/\/)?(.*)$/is.exec(address)) || [];
+  if (path === undefined) return undefined;
+  if (path.startsWith('/') && !path.includes('\0')) return path;
+  throw invalid(option, 'must hold sockets like "unix:///run/agent.sock"');
+}
+
+/** What is wrong with the name or the IP address of a host, or nothing. It is not repeated: a password may stand in it. */
+export function hostProblem(host: unknown): string | undefined {
+  const isHost =
+    typeof host === 'string' &&
+    host !== '' &&
+    !/[/?#@\s]/.test(host) &&
+    URL.canParse(`ws://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}`);
+  return isHost ? undefined : 'must be a host name or an IP address';
+}

@@ -1,12 +1,12 @@
 import { clearTimeout, monotonic, queueMicrotask, setTimeout } from '../../async/platform.ts';
 import { expectManyListeners } from '../../async/realms.ts';
+import { Window } from '../../async/window.ts';
 import type { Cursor, Scope } from '../../contract/backend.ts';
-import { isSyncError, type SyncError } from '../../contract/errors.ts';
-import { cover, idOf } from './cover.ts';
-import { stopped } from './lifetime.ts';
+import type { SyncError } from '../../contract/errors.ts';
+import type { Cancel } from '../kit/driver.ts';
 import type { Reader } from './reader.ts';
-import type { Listing, Target } from './scope.ts';
-import { Slots } from './slots.ts';
+import type { Target } from './scope.ts';
+import { idOf, sharedQueries } from './shared-queries.ts';
 import { type Outcome, Waiter } from './waiter.ts';
 import { Watch } from './watch.ts';
 
@@ -28,10 +28,10 @@ interface Interest {
  * All that one client waits for, over a limited number of connections. Up to that number every target has a query of
  * its own; beyond it, neighbours share one on what they have in common.
  */
-export class Hub {
+export class Watches {
   readonly #reader: Reader;
   readonly #budget: number;
-  readonly #slots: Slots;
+  readonly #slots: Window;
   readonly #closing = new AbortController();
   readonly #interests = new Map<string, Interest>();
   #watches = new Map<string, Watch>();
@@ -47,56 +47,28 @@ export class Hub {
     // A few are left for plain reads. Of the rest, one half is for the queries of a plan, and the other for those of
     // the plan before, which have to end by themselves.
     const blocking = connections - Math.ceil(connections / 12);
-    this.#slots = new Slots(blocking);
+    this.#slots = new Window(blocking);
     this.#budget = Math.max(1, Math.floor(blocking / 2));
     // Every blocked query listens to it.
     expectManyListeners(this.#closing.signal);
   }
 
-  /** Cuts off the queries that are still blocked. Whoever still waits is told `stopped`. */
-  close(): void {
-    this.#closing.abort();
+  /** Cuts off the queries that are still blocked. Whoever still waits is told. */
+  end(error: SyncError): void {
+    this.#closing.abort(error);
     for (const { waiters } of [...this.#interests.values()]) {
-      for (const waiter of [...waiters]) waiter.fail(stopped());
+      for (const waiter of [...waiters]) waiter.fail(error);
     }
   }
 
-  /**
-   * Resolves when the scope may show something newer, at the latest after `wait` milliseconds; with the listing if
-   * that is as good as a read of the scope. Rejects with the signal's reason, or because a read failed.
-   */
-  wait(scope: Scope, since: Cursor, wait: number, signal: AbortSignal): Promise<Listing | undefined> {
-    return new Promise((resolve, reject) => {
-      const waiter = new Waiter(scope, since, wait, (outcome, self) => {
-        signal.removeEventListener('abort', abort);
-        if ('error' in outcome) reject(outcome.error);
-        else resolve(outcome.listing);
-        this.#leave(self);
-      });
-      const abort = (): void => waiter.fail(signal.reason);
-      signal.addEventListener('abort', abort, { once: true });
-      this.#enter(waiter);
-    });
-  }
-
-  /** Wakes once, never at once; see `Backend.watch`. */
-  watch(scope: Scope, since: Cursor, wake: (error?: SyncError) => void): () => void {
-    let over = false;
-    const tell = (outcome: Outcome): void => {
-      queueMicrotask(() => {
-        if (over) return;
-        if (!('error' in outcome)) wake();
-        else wake(isSyncError(outcome.error) ? outcome.error : stopped());
-      });
-    };
-    const waiter = new Waiter(scope, since, Number.POSITIVE_INFINITY, (outcome, self) => {
+  /** Calls `news` once, and never at once, when the scope may show something newer. */
+  follow(scope: Scope, since: Cursor, news: (outcome: Outcome) => void): Cancel {
+    const waiter = new Waiter(scope, since, (outcome, self) => {
       this.#leave(self);
-      tell(outcome);
+      queueMicrotask(() => news(outcome));
     });
-    if (this.#closing.signal.aborted) tell({ error: stopped() });
-    else this.#enter(waiter);
+    this.#enter(waiter);
     return () => {
-      over = true;
       if (waiter.end()) this.#leave(waiter);
     };
   }
@@ -155,9 +127,9 @@ export class Hub {
   #plan(): void {
     this.#plannedAt = monotonic();
     this.#forgetIdle();
-    const groups = cover(this.#targets(), this.#budget);
+    const shared = sharedQueries(this.#targets(), this.#budget);
     const moves: [Waiter, Watch][] = [];
-    for (const { query, members } of groups) {
+    for (const { query, members } of shared) {
       const id = idOf(query);
       // Also one that was given up, and whose query is still blocked.
       const watch =

@@ -1,5 +1,5 @@
 /** Why a transaction was not applied, by the texts of Consul's error list (measured on 1.8.7). */
-export type Verdict =
+export type Reason =
   | { readonly why: 'session-gone' | 'delayed' | 'conflict' | 'outdated' }
   | { readonly why: 'denied' | 'rejected'; readonly text: string };
 
@@ -23,7 +23,7 @@ const UNMET = [
  * Each operation that failed says why. A session that is gone comes first, because no other answer is of use to its
  * owner. When only guesses failed, what was read before is outdated.
  */
-export function judge(refusals: readonly Refusal[], guesses: ReadonlySet<number>): Verdict {
+export function reasonOf(refusals: readonly Refusal[], guesses: ReadonlySet<number>): Reason {
   const is = (pattern: RegExp) => refusals.some(({ text }) => pattern.test(withoutQuotes(text)));
   const denied = refusals.find(({ text }) => DENIED.test(text));
   if (denied !== undefined) return { why: 'denied', text: denied.text };

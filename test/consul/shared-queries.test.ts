@@ -1,17 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { cover } from '../../src/backends/consul/cover.ts';
 import type { Target } from '../../src/backends/consul/scope.ts';
+import { sharedQueries } from '../../src/backends/consul/shared-queries.ts';
 
 const key = (text: string): Target => ({ text, tree: false });
 const tree = (text: string): Target => ({ text, tree: true });
 
 /** `a` for a query on a key, `a*` for one on a prefix, with the number of members. */
 const shape = (targets: readonly Target[], budget: number): string[] =>
-  cover(targets, budget).map(
+  sharedQueries(targets, budget).map(
     ({ query, members }) => `${query.text}${query.tree ? '*' : ''} ${members.length}`,
   );
 
-describe('cover', () => {
+describe('sharedQueries', () => {
   it.each<[string, Target[], number, string[]]>([
     ['nothing', [], 4, []],
     ['one key', [key('a')], 1, ['a 1']],
@@ -47,9 +47,9 @@ describe('cover', () => {
   it('covers every target once, within its prefix and the budget, whatever the order', () => {
     const targets = Array.from({ length: 1000 }, (_, i) => key(`locks/${(i * 7919) % 1009}/x${i % 3}`));
     for (const budget of [1, 2, 16, 48, 1000]) {
-      const groups = cover(targets, budget);
+      const groups = sharedQueries(targets, budget);
       expect(groups.length).toBeLessThanOrEqual(budget);
-      expect(groups).toEqual(cover(targets.toReversed(), budget));
+      expect(groups).toEqual(sharedQueries(targets.toReversed(), budget));
       const members = groups.flatMap((group) => {
         for (const { text } of group.members) expect(text.startsWith(group.query.text)).toBe(true);
         return group.members;
@@ -57,6 +57,6 @@ describe('cover', () => {
       expect(new Set(members.map(({ text }) => text))).toEqual(new Set(targets.map(({ text }) => text)));
       expect(members.length).toBe(new Set(targets.map(({ text }) => text)).size);
     }
-    expect(cover(targets, 48).length).toBeGreaterThan(36);
+    expect(sharedQueries(targets, 48).length).toBeGreaterThan(36);
   });
 });

@@ -2,7 +2,7 @@ import { carryable } from './keys.ts';
 import type { Target } from './scope.ts';
 
 /** One blocking query, and whom it serves. */
-export interface Group {
+export interface SharedQuery {
   readonly query: Target;
   readonly members: readonly Target[];
 }
@@ -25,7 +25,7 @@ export function idOf({ text, tree }: Target): string {
  * into its branches until no split fits the budget. A group of one is a query on the target itself, the others on what
  * their members have in common. Pure: the same targets give the same groups in the same order.
  */
-export function cover(targets: readonly Target[], budget: number): Group[] {
+export function sharedQueries(targets: readonly Target[], budget: number): SharedQuery[] {
   const unique = [...new Map(targets.map((target) => [idOf(target), target])).values()];
   if (unique.length === 0) return [];
   const sorted = unique.toSorted((a, b) =>
@@ -68,7 +68,7 @@ function rangeOf(targets: readonly Target[]): Range {
 }
 
 /** Prefixes that a URL cannot carry are shortened, and may then be the same. */
-function merge(ranges: readonly Range[]): Group[] {
+function merge(ranges: readonly Range[]): SharedQuery[] {
   const groups = new Map<string, { query: Target; members: Target[] }>();
   for (const { targets, depth } of ranges) {
     const [only] = targets;

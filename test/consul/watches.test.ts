@@ -1,6 +1,4 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { setMaxListeners } from 'node:events';
-import type { ClientRequest } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TcpProxy } from 'holdfast/testing';
 import { describe, expect, inject, it } from 'vitest';
@@ -10,7 +8,7 @@ import { isSyncError } from '../../src/contract/errors.ts';
 import { slowed } from '../busy.ts';
 import { ClientSockets } from '../real/client-sockets.ts';
 import { startConsul } from '../servers/consul.ts';
-import { bytes, failure, put, session, signal, uniquePrefix, until } from './support.ts';
+import { blockingQueries, bytes, failure, put, session, signal, uniquePrefix, until } from './support.ts';
 
 const address = inject('consulAddress');
 
@@ -37,22 +35,6 @@ async function clear(backend: Backend, keys: readonly string[]): Promise<void> {
   for (let i = 0; i < keys.length; i += 60) {
     await backend.commit({ when: [], then: keys.slice(i, i + 60).map((remove) => ({ remove })) }, signal());
   }
-}
-
-/** Counts the blocking queries that this process sends to an address. */
-function blockingQueries(address: string): Disposable & { readonly sent: number } {
-  let sent = 0;
-  const onRequest = (message: unknown): void => {
-    const { request } = message as { request: ClientRequest };
-    if (request.getHeader('host') === address && request.path.includes('&index=')) sent++;
-  };
-  subscribe('http.client.request.start', onRequest);
-  return {
-    get sent() {
-      return sent;
-    },
-    [Symbol.dispose]: () => unsubscribe('http.client.request.start', onRequest),
-  };
 }
 
 describe('many waiters', () => {
