@@ -25,7 +25,7 @@ export class Lifetime {
   /** Throws what a call has to reject with that must not begin any more. */
   check(signal: AbortSignal): void {
     if (this.#over) throw this.stopped('refused');
-    signal.throwIfAborted();
+    if (signal.aborted) throw signal.reason;
   }
 
   add(waiting: Waiting): void {
