@@ -51,6 +51,8 @@ export class Callers {
       try {
         await act(onTurn);
       } catch (error) {
+        // Of a manager that was stopped nothing more is to be had, not even a wait.
+        if ((error as { readonly code?: unknown }).code === 'stopped') return;
         if (!signal.aborted && !isExpected(error, this.#world)) {
           this.#world.violate('an unexpected error', `${name}: ${String(error)}`);
         }
