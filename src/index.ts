@@ -1,7 +1,8 @@
+export type { Clock, Timer } from './async/clock.ts';
+export { systemClock } from './async/clock.ts';
 export type {
   Backend,
   BackendTraits,
-  Clock,
   Commit,
   CommitResult,
   Condition,
@@ -13,22 +14,25 @@ export type {
   Scope,
   SessionOptions,
   StoredRecord,
-  Timer,
-} from './sync/backend.ts';
-export { systemClock } from './sync/clock.ts';
-export type { SyncCommit, SyncMutation } from './sync/commit.ts';
+} from './contract/backend.ts';
+export { isSyncError, type RequestOutcome, SyncError, type SyncErrorCode } from './contract/errors.ts';
+export type { AcquireOptions, CallOptions, LockOptions } from './sync/callers/call-options.ts';
+export type { AskingCall, ManagerTelemetry, Outcome } from './sync/callers/call-telemetry.ts';
+export type { Grant, Proof } from './sync/callers/grant.ts';
+export type { SyncCommit, SyncMutation } from './sync/callers/guarded-commit.ts';
+export type { Lock } from './sync/callers/lock.ts';
+export type { LockLoss, LockStatus } from './sync/callers/lock-streams.ts';
+export type { JsonValue, Metadata } from './sync/callers/metadata.ts';
+export type { RunOnceOptions, RunOnceResult } from './sync/callers/run-once.ts';
+export type { LossReason } from './sync/contender/lock-machine.ts';
+export type { Holder } from './sync/leadership/holder-watch.ts';
+export type { LeaderWork, OnFailure, Term, WhileLeaderOptions } from './sync/leadership/leader-work.ts';
+export type { Leadership, StepDownOptions } from './sync/leadership/leadership.ts';
 export {
   type CronCoordinator,
   type CronCoordinatorOptions,
   cronCoordinator,
-} from './sync/cron-coordinator.ts';
-export { isSyncError, type RequestOutcome, SyncError, type SyncErrorCode } from './sync/errors.ts';
-export type { SyncEvent } from './sync/events.ts';
-export type { Grant, Proof } from './sync/grant.ts';
-export type { SyncHealth } from './sync/health.ts';
-export type { Holder } from './sync/holder.ts';
-export type { Leadership, StepDownOptions } from './sync/leader.ts';
-export type { LeaderWork, OnFailure, Term, WhileLeaderOptions } from './sync/leader-work.ts';
+} from './sync/manager/cron-coordinator.ts';
 export {
   currentSyncManager,
   leadershipLock,
@@ -37,30 +41,14 @@ export {
   setCurrentSyncManager,
   startService,
   stopService,
-} from './sync/leadership.ts';
-export type { Lock } from './sync/lock.ts';
-export type { LossReason } from './sync/lock-machine.ts';
-export type { LockLoss, LockStatus } from './sync/lock-streams.ts';
-export type { Logger } from './sync/logger.ts';
-export type { JsonValue, Metadata } from './sync/metadata.ts';
-export type {
-  AcquireOptions,
-  CallOptions,
-  HandOff,
-  LockOptions,
-  SessionTiming,
-  StopOptions,
-  SyncManagerOptions,
-} from './sync/options.ts';
-export type { RunOnceOptions, RunOnceResult } from './sync/run-once.ts';
-export type { SessionEnd } from './sync/session.ts';
-export type { SessionState } from './sync/session-keeper.ts';
-export { installShutdown, type ShutdownOptions } from './sync/shutdown.ts';
-export { SyncManager } from './sync/sync-manager.ts';
-export type {
-  AskingCall,
-  ManagerTelemetry,
-  ObservedManager,
-  Outcome,
-  Telemetry,
-} from './sync/telemetry.ts';
+} from './sync/manager/current-manager.ts';
+export type { HandOff, StopOptions, SyncManagerOptions } from './sync/manager/options.ts';
+export { installShutdown, type ShutdownOptions } from './sync/manager/shutdown.ts';
+export { SyncManager } from './sync/manager/sync-manager.ts';
+export type { SyncHealth } from './sync/reports/health.ts';
+export type { Logger } from './sync/reports/logger.ts';
+export type { SyncEvent } from './sync/reports/sync-event.ts';
+export type { ObservedManager, Telemetry } from './sync/reports/telemetry.ts';
+export type { SessionEnd } from './sync/session/session.ts';
+export type { SessionState } from './sync/session/session-keeper.ts';
+export type { SessionTiming } from './sync/session/timing.ts';

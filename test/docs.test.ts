@@ -15,7 +15,7 @@ const quoted = (text: string): string[] =>
   [...text.matchAll(/'([a-z-]+)'/g)].map(([, name]) => name as string);
 
 test('the table of error codes is complete', () => {
-  const codes = quoted(part(read('src/sync/errors.ts'), 'export type SyncErrorCode =', ';'));
+  const codes = quoted(part(read('src/contract/errors.ts'), 'export type SyncErrorCode =', ';'));
   expect(codes.length).toBeGreaterThan(15);
   const table = part(read('docs/concepts.md'), '| code |', '\n\n');
   const told = table.split('\n').flatMap((row) => {
@@ -27,9 +27,9 @@ test('the table of error codes is complete', () => {
 
 test('the table of reasons for a loss is complete', () => {
   const reasons = new Set([
-    ...quoted(part(read('src/sync/session.ts'), 'export type SessionEnd', ';')),
-    ...quoted(part(read('src/sync/contention/contention.ts'), 'export type RecordLoss', ';')),
-    ...quoted(part(read('src/sync/lock-machine.ts'), 'export type LossReason', ';')),
+    ...quoted(part(read('src/sync/session/session.ts'), 'export type SessionEnd', ';')),
+    ...quoted(part(read('src/sync/contender/strategy.ts'), 'export type RecordLoss', ';')),
+    ...quoted(part(read('src/sync/contender/lock-machine.ts'), 'export type LossReason', ';')),
   ]);
   expect(reasons.size).toBeGreaterThan(6);
   const table = part(read('docs/concepts.md'), '| reason |', '\n\n');

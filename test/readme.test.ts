@@ -50,6 +50,7 @@ const expected: Record<string, Record<string, string>> = {
     'Time in the hands of a test': 'after half a minute: true\nafter a stall: false\n',
     'A network that fails': 'during the cut: undefined\nhealed: hello\n',
     'What was seen of a lock': 'possible\n',
+    'What must be so of a lock at every moment': 'a stale write was accepted: a\n',
     'A backend': 'conforms\n',
   },
 };

@@ -1,5 +1,5 @@
 import { Fifo } from './fifo.ts';
-import { onAbort } from './signal-listeners.ts';
+import { SettleOnce } from './settle-once.ts';
 
 /** Who waits to be sent. Nobody waits any more once `start` is gone. */
 interface Waiting {
@@ -37,6 +37,10 @@ export class Window {
     };
   }
 
+  get hasRoom(): boolean {
+    return this.#free > 0;
+  }
+
   /** Without waiting. `false`: there is no room. */
   tryEnter(): boolean {
     if (this.#free === 0 || this.#starting) return false;
@@ -51,24 +55,8 @@ export class Window {
 
   /** The same for who waits by a promise, which rejects with the signal's reason. */
   turn(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason);
-        return;
-      }
-      let unlisten = nothing;
-      let started = false;
-      const takeBack = this.enter(false, () => {
-        started = true;
-        unlisten();
-        resolve();
-      });
-      if (started) return;
-      unlisten = onAbort(signal, () => {
-        takeBack();
-        reject(signal.reason);
-      });
-    });
+    const turn = new SettleOnce<void>().follow(signal);
+    return turn.settled ? turn.promise : turn.finally(this.enter(false, () => turn.resolve())).promise;
   }
 
   /** Room for the next one. */

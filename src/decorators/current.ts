@@ -1,5 +1,6 @@
-import { type Grant, SyncError } from '../index.ts';
-import { presentGrant } from '../sync/work-context.ts';
+import { refused } from '../contract/errors.ts';
+import type { Grant } from '../index.ts';
+import { presentGrant } from '../sync/callers/work-context.ts';
 
 /**
  * The grant under which the present code runs, as the work of a decorated method, of `withLock` or of `whileLeader`, the innermost
@@ -9,7 +10,7 @@ export function currentGrant(): Grant {
   const grant = presentGrant();
   if (grant === undefined) {
     const hint = 'it is for what a method with @WithLock or @LeaderOnly calls';
-    throw new SyncError('no-current-grant', `currentGrant() was called under no grant: ${hint}`);
+    throw refused('no-current-grant', `currentGrant() was called under no grant: ${hint}`);
   }
   return grant;
 }

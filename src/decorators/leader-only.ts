@@ -1,6 +1,6 @@
-import { SyncError } from '../index.ts';
-import type { Names } from '../sync/known-options.ts';
-import { runUnder } from '../sync/work-context.ts';
+import { refused } from '../contract/errors.ts';
+import type { Names } from '../contract/options.ts';
+import { runUnder } from '../sync/callers/work-context.ts';
 import { aroundMethod, type DecoratesMethod } from './method.ts';
 import { checkNames } from './options.ts';
 import { type DecoratorOptions, managerOf } from './with-lock.ts';
@@ -29,7 +29,7 @@ export function LeaderOnly(options: LeaderOnlyOptions = {}): DecoratesMethod {
     const sync = managerOf(self, manager, '@LeaderOnly()');
     const grant = await sync.leadership.ask();
     if (grant !== undefined) return runUnder(grant, proceed);
-    if (otherwise === 'throw') throw new SyncError('not-leader', `this process does not lead "${sync.name}"`);
+    if (otherwise === 'throw') throw refused('not-leader', `this process does not lead "${sync.name}"`);
     return undefined;
   });
 }

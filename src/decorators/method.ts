@@ -1,4 +1,4 @@
-import { SyncError } from '../index.ts';
+import { refused } from '../contract/errors.ts';
 
 /** Nothing, where a method's arguments begin with those that the key is made of. */
 type Fits<Args extends readonly unknown[], Method> = Method extends (...args: infer Params) => unknown
@@ -42,11 +42,8 @@ export function aroundMethod(
 ): DecoratesMethod {
   const wrap = (method: unknown, name: string | symbol): Call => {
     if (typeof method !== 'function') {
-      throw new SyncError(
-        'invalid-option',
-        `${decorator}: "${String(name)}" is not a method; what makes a getter of it has to stand above`,
-        { outcome: 'refused' },
-      );
+      const hint = 'what makes a getter of it has to stand above';
+      throw refused('invalid-option', `${decorator}: "${String(name)}" is not a method; ${hint}`);
     }
     const call = method as Call;
     async function wrapped(this: object, ...args: unknown[]): Promise<unknown> {

@@ -1,6 +1,6 @@
+import type { Names } from '../contract/options.ts';
 import type { RunOnceOptions as Limits } from '../index.ts';
-import type { Names } from '../sync/known-options.ts';
-import { runUnder } from '../sync/work-context.ts';
+import { runUnder } from '../sync/callers/work-context.ts';
 import { aroundMethod, type DecoratesMethod } from './method.ts';
 import { checkNames } from './options.ts';
 import { type DecoratorOptions, type KeyOf, managerOf, nameOf, OPTIONS as WITH_LOCK } from './with-lock.ts';

@@ -1,6 +1,6 @@
+import type { Names } from '../contract/options.ts';
 import { type AcquireOptions, currentSyncManager, type SyncManager } from '../index.ts';
-import type { Names } from '../sync/known-options.ts';
-import { runUnder } from '../sync/work-context.ts';
+import { runUnder } from '../sync/callers/work-context.ts';
 import { aroundMethod, type DecoratesMethod } from './method.ts';
 import { checkNames } from './options.ts';
 

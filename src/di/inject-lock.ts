@@ -1,8 +1,8 @@
 import { inject, type ServiceIdentifier } from 'inversify';
 import { processWide } from '../async/process-wide.ts';
+import type { Names } from '../contract/options.ts';
+import { checkNames } from '../contract/options.ts';
 import type { Lock } from '../index.ts';
-import type { Names } from '../sync/known-options.ts';
-import { checkNames } from '../sync/options.ts';
 
 export interface InjectLockOptions {
   /** Of which manager, where there are several: the `named` of its module. */

@@ -1,8 +1,8 @@
 import { ContainerModule, type ResolutionContext, type ServiceIdentifier } from 'inversify';
 import { isThenable } from '../async/realms.ts';
-import { type ServiceOptions, SyncError, SyncManager, startService, stopService } from '../index.ts';
-import type { Names } from '../sync/known-options.ts';
-import { checkNames } from '../sync/options.ts';
+import type { Names } from '../contract/options.ts';
+import { checkNames, invalid } from '../contract/options.ts';
+import { type ServiceOptions, SyncManager, startService, stopService } from '../index.ts';
 import { LEADERSHIP, LEADERSHIP_LOCK, SYNC_BACKEND, SYNC_CLOCK, SYNC_LOGGER } from './identifiers.ts';
 import { knownLocks } from './inject-lock.ts';
 
@@ -86,10 +86,7 @@ function start(
     context.get(identifier, { optional: true, ...(named !== undefined && { name: named }) });
   const backend = replaced(SYNC_BACKEND) ?? options.backend;
   if (backend === undefined) {
-    throw new SyncError(
-      'invalid-option',
-      'option "backend" is missing, and SYNC_BACKEND is not bound either',
-    );
+    throw invalid('backend', 'is missing, and SYNC_BACKEND is not bound either');
   }
   const clock = replaced(SYNC_CLOCK) ?? options.clock;
   const logger = replaced(SYNC_LOGGER) ?? options.logger;

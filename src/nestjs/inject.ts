@@ -1,8 +1,8 @@
 import { Inject, type InjectionToken } from '@nestjs/common';
 import { processWide } from '../async/process-wide.ts';
+import type { Names } from '../contract/options.ts';
+import { checkNames } from '../contract/options.ts';
 import { SyncManager } from '../index.ts';
-import type { Names } from '../sync/known-options.ts';
-import { checkNames } from '../sync/options.ts';
 
 export interface InjectOptions {
   /** Of which manager, where there are several: the `named` of its module. */

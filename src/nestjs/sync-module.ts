@@ -6,6 +6,8 @@ import {
   type OnApplicationShutdown,
   type Provider,
 } from '@nestjs/common';
+import type { Names } from '../contract/options.ts';
+import { checkNames } from '../contract/options.ts';
 import {
   type Backend,
   type Clock,
@@ -15,9 +17,7 @@ import {
   startService,
   stopService,
 } from '../index.ts';
-import type { Names } from '../sync/known-options.ts';
-import { makeCurrent } from '../sync/leadership.ts';
-import { checkNames } from '../sync/options.ts';
+import { makeCurrent } from '../sync/manager/current-manager.ts';
 import {
   type InjectOptions,
   knownLocks,

@@ -1,7 +1,7 @@
 import { type MeterProvider, metrics, type TracerProvider, trace } from '@opentelemetry/api';
-import { SyncError, type Telemetry } from '../index.ts';
-import type { Names } from '../sync/known-options.ts';
-import { checkNames } from '../sync/options.ts';
+import type { Names } from '../contract/options.ts';
+import { checkNames, invalid } from '../contract/options.ts';
+import type { Telemetry } from '../index.ts';
 import { Instruments } from './instruments.ts';
 import { Recorder } from './recorder.ts';
 
@@ -34,7 +34,7 @@ const SCOPE = 'holdfast';
 export function openTelemetry(options: OpenTelemetryOptions = {}): Telemetry {
   checkNames(options, OPTIONS);
   const { group = () => undefined } = options;
-  if (typeof group !== 'function') throw new SyncError('invalid-option', 'option "group" must be a function');
+  if (typeof group !== 'function') throw invalid('group', 'must be a function');
   return {
     observe(manager) {
       const instruments = instrumentsOf(options.meterProvider ?? metrics.getMeterProvider());

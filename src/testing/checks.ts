@@ -1,4 +1,5 @@
-import { type Invalid, REFUSED, SyncError } from '../sync/backend.ts';
+import { REFUSED, SyncError } from '../contract/errors.ts';
+import type { Invalid } from '../contract/options.ts';
 
 /** Of one part of the kit: `VirtualClock option "seed" must be ...`. */
 export function invalidOf(part: string): Invalid {

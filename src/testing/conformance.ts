@@ -5,23 +5,29 @@ import { conditionRules } from './conformance/conditions.ts';
 import { endingRules } from './conformance/ending.ts';
 import { keyRules } from './conformance/keys.ts';
 import { lockDelayRules, noLockDelayRules } from './conformance/lock-delay.ts';
+import { queueRules } from './conformance/queues.ts';
 import { refusalRules } from './conformance/refusals.ts';
 import { revisionRules } from './conformance/revisions.ts';
+import type { Rule } from './conformance/rule.ts';
 import { scopeRules } from './conformance/scopes.ts';
+import { serialRules } from './conformance/serial.ts';
+import { sessionEndRules } from './conformance/session-ends.ts';
 import { sessionRules } from './conformance/sessions.ts';
 import {
   type ConformanceCase,
+  type ConformanceClientOptions,
+  type ConformancePause,
   type ConformanceSubject,
   checkSubject,
-  type Rule,
 } from './conformance/subject.ts';
+import { tieRules } from './conformance/ties.ts';
 import { togetherRules } from './conformance/together.ts';
 import { valueRules } from './conformance/values.ts';
 import { waitRules } from './conformance/waits.ts';
 import { wakeRules } from './conformance/wakes.ts';
 import { watchRules } from './conformance/watches.ts';
 
-export type { ConformanceCase, ConformanceSubject };
+export type { ConformanceCase, ConformanceClientOptions, ConformancePause, ConformanceSubject };
 
 /**
  * How many cases are under way at a time of those that keep the server busy. Each opens clients, each client connections;
@@ -44,8 +50,12 @@ export function conformance(subject: ConformanceSubject): ConformanceCase[] {
     ...commitRules,
     ...togetherRules,
     ...revisionRules,
+    ...serialRules,
+    ...queueRules,
     ...sessionRules,
+    ...sessionEndRules,
     ...scopeRules,
+    ...tieRules,
     ...wakeRules,
     ...waitRules,
     ...watchRules,

@@ -1,4 +1,10 @@
-export { type ConformanceCase, type ConformanceSubject, conformance } from './conformance.ts';
+export {
+  type ConformanceCase,
+  type ConformanceClientOptions,
+  type ConformancePause,
+  type ConformanceSubject,
+  conformance,
+} from './conformance.ts';
 export {
   type Linearizability,
   type LinearizableOptions,
@@ -12,6 +18,12 @@ export {
   type LockHistoryOptions,
   type LockVerdict,
 } from './lock-history.ts';
+export {
+  type LockHolder,
+  LockInvariants,
+  type LockInvariantsOptions,
+  type LockViolation,
+} from './lock-invariants.ts';
 export { ProcessClock, type ProcessClockOptions } from './process-clock.ts';
 export { calm, type NetworkConditions, SimulatedNetwork } from './simulated-network.ts';
 export { type TcpConditions, TcpProxy } from './tcp-proxy.ts';

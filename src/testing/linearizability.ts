@@ -1,4 +1,4 @@
-import { type Names, refuseUnknown } from '../sync/backend.ts';
+import { type Names, refuseUnknown } from '../contract/options.ts';
 import { checkNumber, invalidOf } from './checks.ts';
 
 /** One call, as its client saw it. Instants in milliseconds of one clock. */

@@ -1,5 +1,5 @@
 import { monotonic } from '../async/platform.ts';
-import { type Names, refuseUnknown } from '../sync/backend.ts';
+import { type Names, refuseUnknown } from '../contract/options.ts';
 import { checkChoice, checkFunction, invalidOf, shown } from './checks.ts';
 import { linearizable } from './linearizability.ts';
 import {

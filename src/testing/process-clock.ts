@@ -1,5 +1,5 @@
-import { type Names, refuseUnknown } from '../sync/backend.ts';
-import type { Clock, Timer } from '../sync/clock.ts';
+import type { Clock, Timer } from '../async/clock.ts';
+import { type Names, refuseUnknown } from '../contract/options.ts';
 import { checkNumber, invalidOf } from './checks.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 

@@ -1,4 +1,6 @@
-import { type Backend, type Names, type QueryOptions, refuseUnknown, SyncError } from '../sync/backend.ts';
+import type { Backend, QueryOptions } from '../contract/backend.ts';
+import { SyncError } from '../contract/errors.ts';
+import { type Names, refuseUnknown } from '../contract/options.ts';
 import { checkChoice, checkNumber, invalidOf } from './checks.ts';
 import type { ProcessClock } from './process-clock.ts';
 import type { VirtualClock } from './virtual-clock.ts';

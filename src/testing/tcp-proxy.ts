@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { type Names, refuseUnknown } from '../sync/backend.ts';
+import { type Names, refuseUnknown } from '../contract/options.ts';
 import { checkChoice, checkNumber, invalidOf, shown } from './checks.ts';
 import { TcpLink } from './tcp-link.ts';
 import type { Fate, Network, TcpConditions } from './tcp-pipe.ts';

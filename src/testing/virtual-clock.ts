@@ -1,6 +1,6 @@
+import type { Clock, Timer } from '../async/clock.ts';
 import { setImmediate } from '../async/platform.ts';
-import { type Names, refuseUnknown } from '../sync/backend.ts';
-import type { Clock, Timer } from '../sync/clock.ts';
+import { type Names, refuseUnknown } from '../contract/options.ts';
 import { checkFunction, checkNumber, invalidOf } from './checks.ts';
 
 export interface VirtualClockOptions {

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { consul } from '../../src/backends/consul/index.ts';
-import type { Backend } from '../../src/sync/backend.ts';
+import type { Backend } from '../../src/contract/backend.ts';
 import { type ConsulServer, startConsul } from '../servers/consul.ts';
 import { failure, put, session, signal, uniquePrefix, until } from './support.ts';
 

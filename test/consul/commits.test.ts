@@ -1,7 +1,7 @@
 import Consul from 'consul';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { consul } from '../../src/backends/consul/index.ts';
-import type { Backend, Commit } from '../../src/sync/backend.ts';
+import type { Backend, Commit } from '../../src/contract/backend.ts';
 import { type ConsulServer, startConsul } from '../servers/consul.ts';
 import { bytes, failure, put, session, signal, uniquePrefix } from './support.ts';
 

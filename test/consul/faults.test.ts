@@ -2,7 +2,8 @@ import type { RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, expect, inject, it } from 'vitest';
 import { type ConsulOptions, consul } from '../../src/backends/consul/index.ts';
-import type { Backend, SyncErrorCode } from '../../src/sync/backend.ts';
+import type { Backend } from '../../src/contract/backend.ts';
+import type { SyncErrorCode } from '../../src/contract/errors.ts';
 import { slowed } from '../busy.ts';
 import { failure, fakeHttp, fakeTcp, put, signal, uniquePrefix, until } from './support.ts';
 
@@ -36,7 +37,7 @@ describe('what is no answer of Consul', () => {
     ['HTML with 502', text(502, '<html>Bad Gateway</html>', 'text/html'), 'unavailable', /answered 502: /],
     ['HTML with 200', text(200, '<html>Welcome</html>', 'text/html'), 'bad-response', /is that Consul/],
     ['nothing with 200', text(200, ''), 'bad-response', /is that Consul/],
-    ['404 of something else', text(404, 'not here'), 'rejected', /answered 404/],
+    ['404 of something else', text(404, 'not here'), 'unavailable', /answered 404/],
     ['409 of something else', text(409, '{}', 'application/json'), 'rejected', /transaction|answered 409/],
     ['no leader', text(500, 'No cluster leader'), 'unavailable', /No cluster leader/],
     ['an RPC error', text(500, 'rpc error making call: EOF'), 'unavailable', /rpc error/],

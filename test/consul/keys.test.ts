@@ -1,6 +1,6 @@
 import { describe, expect, inject, it } from 'vitest';
 import { consul } from '../../src/backends/consul/index.ts';
-import { isSyncError, type SyncError } from '../../src/sync/backend.ts';
+import { isSyncError, type SyncError } from '../../src/contract/errors.ts';
 import { failure, put, session, signal, uniquePrefix, until } from './support.ts';
 
 const address = inject('consulAddress');

@@ -1,7 +1,7 @@
 import Consul from 'consul';
 import { describe, expect, it } from 'vitest';
 import { type ConsulOptions, consul } from '../../src/backends/consul/index.ts';
-import { isSyncError } from '../../src/sync/backend.ts';
+import { isSyncError } from '../../src/contract/errors.ts';
 
 const refused = (options: object): string => {
   try {
@@ -29,6 +29,10 @@ describe('options of consul()', () => {
     ['addresses', { addresses: [8500] }],
     ['addresses', { addresses: ['http://h'], secure: true }],
     ['tls', { addresses: ['http://h'], tls: { servername: 'x' } }],
+    ['addresses', { addresses: ['unix://run/consul.sock'] }],
+    ['addresses', { addresses: ['unix:///run/consul.sock'], secure: true }],
+    ['tls', { addresses: ['unix:///run/consul.sock'], tls: { servername: 'x' } }],
+    ['tls', { addresses: ['http://h'], tls: () => ({}) }],
     ['tls', { tls: { ca: 'no pem' } }],
     ['tls', { tls: { cert: 'alone' } }],
     ['tls', { tls: { servername: 'x' }, secure: false }],
@@ -49,6 +53,8 @@ describe('options of consul()', () => {
     ['lockFlags', { lockFlags: 2n ** 64n }],
     ['checks', { checks: 'serfHealth' }],
     ['datacenter', { datacenter: 'a/b' }],
+    ['node', { node: '' }],
+    ['node', { node: 1 }],
   ])('%s: %o', (option, options) => {
     expect(refused(options)).toContain(`consul option "${option}"`);
   });
@@ -64,6 +70,8 @@ describe('options of consul()', () => {
     { host: 'consul.internal', port: 80, secure: true },
     { addresses: ['h', 'h:1', 'https://h', '[::1]:8500'] },
     { tls: { servername: 'x' } },
+    { addresses: ['unix:///run/consul.sock', 'h'], node: 'n' },
+    { token: () => 't', tls: async () => ({}) },
     { client: new Consul({ host: 'h' }) },
   ])('accepts %o', async (options) => {
     expect(refused(options)).toBe('accepted');

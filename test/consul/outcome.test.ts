@@ -2,9 +2,9 @@ import { createServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { consul } from 'holdfast/consul';
 import { describe, expect, inject, test } from 'vitest';
-import { type Answer, ExchangeError } from '../../src/backends/consul/client.ts';
-import { exchangeError, statusError } from '../../src/backends/consul/errors.ts';
-import { isSyncError, type RequestOutcome, type SyncErrorCode } from '../../src/sync/backend.ts';
+import { ExchangeError } from '../../src/backends/consul/client.ts';
+import { type Answer, exchangeError, statusError } from '../../src/backends/consul/errors.ts';
+import { isSyncError, type RequestOutcome, type SyncErrorCode } from '../../src/contract/errors.ts';
 import { live } from '../scenarios/world.ts';
 import { expired } from './certificates.ts';
 import { failure, fakeHttp, fakeTcp, listen, put, uniquePrefix } from './support.ts';
@@ -63,7 +63,9 @@ describe('A5: what is known of a request by the status of its answer', () => {
     ['unknown', 'permission-denied', 500, 'rpc error making call: Permission denied', TEXT],
     ['unknown', 'rejected', 400, '400 Bad Request', TEXT],
     ['unknown', 'rejected', 400, '<html>Failed to parse body</html>', 'text/html'],
-    ['unknown', 'rejected', 404, 'Failed to parse body', TEXT],
+    ['unknown', 'unavailable', 404, 'Failed to parse body', TEXT],
+    ['unknown', 'unavailable', 405, 'Method Not Allowed', TEXT],
+    ['unknown', 'unavailable', 500, 'Missing node registration', TEXT],
     ['unknown', 'rejected', 409, '', 'application/json'],
     ['unknown', 'value-too-large', 413, '<html>413 Request Entity Too Large</html>', 'text/html'],
     ['unknown', 'value-too-large', 413, '', undefined],
@@ -77,8 +79,10 @@ describe('A5: what is known of a request by the status of its answer', () => {
       status,
       headers: type === undefined ? {} : { 'content-type': type },
       body: Buffer.from(text),
+      address: '10.0.0.1:8500',
+      token: undefined,
     };
-    expect(statusError(answer, '10.0.0.1:8500')).toMatchObject({ code, outcome });
+    expect(statusError(answer)).toMatchObject({ code, outcome });
   });
 });
 

@@ -1,6 +1,6 @@
 import { consul } from 'holdfast/consul';
 import { expect, inject, test } from 'vitest';
-import { forwardOnly } from '../../src/sync/store-reset.ts';
+import { forwardOnly } from '../../src/sync/manager/forward-only.ts';
 import { live } from '../scenarios/world.ts';
 import { session, uniquePrefix } from './support.ts';
 

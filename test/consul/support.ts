@@ -1,9 +1,19 @@
 import { randomUUID } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
+import {
+  type ClientRequest,
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type RequestListener,
+  request,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Backend, isSyncError, type SyncError, type SyncErrorCode } from '../../src/sync/backend.ts';
+import type { Backend } from '../../src/contract/backend.ts';
+import { isSyncError, type SyncError, type SyncErrorCode } from '../../src/contract/errors.ts';
 import { patience } from '../crowd.ts';
 
 /** Resolves as soon as the condition holds. */
@@ -54,6 +64,25 @@ export async function fakeHttp(listener: RequestListener): Promise<Listening> {
   return listen(createHttpServer(listener));
 }
 
+/** Whether a request was answered already, or is passed on. */
+export type Intercept = (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
+
+/** Stands before a real server, and answers what it wants to by itself. */
+export function relayTo(address: string, intercept: Intercept): RequestListener {
+  const [host, port] = address.split(':');
+  return (incoming, outgoing) => {
+    if (intercept(incoming, outgoing)) return;
+    const { method, url, headers } = incoming;
+    const passed = request({ host, port, method, path: url, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(outgoing);
+    });
+    passed.on('error', () => outgoing.destroy());
+    outgoing.on('close', () => passed.destroy());
+    incoming.pipe(passed);
+  };
+}
+
 /** A server below HTTP. */
 export async function fakeTcp(onConnection: (socket: Socket) => void): Promise<Listening> {
   return listen(
@@ -83,5 +112,21 @@ export async function listen(server: Server | NetServer): Promise<Listening> {
       server.close();
       await once(server, 'close');
     },
+  };
+}
+
+/** Counts the blocking queries that this process sends to an address. */
+export function blockingQueries(address: string): Disposable & { readonly sent: number } {
+  let sent = 0;
+  const onRequest = (message: unknown): void => {
+    const { request } = message as { request: ClientRequest };
+    if (request.getHeader('host') === address && request.path.includes('&index=')) sent++;
+  };
+  subscribe('http.client.request.start', onRequest);
+  return {
+    get sent() {
+      return sent;
+    },
+    [Symbol.dispose]: () => unsubscribe('http.client.request.start', onRequest),
   };
 }

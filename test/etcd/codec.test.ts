@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { leaseOf } from '../../src/backends/etcd/lease.ts';
 import { decodeRange, decodeTxn } from '../../src/backends/etcd/reply.ts';
 import { encodeGroup, encodeRange, encodeReads, encodeTxn } from '../../src/backends/etcd/request.ts';
-import { type Commit, isSyncError, type Scope } from '../../src/sync/backend.ts';
+import type { Commit, Scope } from '../../src/contract/backend.ts';
+import { isSyncError } from '../../src/contract/errors.ts';
 import { bytes } from './support.ts';
 
 /** The reference: what npm etcd3's generated client makes of etcd's own definitions. */
@@ -70,11 +71,11 @@ function rangeObjectOf(scope: Scope): object {
   if (scope.prefix !== '') range_end.writeUInt8(range_end.readUInt8(key.length - 1) + 1, key.length - 1);
   const range = { key, range_end };
   if (scope.oldest !== undefined)
-    return { ...range, limit: String(scope.oldest), sort_order: 'Ascend', sort_target: 'Create' };
+    return { ...range, limit: String(scope.oldest + 1), sort_order: 'Ascend', sort_target: 'Create' };
   if (scope.youngest === undefined) return range;
   return {
     ...range,
-    limit: String(scope.youngest),
+    limit: String(scope.youngest + 1),
     sort_order: 'Descend',
     sort_target: 'Create',
     max_create_revision: String(scope.before > 1n ? scope.before - 1n : -1n),
@@ -149,6 +150,21 @@ describe('requests', () => {
     fc.assert(
       fc.property(scope, (wanted) => {
         expect(Range.requestDeserialize(encodeRange(wanted))).toEqual(again(Range, rangeObjectOf(wanted)));
+      }),
+    );
+  });
+
+  it('for the records of one commit, as of a revision, are those of the reference', () => {
+    fc.assert(
+      fc.property(fc.record({ prefix: key, created: revision, asOf: revision }), (peers) => {
+        const { prefix, created, asOf } = peers;
+        const range = {
+          ...rangeObjectOf({ prefix }),
+          revision: String(asOf),
+          min_create_revision: String(created),
+          max_create_revision: String(created),
+        };
+        expect(Range.requestDeserialize(encodeRange(peers))).toEqual(again(Range, range));
       }),
     );
   });

@@ -1,7 +1,10 @@
 import { Etcd3 } from 'etcd3';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { etcd } from '../../src/backends/etcd/index.ts';
-import type { Backend } from '../../src/sync/backend.ts';
+import { RANGE } from '../../src/backends/etcd/request.ts';
+import { Transport } from '../../src/backends/etcd/transport.ts';
+import type { Backend, CommitResult } from '../../src/contract/backend.ts';
+import { SyncError } from '../../src/contract/errors.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
 import { bytes, never, textOf, uniqueName } from './support.ts';
 
@@ -154,6 +157,49 @@ describe('commit', () => {
     }
   });
 
+  it('asks once more where a bounded read ends among records of one commit, and then only', async () => {
+    const prefix = `${uniqueName()}/`;
+    const contenders = ['b', 'a', 'c'].map((name) => ({ put: prefix + name, value: bytes('') }));
+    const sent = vi.spyOn(Transport.prototype, 'send');
+    try {
+      const read = { prefix, oldest: 2 };
+      const result = await backend.commit({ when: [], then: contenders, read }, never);
+      expect(namesIn(result)).toEqual(['a', 'b']);
+      const all = { prefix, oldest: 3 };
+      expect((await backend.query(all, { signal: never })).records.length).toBe(3);
+      // The commit and the look after it, and one query.
+      expect(sent).toHaveBeenCalledTimes(3);
+    } finally {
+      sent.mockRestore();
+    }
+  });
+
+  it('leaves unknown what became of a commit that was applied, where the look after it fails', async () => {
+    const prefix = `${uniqueName()}/`;
+    const then = ['b', 'a'].map((name) => ({ put: prefix + name, value: bytes('') }));
+    const read = { prefix, oldest: 1 };
+    const failure = new SyncError('unavailable', 'no', { outcome: 'refused' });
+    const { send } = Transport.prototype;
+    const sent = vi.spyOn(Transport.prototype, 'send').mockImplementation(function (
+      this: Transport,
+      request,
+      asker,
+    ) {
+      if (request.path !== RANGE) return send.call(this, request as never, asker as never);
+      asker.failed(failure);
+      return () => undefined;
+    });
+    try {
+      const applied = backend.commit({ when: [], then, read }, never);
+      await expect(applied).rejects.toMatchObject({ code: 'unavailable', outcome: 'unknown' });
+      const absent = { key: `${prefix}a`, is: 'absent' } as const;
+      const refused = backend.commit({ when: [absent], then, read }, never);
+      await expect(refused).rejects.toMatchObject({ code: 'unavailable', outcome: 'refused' });
+    } finally {
+      sent.mockRestore();
+    }
+  });
+
   it('stands in one queue with etcdctl lock', async () => {
     const key = uniqueName();
     const path = backend.lockPath(key);
@@ -181,3 +227,8 @@ describe('commit', () => {
     }
   });
 });
+
+function namesIn(result: CommitResult): string[] {
+  if (!('read' in result) || result.read === undefined) throw new Error('The commit should have read.');
+  return result.read.map(({ key }) => key.slice(key.lastIndexOf('/') + 1));
+}

@@ -48,7 +48,14 @@ describe('errors', () => {
     ['bad-response', 8, 'Bandwidth exhausted or memory limit exceeded'],
     ['bad-response', 2, 'Received HTTP status code 500'],
     ['rejected', 11, 'etcdserver: too large lease TTL'],
-    ['rejected', 12, 'Received HTTP status code 404'],
+    ['rejected', 12, 'unknown service etcdserverpb.KV'],
+    // Of a load balancer, and no word of etcd: it may pass.
+    ['bad-response', 12, 'Received HTTP status code 404'],
+    ['bad-response', 12, 'Received HTTP status code 405'],
+    ['bad-response', 7, 'Received HTTP status code 403'],
+    ['bad-response', 16, 'Received HTTP status code 401'],
+    ['bad-response', 7, 'RBAC: access denied'],
+    ['unavailable', 14, 'Received HTTP status code 503'],
   ])('%s: %i %s', (code, status, details) => {
     const error = syncErrorOf({ code: status, details }, '10.0.0.1:2379');
     expect(error).toMatchObject({ code, cause: { message: details } });

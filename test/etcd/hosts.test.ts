@@ -1,7 +1,7 @@
 import { TcpProxy } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { etcd } from '../../src/backends/etcd/index.ts';
-import { isSyncError } from '../../src/sync/backend.ts';
+import { isSyncError } from '../../src/contract/errors.ts';
 import { slowed } from '../busy.ts';
 import { type EtcdServer, startEtcd, startEtcdCluster } from '../servers/etcd.ts';
 import { never, put, textOf, uniqueName, until } from './support.ts';

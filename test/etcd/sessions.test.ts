@@ -1,7 +1,7 @@
 import { TcpProxy } from 'holdfast/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { etcd } from '../../src/backends/etcd/index.ts';
-import type { Backend } from '../../src/sync/backend.ts';
+import type { Backend } from '../../src/contract/backend.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
 import { never, until } from './support.ts';
 
@@ -79,12 +79,11 @@ describe('sessions', () => {
 
   it('are renewed over a new connection when the old one has fallen silent', async () => {
     await using proxy = await TcpProxy.open(server.address);
-    await using through = etcd({ hosts: proxy.address, requestTimeout: 500 });
+    await using through = etcd({ hosts: proxy.address, requestTimeout: 4_000 });
     const session = await through.openSession(wanted, never);
     expect(await through.renewSession(session.id, never)).toBe('renewed');
     expect(proxy.accepted).toBe(1);
     proxy.silence();
-    await expect(through.renewSession(session.id, never)).rejects.toMatchObject({ code: 'unavailable' });
     expect(await through.renewSession(session.id, never)).toBe('renewed');
     expect(proxy.accepted).toBe(2);
     await through.closeSession(session.id, never);
@@ -95,7 +94,7 @@ describe('sessions', () => {
     await using through = etcd({ hosts: proxy.address, requestTimeout: 1_000 });
     const session = await through.openSession(wanted, never);
     proxy.silence();
-    await expect(through.renewSession(session.id, AbortSignal.timeout(700))).rejects.toMatchObject({
+    await expect(through.renewSession(session.id, AbortSignal.timeout(400))).rejects.toMatchObject({
       name: 'TimeoutError',
     });
     expect(await through.renewSession(session.id, never)).toBe('renewed');

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type EtcdOptions, etcd } from '../../src/backends/etcd/index.ts';
-import type { Backend, StoredRecord } from '../../src/sync/backend.ts';
+import type { Backend, StoredRecord } from '../../src/contract/backend.ts';
 import { patience } from '../crowd.ts';
 
 /** A signal that nobody aborts. */

@@ -1,7 +1,7 @@
 import { TcpProxy } from 'holdfast/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { etcd } from '../../src/backends/etcd/index.ts';
-import type { Backend, QueryResult, Scope } from '../../src/sync/backend.ts';
+import type { Backend, QueryResult, Scope } from '../../src/contract/backend.ts';
 import { slowed } from '../busy.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
 import { never, put, textOf, uniqueName, until } from './support.ts';

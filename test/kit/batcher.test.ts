@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { Window } from '../../src/async/window.ts';
-import type { Footprint } from '../../src/backends/kit/batch.ts';
 import { type Batched, Batcher } from '../../src/backends/kit/batcher.ts';
+import type { Footprint } from '../../src/backends/kit/footprint.ts';
 
 const LIMITS = { cost: 3, bytes: 100 };
 

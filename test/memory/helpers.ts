@@ -1,6 +1,6 @@
 import { type MemoryOptions, MemoryStore, type MemoryStoreOptions, memory } from 'holdfast/memory';
 import { VirtualClock } from 'holdfast/testing';
-import type { Backend, Commit, Mutation, QueryResult, Scope } from '../../src/sync/backend.ts';
+import type { Backend, Commit, Mutation, QueryResult, Scope } from '../../src/contract/backend.ts';
 
 export const signal: AbortSignal = new AbortController().signal;
 

@@ -1,6 +1,6 @@
 import { type MemoryOptions, MemoryStore, memory } from 'holdfast/memory';
 import { expect, it } from 'vitest';
-import { isSyncError } from '../../src/sync/backend.ts';
+import { isSyncError } from '../../src/contract/errors.ts';
 import { commit, put, session, signal, virtual } from './helpers.ts';
 
 const bad: ReadonlyArray<[string, Record<string, unknown>]> = [
@@ -43,6 +43,7 @@ it('traits say what the store does', () => {
     maxValueBytes: 524_288,
     maxOperations: 62,
     fencing: 'advisory',
+    wakes: 'pushed',
   });
   expect(virtual({ maxValueBytes: 7 }).backend.traits).toMatchObject({
     contention: 'queue',

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { MemoryStore, memory } from 'holdfast/memory';
 import { expect, it } from 'vitest';
-import type { Clock } from '../../src/sync/backend.ts';
+import type { Clock } from '../../src/async/clock.ts';
 import { blocked, commit, put, session, settled, signal, virtual } from './helpers.ts';
 
 const race = { contention: 'race' } as const;

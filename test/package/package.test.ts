@@ -133,7 +133,7 @@ test('E10: every subpath has its types where `moduleResolution: node` looks for 
 
 test('what is internal to the engine is not in the published types', async () => {
   const types = await readFile(
-    join(project, 'node_modules', 'holdfast', 'dist', 'sync', 'grant.d.ts'),
+    join(project, 'node_modules', 'holdfast', 'dist', 'sync', 'callers', 'grant.d.ts'),
     'utf8',
   );
   expect(types).toContain('assertHeld');

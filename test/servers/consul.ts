@@ -21,6 +21,8 @@ export interface ConsulOptions {
     /** The server's own default is 200. */
     readonly httpMaxConnsPerClient?: number;
   };
+  /** A client agent of this server, instead of a server of its own. It leaves the cluster when it is stopped. */
+  readonly agentOf?: ConsulServer;
   /** More of the server's configuration, merged over ours. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** The same in HCL. */
@@ -41,7 +43,7 @@ interface SelfEntry {
 
 const PORTS = 4;
 
-/** A running Consul: one server agent, its own leader. */
+/** A running Consul: one server agent, its own leader; or a client agent. */
 export class ConsulServer extends ServerProcess {
   /** Of the HTTP API, as `host:port`. */
   readonly address: string;
@@ -106,13 +108,17 @@ export class ConsulServer extends ServerProcess {
     const config = this.#write('config.json', JSON.stringify(this.#config()));
     const more = this.#write('more.json', JSON.stringify(this.#options.config ?? {}));
     const hcl = this.#write('more.hcl', this.#options.hcl ?? '');
-    const mode = this.#options.persistent
-      ? ['-server', '-bootstrap-expect=1', `-data-dir=${join(this.folder, 'data')}`]
-      : ['-dev'];
     return {
       file: this.#binary.file,
-      args: ['agent', ...mode, ...[config, more, hcl].map((file) => `-config-file=${file}`)],
+      args: ['agent', ...this.#mode(), ...[config, more, hcl].map((file) => `-config-file=${file}`)],
     };
+  }
+
+  #mode(): string[] {
+    const { agentOf, persistent } = this.#options;
+    const data = `-data-dir=${join(this.folder, 'data')}`;
+    if (agentOf !== undefined) return [data, `-retry-join=${agentOf.host}:${agentOf.ports[1]}`];
+    return persistent ? ['-server', '-bootstrap-expect=1', data] : ['-dev'];
   }
 
   /**
@@ -120,6 +126,8 @@ export class ConsulServer extends ServerProcess {
    * log. That write is a check-and-set that cannot succeed, so it leaves nothing behind.
    */
   protected override async isReady(): Promise<boolean> {
+    const registered = await this.http('GET', `/v1/catalog/node/${this.node}?consistent`);
+    if (registered.status !== 200 || JSON.parse(registered.body) === null) return false;
     const { status, body } = await this.http('GET', '/v1/health/service/consul?consistent');
     if (status !== 200) return false;
     const [self] = JSON.parse(body) as SelfEntry[];

@@ -1,5 +1,6 @@
-import type { Process, World } from './world.ts';
-import { TTL } from './world.ts';
+import type { Process } from './process.ts';
+import { TTL } from './timing.ts';
+import type { World } from './world.ts';
 
 /** One thing that goes wrong. Gives back what it did, for the trace. */
 type Harm = (world: World, process: Process) => string | undefined;
@@ -43,7 +44,7 @@ const network: Harm[] = [
 const server: Harm[] = [
   (world) => {
     const downtime = world.between(1, 700);
-    world.restart(downtime);
+    world.server.restart(downtime);
     return `sees the server restart, as do all, down for ${downtime.toFixed(0)} ms`;
   },
 ];
@@ -52,14 +53,13 @@ const machine: Harm[] = [
   (world, process) => {
     process.clock.freeze();
     process.halts += 1;
-    world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake(() => world.check()));
+    world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake(() => world.look()));
     return 'is frozen';
   },
   (world, process) => {
     if (world.alive.length < 2 || world.chance(0.6)) return undefined;
     process.dead = true;
     process.clock.kill();
-    process.grants.clear();
     return 'crashes';
   },
 ];
@@ -69,11 +69,12 @@ const doubt: Harm[] = [
     if (world.maySetBack) return undefined;
     process.clock.sleep();
     process.halts += 1;
-    world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake(() => world.check()));
+    world.clock.after(world.between(10, 3 * TTL), () => process.clock.wake(() => world.look()));
     return 'sleeps';
   },
   (world, process) => {
     if (!process.clock.running) return undefined;
+    world.wallsWereSet = true;
     process.clock.setWall(world.maySetBack ? world.pick([-3_600_000, 3_600_000]) : 3_600_000);
     return 'has its wall clock set';
   },
@@ -99,11 +100,11 @@ const operator: Harm[] = [
 
 const copies: Harm[] = [
   (world) => {
-    world.keepCopy();
+    world.server.keepCopy();
     return 'sees a copy of the store being made';
   },
   (world) => {
-    if (!world.restore()) return undefined;
+    if (!world.server.restore()) return undefined;
     // Whoever could clean up, or has just put something, hears little of it.
     const loss = world.chance(0.7) ? { loseRequest: world.between(0, 0.3), loseReply: 0.6 } : {};
     for (const each of world.alive) world.setNetwork(each, loss);
@@ -137,7 +138,7 @@ export function unleash(world: World, end: number): void {
 export function heal(world: World): void {
   world.note(() => '-- everything is well again');
   world.well = true;
-  world.comeUp();
+  world.server.comeUp();
   // A plain record in a queue is for its operator to remove: it keeps everybody out, and everybody is told.
   for (const { key, session } of world.store.records()) {
     if (session === undefined && key.includes('/.lock/')) {
@@ -145,7 +146,7 @@ export function heal(world: World): void {
     }
   }
   for (const process of world.alive) {
-    process.clock.wake(() => world.check());
+    process.clock.wake(() => world.look());
     world.setNetwork(process, {});
   }
 }

@@ -1,6 +1,6 @@
 import { memory } from 'holdfast/memory';
 import { describe, expect, test } from 'vitest';
-import { MOST_TURNS } from '../../src/sync/engine.ts';
+import { MOST_TURNS } from '../../src/sync/contender/contender-host.ts';
 import { withVerbs } from '../with-verbs.ts';
 import { setUp, watch } from './faulty.ts';
 

@@ -3,12 +3,12 @@ import { SyncManager } from 'holdfast';
 import { memory } from 'holdfast/memory';
 import { VirtualClock } from 'holdfast/testing';
 import { expect, test } from 'vitest';
+import { Notifications } from '../../src/async/notifications.ts';
 import { OwnContext } from '../../src/async/own-context.ts';
-import type { Engine } from '../../src/sync/engine.ts';
-import { Outbox } from '../../src/sync/events.ts';
-import { LocalQueue } from '../../src/sync/local-queue.ts';
-import { Proofs } from '../../src/sync/proofs.ts';
-import type { Ticket } from '../../src/sync/ticket.ts';
+import { LocalQueue } from '../../src/sync/callers/local-queue.ts';
+import { Proofs } from '../../src/sync/callers/proofs.ts';
+import type { Ticket } from '../../src/sync/callers/ticket.ts';
+import type { ContenderHost } from '../../src/sync/contender/contender-host.ts';
 
 /** How many listeners Node looks at to add and to remove some: each time it walks over all that the signal has. */
 function countWalks(signal: AbortSignal): () => number {
@@ -58,12 +58,12 @@ function lineOf(callers: number): { queue: LocalQueue; tickets: Ticket[] } {
   const clock = new VirtualClock();
   const never = { current: undefined, listen: () => () => undefined, demand: () => undefined };
   const context = new OwnContext();
-  const engine = { backend: memory(), clock, context, outbox: new Outbox(), keeper: never };
+  const engine = { backend: memory(), clock, context, notifications: new Notifications(), keeper: never };
   const nothing = (): void => undefined;
-  const events = { granted: nothing, lost: nothing, released: nothing, trouble: nothing };
+  const events = { notice: nothing, trouble: nothing };
   const limits = { limit: 0, within: 0 };
   const queue = new LocalQueue(
-    engine as unknown as Engine,
+    engine as unknown as ContenderHost,
     new Proofs(clock),
     'k',
     'k',
@@ -71,10 +71,10 @@ function lineOf(callers: number): { queue: LocalQueue; tickets: Ticket[] } {
     events,
     nothing,
   );
-  const tickets = Array.from({ length: callers }, (): Ticket => {
-    const told = { granted: nothing, doubted: nothing, lost: nothing, occupied: nothing, refused: nothing };
-    return { standing: false, value: () => new Uint8Array(), failing: nothing, moved: nothing, ...told };
-  });
+  const tickets = Array.from(
+    { length: callers },
+    (): Ticket => ({ standing: false, value: () => new Uint8Array(), notice: nothing }),
+  );
   for (const ticket of tickets) queue.enter(ticket);
   return { queue, tickets };
 }

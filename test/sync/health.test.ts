@@ -1,7 +1,7 @@
 import { type Grant, type Lock, SyncError, SyncManager } from 'holdfast';
 import { memory } from 'holdfast/memory';
 import { expect, test, vi } from 'vitest';
-import { Lock as LockClass } from '../../src/sync/lock.ts';
+import { Lock as LockClass } from '../../src/sync/callers/lock.ts';
 import { faulty, settle, setUp } from './faulty.ts';
 
 const session = { ttl: 10_000, lockDelay: 0, margin: 1_000 };

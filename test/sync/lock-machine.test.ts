@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { SyncError } from '../../src/sync/errors.ts';
-import { type LockEvent, type LockState, type Notice, step } from '../../src/sync/lock-machine.ts';
-import { instant, Session } from '../../src/sync/session.ts';
+import { SyncError } from '../../src/contract/errors.ts';
+import { type LockEvent, type LockState, type Step, step } from '../../src/sync/contender/lock-machine.ts';
+import { instant, Session } from '../../src/sync/session/session.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 
 const clock = new VirtualClock();
@@ -22,7 +22,7 @@ const releasing: LockState = { name: 'releasing', session: s1, holding };
 const stopped: LockState = { name: 'stopped' };
 const every = { idle, awaiting, seeking, waiting, held, lost, releasing, stopped };
 
-const released: Notice = { tell: 'released' };
+const released: Step['notices'][number] = { tell: 'released' };
 const ended: LockEvent = { type: 'session-ended', session: s1, reason: 'deadline' };
 const attempted = (
   of: LockState,
@@ -35,7 +35,7 @@ type Row = [
   from: LockState,
   event: LockEvent,
   to: Partial<LockState>,
-  tells?: readonly Notice[],
+  tells?: Step['notices'],
   wanted?: boolean,
 ];
 

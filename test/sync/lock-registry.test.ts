@@ -3,7 +3,7 @@ import { type Lock, type LockLoss, SyncManager } from 'holdfast';
 import { MemoryStore, memory } from 'holdfast/memory';
 import type { Observable } from 'rxjs';
 import { describe, expect, test, vi } from 'vitest';
-import { LockRegistry } from '../../src/sync/lock-registry.ts';
+import { LockRegistry } from '../../src/sync/callers/lock-registry.ts';
 import { collect } from '../soak/levels.ts';
 import { withVerbs } from '../with-verbs.ts';
 

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { MemoryStore } from 'holdfast/memory';
 import { VirtualClock } from 'holdfast/testing';
 import { describe, expect, test } from 'vitest';
-import { defaultMetadata } from '../../src/sync/metadata.ts';
+import { defaultMetadata } from '../../src/sync/callers/metadata.ts';
 import { settle, setUp as setUpFaulty } from './faulty.ts';
 
 const decoder = new TextDecoder();

@@ -8,7 +8,7 @@ import {
 } from 'holdfast';
 import { memory } from 'holdfast/memory';
 import { describe, expect, test } from 'vitest';
-import { keyProblem } from '../../src/sync/keys.ts';
+import { keyProblem } from '../../src/contract/keys.ts';
 
 const make = (options: object) => () =>
   new SyncManager({ name: 'svc', backend: memory(), ...options } as SyncManagerOptions);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { StoredRecord } from '../../src/sync/backend.ts';
-import { type OwnPut, OwnPuts } from '../../src/sync/own-puts.ts';
+import type { StoredRecord } from '../../src/contract/backend.ts';
+import { type OwnPut, OwnPuts } from '../../src/sync/manager/own-puts.ts';
 
 const put = (key: string, over: OwnPut['over'] = 'nothing'): OwnPut => ({ key, session: 's', over });
 const record = (key: string, revision: bigint, session = 's'): StoredRecord => ({

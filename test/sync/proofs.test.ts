@@ -1,9 +1,9 @@
 import { type Condition, type Grant, type Proof, SyncError, type SyncManager } from 'holdfast';
 import { VirtualClock } from 'holdfast/testing';
 import { describe, expect, test } from 'vitest';
-import { Grant as GrantOf } from '../../src/sync/grant.ts';
-import { Proofs } from '../../src/sync/proofs.ts';
-import { Session } from '../../src/sync/session.ts';
+import { Grant as GrantOf } from '../../src/sync/callers/grant.ts';
+import { Proofs } from '../../src/sync/callers/proofs.ts';
+import { Session } from '../../src/sync/session/session.ts';
 import { type Fault, got, isRemoval, isWriteTo, setUp, watch } from './faulty.ts';
 
 const TTL = 10_000;

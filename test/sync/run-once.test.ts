@@ -1,6 +1,5 @@
-import { type Backend, type RunOnceOptions, SyncError, SyncManager, type SyncManagerOptions } from 'holdfast';
+import { type RunOnceOptions, SyncError, SyncManager, type SyncManagerOptions } from 'holdfast';
 import { MemoryStore, memory } from 'holdfast/memory';
-import { calm, ProcessClock, SimulatedNetwork, VirtualClock } from 'holdfast/testing';
 import { describe, expect, test } from 'vitest';
 import { type Fault, hang, isWriteTo, settle, setUp, watch } from './faulty.ts';
 
@@ -183,74 +182,4 @@ test.each<[Partial<Record<keyof RunOnceOptions, unknown>>, RegExp]>([
     code: 'invalid-key',
   });
   expect(store.sessions()).toEqual([]);
-});
-
-/** Replicas behind a bad network, whose clocks differ and whose processes die, strike the same ticks. */
-const PERIOD = 10_000;
-const AT_LEAST = 5_000;
-const REPLICAS = 3;
-const TICKS = 12;
-const SEEDS = 150;
-
-async function ticks(seed: number): Promise<{ runs: Map<number, number>; calls: number }> {
-  const world = new VirtualClock({ seed });
-  const contention = seed % 2 === 0 ? 'queue' : 'race';
-  const store = new MemoryStore({ contention, clock: world });
-  const runs = new Map<number, number>();
-  const replicas = Array.from({ length: REPLICAS }, () => {
-    const lead = (world.random() - 0.5) * 4_000;
-    const clock = new ProcessClock(world, { wallLead: lead });
-    const network = new SimulatedNetwork(world, clock, 1_500);
-    const backend: Backend = network.connect(memory({ store }));
-    const session = { ttl: 4_000, lockDelay: 0 };
-    return { lead, clock, network, sync: new SyncManager({ name: 'svc', backend, clock, session }) };
-  });
-  let calls = 0;
-  const epoch = Math.ceil(world.wall() / PERIOD) * PERIOD + PERIOD;
-  for (const { lead, clock, sync } of replicas) {
-    for (let tick = 0; tick < TICKS; tick++) {
-      // Each strikes by its own clock.
-      const due = epoch + tick * PERIOD - lead - world.wall() + world.random() * 50;
-      world.after(due, () => {
-        if (!clock.running) return;
-        calls += 1;
-        const run = async (): Promise<void> => {
-          runs.set(tick, (runs.get(tick) ?? 0) + 1);
-          await new Promise<void>((resolve) => void world.after(world.random() * 3_000, resolve));
-        };
-        sync.runOnce('job', { atLeast: AT_LEAST }, run).catch(() => undefined);
-      });
-    }
-  }
-  for (let step = 0; step < TICKS * 5; step++) {
-    await world.advance(PERIOD / 4);
-    for (const { network } of replicas) {
-      const bad = world.random() < 0.4;
-      network.conditions = bad
-        ? { ...calm, delay: [1, 400], loseRequest: 0.2, loseReply: 0.3, repeat: 0.2 }
-        : calm;
-      if (world.random() < 0.1) network.conditions = { ...calm, cut: 'replies' };
-      if (world.random() < 0.1) network.reset();
-    }
-    // A process is stopped in the midst of what it does, and goes on later; or it dies.
-    const victim = replicas[Math.floor(world.random() * REPLICAS)]?.clock;
-    if (victim?.running && world.random() < 0.15) {
-      victim.freeze();
-      world.after(world.random() * 12_000, () => victim.wake());
-    } else if (world.random() < 0.01) victim?.kill();
-  }
-  return { runs, calls };
-}
-
-test(`E8: ${SEEDS} seeds of replicas with clocks apart, a bad network and deaths: no tick is run twice`, async () => {
-  let done = 0;
-  for (let seed = 1; seed <= SEEDS; seed++) {
-    const { runs, calls } = await ticks(seed);
-    expect(calls).toBeGreaterThan(TICKS);
-    for (const [tick, times] of runs) expect(times, `seed ${seed}, tick ${tick}`).toBe(1);
-    done += runs.size;
-  }
-  // It would also be so if nothing ran.
-  expect(done).toBeGreaterThan((SEEDS * TICKS) / 2);
-  console.info(`${done} of ${SEEDS * TICKS} ticks were run, each once`);
 });

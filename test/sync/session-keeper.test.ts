@@ -2,8 +2,8 @@ import { SyncManager } from 'holdfast';
 import { MemoryStore, memory } from 'holdfast/memory';
 import { VirtualClock } from 'holdfast/testing';
 import { describe, expect, test } from 'vitest';
-import type { Backend } from '../../src/sync/backend.ts';
-import { SyncError } from '../../src/sync/errors.ts';
+import type { Backend } from '../../src/contract/backend.ts';
+import { SyncError } from '../../src/contract/errors.ts';
 import { settle } from './faulty.ts';
 
 const TTL = 10_000;

@@ -2,7 +2,7 @@ import { type Backend, type CommitResult, SyncError, type SyncManager } from 'ho
 import { MemoryStore, memory } from 'holdfast/memory';
 import type { VirtualClock } from 'holdfast/testing';
 import { describe, expect, test } from 'vitest';
-import { forwardOnly } from '../../src/sync/store-reset.ts';
+import { forwardOnly } from '../../src/sync/manager/forward-only.ts';
 import { withVerbs } from '../with-verbs.ts';
 import { type Fault, got, isOwnedPut, isRemoval, setUp, watch } from './faulty.ts';
 

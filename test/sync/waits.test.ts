@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { type CallOptions, SyncError, type SyncManager } from 'holdfast';
 import { describe, expect, test } from 'vitest';
-import { Grant } from '../../src/sync/grant.ts';
-import { Leadership } from '../../src/sync/leader.ts';
-import { LeaderWork } from '../../src/sync/leader-work.ts';
-import { Lock } from '../../src/sync/lock.ts';
-import { SyncManager as Manager } from '../../src/sync/sync-manager.ts';
+import { Grant } from '../../src/sync/callers/grant.ts';
+import { Lock } from '../../src/sync/callers/lock.ts';
+import { LeaderWork } from '../../src/sync/leadership/leader-work.ts';
+import { Leadership } from '../../src/sync/leadership/leadership.ts';
+import { SyncManager as Manager } from '../../src/sync/manager/sync-manager.ts';
 import { hang, isOwnedPut, settle, setUp, watch } from './faulty.ts';
 
 type Ask = (sync: SyncManager, options: CallOptions) => Promise<unknown>;

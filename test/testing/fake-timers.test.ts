@@ -5,7 +5,7 @@ import { etcd } from 'holdfast/etcd';
 import { MemoryStore, memory } from 'holdfast/memory';
 import { conformance, LockHistory, TcpProxy, VirtualClock } from 'holdfast/testing';
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
-import { systemClock } from '../../src/sync/clock.ts';
+import { systemClock } from '../../src/async/clock.ts';
 import { uniquePrefix } from '../conformance/unique-prefix.ts';
 import { QUIET } from '../quiet.ts';
 import { Client } from './client.ts';

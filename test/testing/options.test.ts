@@ -3,6 +3,7 @@ import {
   calm,
   conformance,
   LockHistory,
+  LockInvariants,
   linearizable,
   ProcessClock,
   SimulatedNetwork,
@@ -26,6 +27,7 @@ const subject = {
 const network = (conditions: object) => {
   new SimulatedNetwork(world, clock, 100).conditions = give({ ...calm, ...conditions });
 };
+const holder = { client: 'a', token: 1n };
 const nothing = {
   initial: 0,
   step: () => 0,
@@ -70,6 +72,12 @@ describe('E12: what is published for tests refuses a bad option, and one that no
     ['LockHistory', 'value', () => new LockHistory(give({ value: 5 }))],
     ['LockHistory', 'belief', () => new LockHistory().check(give({ belief: false }))],
     ['LockHistory', 'beliefs', () => new LockHistory().check(give({ beliefs: 'no' }))],
+    ['LockInvariants', 'clock', () => new LockInvariants(give({ clock: world }))],
+    ['LockInvariants', 'now', () => new LockInvariants(give({ now: 5 }))],
+    ['LockInvariants', 'operated', () => new LockInvariants(give({ operated: 1 }))],
+    ['LockInvariants', 'token', () => new LockInvariants().granted(give({ client: 'a', token: 5 }))],
+    ['LockInvariants', 'token', () => new LockInvariants().accepted(give({ client: 'a' }))],
+    ['LockInvariants', 'told', () => new LockInvariants().handedOn(holder, Number.NaN)],
     ['linearizable', 'steps', () => new LockHistory().check({ steps: 0 })],
     ['linearizable', 'step', () => linearizable(nothing, [], give({ step: 5 }))],
     ['conformance', 'ttl', () => conformance(give({ ...subject, ttl: 5 }))],

@@ -13,8 +13,15 @@ import {
 import { consul } from 'holdfast/consul';
 import { syncModule } from 'holdfast/di';
 import { etcd } from 'holdfast/etcd';
+import { backendOf, type Driver, type Request, type Verdict, Window } from 'holdfast/kit';
 import { memory } from 'holdfast/memory';
 import { openTelemetry } from 'holdfast/opentelemetry';
+import {
+  type ConformanceClientOptions,
+  type ConformancePause,
+  type ConformanceSubject,
+  conformance,
+} from 'holdfast/testing';
 
 declare function same<T>(value: T): <U extends T>(other: U & (T extends U ? U : never)) => void;
 
@@ -25,7 +32,14 @@ const both = { put: 'a', remove: 'b', value: 'text' };
 new SyncManager({ name: 'svc', backend, session: { ttl: 5_000 } });
 new SyncManager({ name: 'svc', backend, metadata: () => ({ zone: 'a', tags: ['x', 1, null] }) });
 etcd({ hosts: ['a:2379', 'b:2379'], username: 'u', password: 'p' });
-consul({ addresses: ['a:8500'], token: 't', lockFlags: 1n });
+etcd({
+  username: () => 'u',
+  password: async () => 'p',
+  hosts: 'https://a',
+  tls: async () => ({ ca: 'pem' }),
+});
+consul({ addresses: ['a:8500'], token: 't', lockFlags: 1n, node: 'n' });
+consul({ token: () => 't', tls: async () => ({ ca: 'pem' }) });
 syncModule({ name: 'svc', backend, claimLeadership: false });
 
 new SyncManager({ name: 'svc', backend, logger: console, telemetry: openTelemetry() });
@@ -47,8 +61,29 @@ new SyncManager({ name: 'svc', backend, ttl: 5_000 });
 new SyncManager({ name: 'svc', backend, metadata: { at: new Date() } });
 // @ts-expect-error flags have 64 bits, more than a number
 consul({ lockFlags: 42 });
+// @ts-expect-error a password is text
+etcd({ username: 'u', password: () => 1 });
+// @ts-expect-error a token is text
+consul({ token: () => 42 });
 // @ts-expect-error etcd has no ACL token
 etcd({ token: 't' });
+
+const subject = { name: 'mine', prefix: () => 'p/', sessionTtl: 1_000, expiryFactor: 1 } as const;
+// A subject without steps need not know of them.
+conformance({ ...subject, open: () => memory() });
+const stepped: ConformanceSubject = {
+  ...subject,
+  async open({ pause }: ConformanceClientOptions) {
+    const between: ConformancePause = pause;
+    await between('after the locks');
+    // @ts-expect-error a step has a name
+    await pause();
+    return backend;
+  },
+};
+conformance(stepped);
+// @ts-expect-error the pause is given to a client, not to the subject
+conformance({ ...stepped, pause: async () => {} });
 
 export async function uses(sync: SyncManager): Promise<void> {
   const lock: Lock = sync.lock('k', { metadata: 'me' });
@@ -111,3 +146,13 @@ export async function uses(sync: SyncManager): Promise<void> {
   // @ts-expect-error codes are a closed list
   if (error.code === 'nonsense') return;
 }
+
+declare const driver: Driver<Request & { readonly encoded: Uint8Array }>;
+new SyncManager({ name: 'svc', backend: () => backendOf(driver) });
+new Window(4).tryEnter();
+const verdicts: readonly Verdict<number>[] = [1, 'again', 'alone', new SyncError('rejected', 'no')];
+verdicts.map((verdict) => verdict);
+// @ts-expect-error a verdict is an answer, an error, or one of two words
+verdicts.includes('later');
+// @ts-expect-error a driver says what the server can do
+backendOf({ traits: backend.traits });

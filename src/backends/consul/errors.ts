@@ -1,5 +1,6 @@
-import { REFUSED, SyncError, type SyncErrorCode } from '../../sync/backend.ts';
-import { type Answer, ExchangeError } from './client.ts';
+import type { IncomingHttpHeaders } from 'node:http';
+import { REFUSED, SyncError, type SyncErrorCode } from '../../contract/errors.ts';
+import { ExchangeError } from './client.ts';
 
 interface NetworkError extends Error {
   readonly code?: string;
@@ -7,10 +8,28 @@ interface NetworkError extends Error {
   readonly errors?: readonly NetworkError[];
 }
 
-/** An answer that is larger than the reader allowed for. The hub then reads in smaller pieces. */
+/** What a server answered, and to whom. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  /** What was dialled. */
+  readonly address: string;
+  /** With which it was asked. */
+  readonly token: string | undefined;
+}
+
+/** An answer that is larger than the reader allowed for. The watches then read in smaller pieces. */
 export class TooLargeError extends SyncError {
   constructor(message: string) {
     super('bad-response', message);
+  }
+}
+
+/** No such node where a session was to be made: one that is only starting, or never to be. */
+export class NotRegisteredError extends SyncError {
+  constructor(message: string) {
+    super('unavailable', message);
   }
 }
 
@@ -21,6 +40,10 @@ const DENIED = /ACL not found|Permission denied/i;
 /** What Consul, or Go's HTTP server in it, says of a request that it did not take in. */
 const UNREADABLE =
   /^(?:Failed to (?:parse|decode) |Request body|Transaction contains too many operations|Value for key |Client sent an HTTP request to an HTTPS server)/;
+
+/** What an agent says that has lost its servers, or a server that has lost its leader. */
+const WITHOUT_SERVERS =
+  /No cluster leader|No known Consul servers|Raft leader not found|error getting client/;
 
 /** Codes of Node and of OpenSSL for a handshake that failed or a certificate that does not do. */
 const TLS_CODE =
@@ -39,6 +62,10 @@ export function wasNeverSent(error: unknown): boolean {
   // Node tries the addresses of a name one after the other, and then tells of all in one error.
   if (errors !== undefined && errors.length > 0) return errors.every(wasNeverSent);
   return syscall === 'connect' || syscall === 'getaddrinfo' || HANDSHAKE_CODE.test(code ?? '');
+}
+
+export function isOfTls(error: unknown): boolean {
+  return TLS_CODE.test((error as NetworkError).code ?? '');
 }
 
 export function exchangeError(error: unknown, address: string): SyncError {
@@ -78,12 +105,32 @@ export function exchangeError(error: unknown, address: string): SyncError {
 }
 
 /** For an answer with a status that its caller has no use for. */
-export function statusError({ status, headers, body }: Answer, address: string, token = ''): SyncError {
-  const text = plainText(headers['content-type'], body, token);
+export function statusError(answer: Answer): SyncError {
+  const { status, address } = answer;
+  const text = plainText(answer);
   const said = `Consul at ${address} answered ${status}${text && ` (${text})`}`;
+  if (/Missing node registration/i.test(text)) {
+    return new NotRegisteredError(`${said}: is the agent starting, and "node" right?`);
+  }
   const { code, hint } = meaningOf(status, text);
   const options = isOwnWord(status, text) ? REFUSED : {};
   return new SyncError(code, hint === '' ? said : `${said}: ${hint}`, options);
+}
+
+/** For what is none. */
+export function badAnswer({ address }: Answer, how: string): SyncError {
+  return new SyncError('bad-response', `what ${address} answered ${how}: is that Consul?`);
+}
+
+/** Whether it is for its caller to read. A 404 without Consul's marks comes from something that knows no such path. */
+export function isForCaller({ status, headers, body }: Answer): boolean {
+  if (status === 404) return headers['x-consul-index'] !== undefined || /^Session id /i.test(body.toString());
+  return (status >= 200 && status < 300) || status === 409;
+}
+
+/** Whether the agent can serve nobody at present. Other failures may be about one key. */
+export function isOfWholeServer(error: SyncError): boolean {
+  return error.code === 'unavailable' && WITHOUT_SERVERS.test(error.message);
 }
 
 /**
@@ -96,15 +143,20 @@ function isOwnWord(status: number, text: string): boolean {
 }
 
 /** What a server says in an error list or a plain-text body, without anything secret. */
-export function withoutToken(text: string, token = ''): string {
+export function withoutToken(text: string, { token = '' }: Pick<Answer, 'token'>): string {
   return token === '' ? text : text.replaceAll(token, '<token>');
 }
 
-function plainText(type: string | undefined, body: Buffer, token: string): string {
+function plainText(answer: Answer): string {
+  const { headers, body } = answer;
+  const type = headers['content-type'];
   // Go tells a client that speaks plain HTTP to a TLS port with no header at all.
   if ((type !== undefined && !type.startsWith('text/plain')) || body.byteLength > LONGEST_TEXT) return '';
-  return withoutToken(body.toString('utf8'), token).replace(/\s+/g, ' ').trim();
+  return withoutToken(body.toString('utf8'), answer).replace(/\s+/g, ' ').trim();
 }
+
+/** What no Consul answers to what it is asked here. */
+const NOT_THERE = [404, 405, 408];
 
 function meaningOf(status: number, text: string): { code: SyncErrorCode; hint: string } {
   if (status >= 300 && status < 400)
@@ -123,6 +175,9 @@ function meaningOf(status: number, text: string): { code: SyncErrorCode; hint: s
   if (/invalid key name/i.test(text))
     return { code: 'rejected', hint: 'this version takes no such key in a path' };
   if (status === 413) return { code: 'value-too-large', hint: 'the limit is its txn_max_req_len' };
+  // From something in between, which says nothing about the server: it is waited out, as a 503 is.
+  if (NOT_THERE.includes(status))
+    return { code: 'unavailable', hint: 'is that Consul, or what stands before it?' };
   if (status === 429 || status >= 500) return { code: 'unavailable', hint: 'is there a leader?' };
   return { code: status >= 400 ? 'rejected' : 'bad-response', hint: '' };
 }

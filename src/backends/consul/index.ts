@@ -1,5 +1,6 @@
-import type { Backend } from '../../sync/backend.ts';
-import { ConsulBackend } from './backend.ts';
+import type { Backend } from '../../contract/backend.ts';
+import { backendOf } from '../kit/backend.ts';
+import { ConsulDriver } from './driver.ts';
 import { type ConsulOptions, type ConsulTls, settingsOf } from './options.ts';
 
 export type { ConsulOptions, ConsulTls };
@@ -9,5 +10,5 @@ export type { ConsulOptions, ConsulTls };
  * `consul lock`. Connects with the first call. Throws a `SyncError` `invalid-option` that names the option.
  */
 export function consul(options: ConsulOptions = {}): Backend {
-  return new ConsulBackend(settingsOf(options));
+  return backendOf(new ConsulDriver(settingsOf(options)));
 }

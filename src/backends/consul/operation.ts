@@ -1,4 +1,4 @@
-import type { Condition, Mutation, Revision } from '../../sync/backend.ts';
+import type { Condition, Mutation, Revision } from '../../contract/backend.ts';
 import type { Entry } from './record.ts';
 
 /** What must be known of a key before the transaction, because Consul has no condition that says it. */

@@ -1,15 +1,12 @@
-import { X509Certificate } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
-import { inside, type Names, REFUSED, refuseUnknown, SyncError } from '../../sync/backend.ts';
-import { type ConsulClient, canReplaceAgent, isConsulClient } from './client.ts';
+import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { inside, type Names, refuseUnknown } from '../../contract/options.ts';
+import { addressOf, hostProblem, socketPathOf } from '../kit/addresses.ts';
+import { Present, type Provided } from '../kit/provided.ts';
+import { checkTls, TLS, type Tls } from '../kit/tls.ts';
+import { type ConsulClient, createClient, isConsulClient, lentProblem, type Server } from './client.ts';
 import { GO_LOCK_FLAGS } from './record.ts';
 
-export interface ConsulTls {
-  /** PEM of the authority that signed the agents' certificates. Default: those that Node trusts. */
-  readonly ca?: Buffer | string;
-  /** PEM of a client certificate, with `key`. */
-  readonly cert?: Buffer | string;
-  readonly key?: Buffer | string;
+export interface ConsulTls extends Tls {
   /** The name to expect in the certificate, where it is not the host's. */
   readonly servername?: string;
   /** `false` accepts any certificate. For experiments only: whoever is in the middle then reads the token. */
@@ -18,8 +15,8 @@ export interface ConsulTls {
 
 export interface ConsulOptions {
   /**
-   * `host:port`, or `https://host:port` for TLS. With several the backend stays with one and changes over when its
-   * connection fails.
+   * `host:port`, `https://host:port` for TLS, or `unix:///path` for a socket. With several the backend stays with one and changes
+   * over when that one fails as a whole or falls silent.
    */
   readonly addresses?: readonly string[];
   /** Default `127.0.0.1`. */
@@ -28,10 +25,17 @@ export interface ConsulOptions {
   readonly port?: number;
   /** TLS, for `host` and `port` or for `addresses` without a scheme. Default: whether there is a `tls`. */
   readonly secure?: boolean;
-  /** ACL token. Sent as a header, never told in an error. */
-  readonly token?: string;
-  readonly tls?: ConsulTls;
-  /** A ready-made client of the npm package `consul`: its address, TLS settings, token and datacenter are used. */
+  /**
+   * ACL token. Sent as a header, never told in an error. A function, sync or async, is asked when one is needed, for each address
+   * anew, and when the one it gave was refused: for tokens that are rotated.
+   */
+  readonly token?: Provided<string>;
+  /** A function, sync or async, is asked for each new connection: for certificates that are rotated. */
+  readonly tls?: Provided<ConsulTls>;
+  /**
+   * A ready-made client of the npm package `consul`: its address, its agent's settings, and its default token, datacenter and
+   * partition as they are at each request. What of it could not be kept is refused by name.
+   */
   readonly client?: ConsulClient;
   /** The servers' `session_ttl_min`, in milliseconds. Default 10,000, which is theirs. */
   readonly sessionTtlMin?: number;
@@ -42,6 +46,12 @@ export interface ConsulOptions {
    * decides, because a check that fails too easily takes locks away from a healthy holder.
    */
   readonly checks?: readonly string[];
+  /**
+   * The node that sessions belong to: they end when it leaves or is deregistered. Default: that of the agent that is asked, which
+   * takes all its sessions along when it is stopped in good order (SIGTERM).
+   */
+  readonly node?: string;
+  /** Default: the agent's. Sessions in another one than the agent's need `node`, one that is registered there. */
   readonly datacenter?: string;
   /** Milliseconds for one request, connecting included. Default 5,000. */
   readonly requestTimeout?: number;
@@ -52,12 +62,15 @@ export interface ConsulOptions {
   readonly maxConnections?: number;
 }
 
-export type Endpoint = { readonly url: URL; readonly tls: ConsulTls } | { readonly client: ConsulClient };
-
 export interface Settings {
-  readonly endpoints: readonly Endpoint[];
-  readonly token: string | undefined;
+  /** One for each server, or that of the application alone. */
+  readonly clients: readonly ConsulClient[];
+  /** That of the application. */
+  readonly lent: ConsulClient | undefined;
+  readonly token: Present<string> | undefined;
+  readonly tls: Present<ConsulTls> | undefined;
   readonly datacenter: string | undefined;
+  readonly node: string | undefined;
   readonly sessionTtlMin: number;
   readonly lockFlags: bigint;
   readonly checks: readonly string[];
@@ -68,6 +81,8 @@ export interface Settings {
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 const LONGEST_TTL = 86_400_000;
 const MOST_CONNECTIONS = 10_000;
+const PLAIN_PORT = 8500;
+const SECURE_PORT = 8501;
 /** The values of HTTP headers: anything else would fail at the first request, and with the token in the error. */
 const HEADER_SAFE = /^[\x21-\x7e]+$/;
 const NOT_WITH_CLIENT = ['addresses', 'host', 'port', 'secure', 'token', 'tls', 'datacenter'] as const;
@@ -83,16 +98,18 @@ const OPTIONS: Names<ConsulOptions> = {
   sessionTtlMin: true,
   lockFlags: true,
   checks: true,
+  node: true,
   datacenter: true,
   requestTimeout: true,
   maxConnections: true,
 };
-const TLS: Names<ConsulTls> = { ca: true, cert: true, key: true, servername: true, rejectUnauthorized: true };
+
+const CONSUL_TLS: Names<ConsulTls> = { ...TLS, servername: true, rejectUnauthorized: true };
 
 /** Every option is looked at before the first request. Throws a `SyncError` `invalid-option` that names it. */
 export function settingsOf(options: ConsulOptions): Settings {
-  refuseUnknown(options, OPTIONS, invalid, { elsewhere: inside('tls', TLS) });
-  const { sessionTtlMin = 10_000, lockFlags = GO_LOCK_FLAGS, checks = [] } = options;
+  refuseUnknown(options, OPTIONS, invalid, { elsewhere: inside('tls', CONSUL_TLS) });
+  const { sessionTtlMin = 10_000, lockFlags = GO_LOCK_FLAGS, checks = [], node, datacenter } = options;
   const { requestTimeout = 5_000, maxConnections = 64 } = options;
   checkNumber('sessionTtlMin', sessionTtlMin, 1, LONGEST_TTL);
   checkNumber('requestTimeout', requestTimeout, 1, LONGEST_TIMEOUT);
@@ -104,105 +121,103 @@ export function settingsOf(options: ConsulOptions): Settings {
   if (!Array.isArray(checks) || !checks.every((check) => typeof check === 'string' && check !== '')) {
     throw invalid('checks', 'must be a list of check ids');
   }
-  const { endpoints, token, datacenter } = whereTo(options);
-  if (token !== undefined && !(typeof token === 'string' && HEADER_SAFE.test(token))) {
-    throw invalid('token', 'must be a string of printable ASCII without spaces');
+  if (node !== undefined && (typeof node !== 'string' || node === '')) {
+    throw invalid('node', 'must be the name of a node');
   }
   if (datacenter !== undefined && !/^[\w-]+$/.test(String(datacenter))) {
     throw invalid('datacenter', 'must be a name of letters, digits, "-" and "_"');
   }
   const limits = { sessionTtlMin, requestTimeout, maxConnections };
-  return { endpoints, token, datacenter, lockFlags, checks: [...checks], ...limits };
+  return { ...whereTo(options), datacenter, node, lockFlags, checks: [...checks], ...limits };
 }
 
 export function invalid(option: string, problem: string): SyncError {
   return new SyncError('invalid-option', `consul option "${option}" ${problem}`, REFUSED);
 }
 
-function whereTo(options: ConsulOptions): Pick<Settings, 'endpoints' | 'token' | 'datacenter'> {
-  const { client, token, datacenter } = options;
-  if (client === undefined) return { endpoints: ownEndpoints(options), token, datacenter };
+function whereTo(options: ConsulOptions): Pick<Settings, 'clients' | 'lent' | 'token' | 'tls'> {
+  const { client, token, tls } = options;
+  if (client === undefined) {
+    return {
+      clients: serversOf(options).map(createClient),
+      lent: undefined,
+      token: token === undefined ? undefined : new Present(token, checkToken, 'token'),
+      tls: tls === undefined ? undefined : new Present(tls, checkConsulTls, 'tls'),
+    };
+  }
   if (!isConsulClient(client)) throw invalid('client', 'must be a Consul of the npm package "consul"');
   for (const name of NOT_WITH_CLIENT) {
     if (options[name] !== undefined) throw invalid(name, 'must not be given together with "client"');
   }
-  if (!canReplaceAgent(client)) throw invalid('client', 'has an agent of another kind than those of Node');
-  const { _defaults: defaults = {} } = client;
-  return { endpoints: [{ client }], token: defaults.token, datacenter: defaults.dc };
+  const problem = lentProblem(client);
+  if (problem !== undefined) throw invalid('client', problem);
+  return { clients: [client], lent: client, token: undefined, tls: undefined };
 }
 
-function ownEndpoints({ addresses, host, port, secure, tls = {} }: ConsulOptions): Endpoint[] {
-  if (secure !== undefined && typeof secure !== 'boolean') throw invalid('secure', 'must be true or false');
-  checkTls(tls);
-  const hasTls = Object.values(tls).some((value) => value !== undefined);
-  const scheme = (secure ?? hasTls) ? 'https' : 'http';
-  const urls = addresses === undefined ? [hostUrl(scheme, host, port)] : addressUrls(scheme, addresses);
-  if (addresses !== undefined && host !== undefined)
-    throw invalid('host', 'must not be given with "addresses"');
-  if (addresses !== undefined && port !== undefined)
-    throw invalid('port', 'must not be given with "addresses"');
-  const plain = urls.some((url) => url.protocol === 'http:');
-  if (plain && secure) throw invalid('addresses', 'must not say http:// when "secure" is true');
-  if (plain && hasTls) throw invalid('tls', 'needs TLS: "secure: true", or https:// in every address');
-  return urls.map((url) => ({ url, tls }));
+function checkToken(token: unknown): void {
+  if (typeof token === 'string' && HEADER_SAFE.test(token)) return;
+  throw invalid('token', 'must be a string of printable ASCII without spaces');
 }
 
-function hostUrl(scheme: string, host = '127.0.0.1', port = 8500): URL {
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw invalid('port', `must be a whole number from 1 to 65535, not ${String(port)}`);
-  }
-  const bare = typeof host === 'string' && host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
-  const url = typeof host === 'string' && host !== '' ? parse(`${scheme}://${bare}:${port}`) : undefined;
-  if (url === undefined || /[/?#@\s]/.test(host))
-    throw invalid('host', 'must be a host name or an IP address');
-  return url;
-}
-
-function addressUrls(scheme: string, addresses: readonly string[]): URL[] {
-  if (!Array.isArray(addresses) || addresses.length === 0) {
-    throw invalid('addresses', 'must be a list with at least one address');
-  }
-  return addresses.map((address: unknown) => {
-    const text = String(address);
-    const url = parse(/^https?:\/\//i.test(text) ? text : `${scheme}://${text}`);
-    // The address is not repeated here: with a user and a password in it, that would tell a secret.
-    if (url === undefined || typeof address !== 'string') {
-      throw invalid('addresses', 'must hold addresses like "10.0.0.1:8500"');
-    }
-    if (url.username !== '' || url.password !== '') throw invalid('addresses', 'must not hold credentials');
-    if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
-      throw invalid('addresses', 'must hold addresses without a path');
-    }
-    // The URL drops the port that is its scheme's own, and then the default would be Consul's.
-    if (url.port === '' && !/:\d+\/?$/.test(text)) url.port = url.protocol === 'https:' ? '8501' : '8500';
-    return url;
-  });
-}
-
-function parse(text: string): URL | undefined {
-  return URL.canParse(text) ? new URL(text) : undefined;
-}
-
-function checkTls(tls: ConsulTls): void {
-  refuseUnknown(tls, TLS, invalid, { where: 'tls' });
-  const { ca, cert, key, servername, rejectUnauthorized } = tls;
-  if ((cert === undefined) !== (key === undefined)) throw invalid('tls', 'needs "cert" and "key" together');
+function checkConsulTls(tls: ConsulTls): void {
+  checkTls(tls, CONSUL_TLS, invalid);
+  const { servername, rejectUnauthorized } = tls;
   if (servername !== undefined && (typeof servername !== 'string' || servername === '')) {
     throw invalid('tls', 'has a "servername" that is no name');
   }
   if (rejectUnauthorized !== undefined && typeof rejectUnauthorized !== 'boolean') {
     throw invalid('tls', 'has a "rejectUnauthorized" that is neither true nor false');
   }
-  try {
-    if (ca !== undefined) new X509Certificate(ca);
-    createSecureContext({ ca, cert, key });
-  } catch {
-    throw invalid('tls', 'has a "ca", "cert" or "key" that is not PEM, or that do not belong together');
+}
+
+function serversOf({ addresses, host, port, secure, tls = {} }: ConsulOptions): Server[] {
+  if (secure !== undefined && typeof secure !== 'boolean') throw invalid('secure', 'must be true or false');
+  if (typeof tls !== 'function') checkConsulTls(tls);
+  const hasTls = typeof tls === 'function' || Object.values(tls).some((value) => value !== undefined);
+  const isSecure = secure ?? hasTls;
+  const servers = addresses === undefined ? [serverAt(isSecure, host, port)] : serversAt(isSecure, addresses);
+  if (addresses !== undefined && host !== undefined)
+    throw invalid('host', 'must not be given with "addresses"');
+  if (addresses !== undefined && port !== undefined)
+    throw invalid('port', 'must not be given with "addresses"');
+  const isPlain = servers.some((server) => !('host' in server && server.secure));
+  if (isPlain && secure) throw invalid('addresses', 'must not say http:// or unix:// when "secure" is true');
+  if (isPlain && hasTls) throw invalid('tls', 'needs TLS: "secure: true", or https:// in every address');
+  return servers;
+}
+
+function serverAt(secure: boolean, host = '127.0.0.1', port = PLAIN_PORT): Server {
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw invalid('port', `must be a whole number from 1 to 65535, not ${shown(port)}`);
   }
+  const problem = hostProblem(host);
+  if (problem !== undefined) throw invalid('host', problem);
+  return { secure, host: host.includes(':') && !host.startsWith('[') ? `[${host}]` : host, port };
+}
+
+function serversAt(isSecure: boolean, addresses: readonly string[]): Server[] {
+  if (!Array.isArray(addresses) || addresses.length === 0) {
+    throw invalid('addresses', 'must be a list with at least one address');
+  }
+  const ports = { plain: isSecure ? SECURE_PORT : PLAIN_PORT, secure: SECURE_PORT };
+  return addresses.map((address: unknown) => {
+    const socketPath = socketPathOf('addresses', address, invalid);
+    if (socketPath !== undefined) return { socketPath };
+    const {
+      host,
+      port,
+      secure = isSecure,
+    } = addressOf('addresses', address, ports, '10.0.0.1:8500', invalid);
+    return { secure, host, port };
+  });
 }
 
 function checkNumber(option: string, value: unknown, least: number, most: number): void {
-  if (typeof value !== 'number' || !(value >= least && value <= most)) {
-    throw invalid(option, `must be a number from ${least} to ${most}, not ${String(value)}`);
-  }
+  if (typeof value === 'number' && value >= least && value <= most) return;
+  throw invalid(option, `must be a number from ${least} to ${most}, not ${shown(value)}`);
+}
+
+/** What is none may be what should stand elsewhere, such as a password. */
+function shown(value: unknown): string {
+  return typeof value === 'number' ? `${value}` : `a ${typeof value}`;
 }

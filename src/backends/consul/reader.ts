@@ -1,9 +1,10 @@
-import { isSyncError, SyncError } from '../../sync/backend.ts';
-import type { Answer } from './client.ts';
+import { isSyncError, type SyncError } from '../../contract/errors.ts';
+import type { Lane } from './connection.ts';
+import { type Answer, badAnswer, statusError } from './errors.ts';
 import { asciiPartOf, carryable, encodePath, plainPartOf } from './keys.ts';
 import { type Entry, entryOf, parseExact } from './record.ts';
 import type { Listing, Target } from './scope.ts';
-import type { Lane, Transport } from './transport.ts';
+import type { Transport } from './transport.ts';
 
 export interface ReadOptions {
   readonly lane: Lane;
@@ -17,17 +18,13 @@ export interface ReadOptions {
 /** Reads that no stale server answers (`consistent`). They cost no write to the log. */
 export class Reader {
   readonly #transport: Transport;
-  readonly #requestTimeout: number;
-  readonly #suffix: string;
 
-  constructor(transport: Transport, requestTimeout: number, datacenter: string | undefined) {
+  constructor(transport: Transport) {
     this.#transport = transport;
-    this.#requestTimeout = requestTimeout;
-    this.#suffix = datacenter === undefined ? '' : `&dc=${encodeURIComponent(datacenter)}`;
   }
 
   async read({ text, tree }: Target, options: ReadOptions): Promise<Listing> {
-    let refusal: unknown;
+    let refusal: SyncError | undefined;
     for (const carried of new Set([carryable(text), asciiPartOf(text), plainPartOf(text)])) {
       try {
         return await this.#ask({ text, tree }, carried, options);
@@ -41,42 +38,41 @@ export class Reader {
   }
 
   /** A path that carries only the beginning of a key or prefix lists what begins so, and the rest is left out here. */
-  async #ask({ text, tree }: Target, carried: string, { after, ...options }: ReadOptions): Promise<Listing> {
+  async #ask(
+    { text, tree }: Target,
+    carried: string,
+    { after, signal, ...options }: ReadOptions,
+  ): Promise<Listing> {
     const recurse = tree || carried !== text;
     const blocking = after === undefined ? '' : `&index=${after.index}&wait=${Math.ceil(after.wait)}ms`;
-    const path = `/kv/${encodePath(carried)}?consistent${recurse ? '&recurse' : ''}${blocking}${this.#suffix}`;
+    const path = `/kv/${encodePath(carried)}?consistent${recurse ? '&recurse' : ''}${blocking}`;
     // The server adds up to a sixteenth to what it was asked to wait.
-    const timeout = this.#requestTimeout + (after === undefined ? 0 : after.wait * (1 + 1 / 16));
-    const answer = await this.#transport.call({ method: 'GET', path, timeout, ...options });
+    const blocks = after === undefined ? 0 : after.wait * (1 + 1 / 16);
+    const answer = await this.#transport.call(
+      { method: 'GET', path, blocks, isRepeatable: true, ...options },
+      signal,
+    );
     const index = String(answer.headers['x-consul-index'] ?? '');
-    // Without an index this 404 is not about the key, but from something that knows no such path.
-    if (!/^\d{1,20}$/.test(index) || answer.status === 409) throw this.#strange(answer);
-    const entries = answer.status === 404 ? [] : this.#entries(answer.body);
+    if (answer.status === 409) throw statusError(answer);
+    if (!/^\d{1,20}$/.test(index)) throw badAnswer(answer, 'has no index');
+    const entries = answer.status === 404 ? [] : entriesIn(answer);
     if (!entries.every(({ key }) => (recurse ? key.startsWith(carried) : key === text))) {
-      throw this.#bad('tells of a key that was not asked for');
+      throw badAnswer(answer, 'tells of a key that was not asked for');
     }
     return {
       index: BigInt(index),
       entries: entries.filter(({ key }) => (tree ? key.startsWith(text) : key === text)),
     };
   }
+}
 
-  #strange(answer: Answer): SyncError {
-    return answer.status === 200 ? this.#bad('has no index') : this.#transport.refuse(answer);
+function entriesIn(answer: Answer): Entry[] {
+  let parsed: unknown;
+  try {
+    parsed = parseExact(answer.body);
+  } catch {
+    throw badAnswer(answer, 'is no JSON');
   }
-
-  #entries(body: Buffer): Entry[] {
-    let parsed: unknown;
-    try {
-      parsed = parseExact(body);
-    } catch {
-      throw this.#bad('is no JSON');
-    }
-    if (!Array.isArray(parsed)) throw this.#bad('is no list');
-    return parsed.map(entryOf);
-  }
-
-  #bad(how: string): SyncError {
-    return new SyncError('bad-response', `what ${this.#transport.address} answered ${how}: is that Consul?`);
-  }
+  if (!Array.isArray(parsed)) throw badAnswer(answer, 'is no list');
+  return parsed.map(entryOf);
 }

@@ -1,4 +1,5 @@
-import { type StoredRecord, SyncError } from '../../sync/backend.ts';
+import type { StoredRecord } from '../../contract/backend.ts';
+import { SyncError } from '../../contract/errors.ts';
 
 /** `api.LockFlagValue` of Consul's Go client, also used by `consul lock`. */
 export const GO_LOCK_FLAGS = 0x2ddccbc058a50c18n;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Cursor, Scope } from '../../sync/backend.ts';
+import type { Cursor, Scope } from '../../contract/backend.ts';
+import { byCreation } from '../../contract/order.ts';
 import type { Entry } from './record.ts';
 
 /** What one request can ask for: a key, or everything below a prefix. */
@@ -25,12 +26,11 @@ export function select(scope: Scope, entries: readonly Entry[]): readonly Entry[
     return entry === undefined ? [] : [entry];
   }
   const inside = entries.filter(({ key }) => key.startsWith(scope.prefix));
-  if (scope.oldest !== undefined) return byCreation(inside).slice(0, scope.oldest);
+  if (scope.oldest !== undefined) return inside.toSorted(byCreation).slice(0, scope.oldest);
   if (scope.youngest !== undefined) {
     const { youngest, before } = scope;
-    return byCreation(inside.filter(({ created }) => created < before))
-      .toReversed()
-      .slice(0, youngest);
+    const earlier = inside.filter(({ created }) => created < before);
+    return earlier.sort((a, b) => byCreation(b, a)).slice(0, youngest);
   }
   return inside;
 }
@@ -85,9 +85,4 @@ export function digestOf(scope: Scope, entries: readonly Entry[]): string {
   const hash = createHash('sha256');
   for (const { key, modified } of entries) hash.update(JSON.stringify([key, `${modified}`]));
   return hash.digest('base64url').slice(0, 22);
-}
-
-function byCreation(entries: readonly Entry[]): Entry[] {
-  // Records of one transaction share their index; then the key decides, so that every client sees one order.
-  return entries.toSorted((a, b) => Number(a.created - b.created) || (a.key < b.key ? -1 : 1));
 }

@@ -1,5 +1,6 @@
-import type { Commit } from '../../sync/backend.ts';
-import { keyOf, refused } from '../kit/validate.ts';
+import type { Commit } from '../../contract/backend.ts';
+import { keyOf, refused } from '../../contract/validate.ts';
+import type { Request } from '../kit/driver.ts';
 import { absent, conditionOf, got, type Known, listed, mutationOf, type Operation } from './operation.ts';
 import { isSessionId } from './sessions.ts';
 
@@ -28,7 +29,8 @@ const NONE: readonly never[] = [];
 const NO_GUESSES: ReadonlySet<number> = new Set();
 const NOTHING_KNOWN: Known = new Map();
 
-export interface Request {
+/** What is sent of a commit. */
+export interface Draft {
   /** The operations as JSON, with commas between them. */
   readonly operations: string;
   /** How many. */
@@ -46,23 +48,30 @@ export interface Request {
  * A commit made ready for `/v1/txn`, with its values as they were when it was handed over. All operations of
  * a transaction are one entry of the raft log, and none when they all only read.
  */
-export class Transaction {
+export class Transaction implements Request {
+  /** What is asked of Consul, which cannot count without a read. */
   readonly commit: Commit;
+  readonly counts: boolean;
   /** Keys whose state must be read before. */
   readonly unknown: readonly string[];
   readonly #mutations: readonly Operation[];
   /** What there is to send, if nothing has to be known beforehand and nothing is read: it may stand beside others. */
-  readonly plain: Request | undefined;
+  readonly plain: Draft | undefined;
+  /** Something must be read for it, or it is in vain. */
+  readonly alone: boolean;
 
   /** Of a commit that was checked. Throws a `SyncError` `value-too-large` when it does not fit into a request. */
-  constructor(commit: Commit, lockFlags: bigint) {
+  constructor(given: Commit, lockFlags: bigint) {
+    const { when, then, count } = given;
+    const commit = count === undefined ? given : { when, then, read: { prefix: count } };
+    this.counts = count !== undefined;
     this.commit = commit;
     this.#mutations = commit.then.map((mutation) => mutationOf(mutation, lockFlags));
     this.unknown = this.#unknown();
     const known =
       this.unknown.length === 0 ? NOTHING_KNOWN : new Map(this.unknown.map((key) => [key, undefined]));
     // Before anything is read for it. A guess is one more operation for a key that is there already.
-    const surely = this.request(known);
+    const surely = this.draft(known);
     const more = this.unknown.reduce((sum, key) => sum + Buffer.byteLength(JSON.stringify(key)) + 100, 0);
     if (surely.bytes + more > LARGEST_REQUEST) {
       throw refused(
@@ -73,6 +82,16 @@ export class Transaction {
     const isPlain =
       this.unknown.length === 0 && commit.read === undefined && (commit.then.length > 0 || isLook(commit));
     this.plain = isPlain ? surely : undefined;
+    this.alone = !isPlain || this.isOfNobody || this.isHopeless;
+  }
+
+  /** In operations. */
+  get cost(): number {
+    return this.plain?.count ?? MOST_OPERATIONS;
+  }
+
+  get bytes(): number {
+    return this.plain?.bytes ?? LARGEST_REQUEST;
   }
 
   /** Whether it puts records under what cannot be a session. */
@@ -90,7 +109,7 @@ export class Transaction {
     );
   }
 
-  request(known: Known): Request {
+  draft(known: Known): Draft {
     const list = this.#conditions(known);
     const writtenFrom = resultsOf(list);
     list.push(...this.#mutations);

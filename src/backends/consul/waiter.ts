@@ -1,33 +1,29 @@
-import { clearTimeout, monotonic, setTimeout } from '../../async/platform.ts';
-import type { Cursor, Scope } from '../../sync/backend.ts';
+import { clearTimeout, setTimeout } from '../../async/platform.ts';
+import type { Cursor, Scope } from '../../contract/backend.ts';
+import type { SyncError } from '../../contract/errors.ts';
 import { digestOf, type Listing, type Seen, seenBy, select, type Target, targetOf } from './scope.ts';
 
 /** How long what may have come and gone is left unread, in milliseconds. */
 const AMBIGUITY_BOUND = 1_000;
-const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
 /** What a waiter has come to: the listing that woke it, if that is the answer; nothing, if its owner should read. */
-export type Outcome = { readonly listing?: Listing | undefined } | { readonly error: unknown };
+export type Outcome = { readonly listing?: Listing | undefined } | { readonly error: SyncError };
 
 /** Somebody who waits for news of a scope. Told once, by what comes first, and then it leaves no timer. */
 export class Waiter {
   readonly scope: Scope;
   readonly target: Target;
   readonly #seen: Seen | undefined;
-  readonly #ends: number;
   readonly #tell: (outcome: Outcome, self: Waiter) => void;
   #timer: NodeJS.Timeout | undefined;
   #settled = false;
   #compared = false;
 
-  /** @param wait milliseconds; may be infinite. */
-  constructor(scope: Scope, since: Cursor, wait: number, tell: (outcome: Outcome, self: Waiter) => void) {
+  constructor(scope: Scope, since: Cursor, tell: (outcome: Outcome, self: Waiter) => void) {
     this.scope = scope;
     this.target = targetOf(scope);
     this.#seen = seenBy(since);
-    this.#ends = monotonic() + wait;
     this.#tell = tell;
-    if (wait !== Number.POSITIVE_INFINITY) this.#expireIn(wait);
   }
 
   /** Whether what is there is not what its owner has seen. */
@@ -58,7 +54,7 @@ export class Waiter {
     this.#settle({ listing });
   }
 
-  fail(error: unknown): void {
+  fail(error: SyncError): void {
     this.#settle({ error });
   }
 
@@ -71,12 +67,7 @@ export class Waiter {
     this.#compared = true;
     const canHide = this.target.tree || select(this.scope, listing.entries).length === 0;
     if (!canHide || listing.index <= (this.#seen?.index ?? 0n)) return;
-    this.#expireIn(Math.min(this.#ends - monotonic(), AMBIGUITY_BOUND));
-  }
-
-  #expireIn(ms: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.wake(), Math.min(Math.max(0, ms), LONGEST_TIMEOUT));
+    this.#timer = setTimeout(() => this.wake(), AMBIGUITY_BOUND);
   }
 
   /** Nobody is told any more. */

@@ -1,10 +1,10 @@
 import { sleep } from '../../async/platform.ts';
-import { isSyncError } from '../../sync/backend.ts';
-import { idOf } from './cover.ts';
+import type { Window } from '../../async/window.ts';
+import { isSyncError, type SyncError } from '../../contract/errors.ts';
 import { TooLargeError } from './errors.ts';
 import type { Reader } from './reader.ts';
 import type { Listing, Target } from './scope.ts';
-import type { Slots } from './slots.ts';
+import { idOf } from './shared-queries.ts';
 import { Throttle } from './throttle.ts';
 import type { Waiter } from './waiter.ts';
 
@@ -36,7 +36,8 @@ const POLL = 1_000;
 export class Watch {
   readonly #query: Target;
   readonly #reader: Reader;
-  readonly #slots: Slots;
+  /** How many queries may block at a time, those that nobody needs any more included. */
+  readonly #slots: Window;
   readonly #closing: AbortSignal;
   readonly #members = new Set<Waiter>();
   readonly #throttle = new Throttle();
@@ -47,7 +48,7 @@ export class Watch {
   #listable = true;
 
   /** @param closing ends a blocked query after all, on disposal. */
-  constructor(query: Target, reader: Reader, slots: Slots, closing: AbortSignal) {
+  constructor(query: Target, reader: Reader, slots: Window, closing: AbortSignal) {
     this.#query = query;
     this.#reader = reader;
     this.#slots = slots;
@@ -76,7 +77,7 @@ export class Watch {
     this.#run = run;
     this.#work(run.signal).then(
       () => this.#ended(run),
-      (error: unknown) => this.#failed(run, error),
+      (error: SyncError) => this.#failed(run, error),
     );
   }
 
@@ -92,7 +93,7 @@ export class Watch {
     if (this.#members.size > 0) this.#start();
   }
 
-  #failed(run: AbortController, error: unknown): void {
+  #failed(run: AbortController, error: SyncError): void {
     if (this.#run !== run) return;
     this.#stop();
     // Both are about the prefix, not about its members.
@@ -118,9 +119,9 @@ export class Watch {
         index = undefined;
         this.#latest = undefined;
         listing = await this.#list(signal);
-      } else if (!this.#slots.take()) {
+      } else if (!this.#slots.tryEnter()) {
         this.#latest = undefined;
-        await this.#poll(signal, () => this.#slots.free > 0);
+        await this.#poll(signal, () => this.#slots.hasRoom);
         return;
       } else {
         index = listing.index;
@@ -129,7 +130,7 @@ export class Watch {
           listing = await this.#list(this.#closing, { index, wait: SERVER_WAIT });
         } finally {
           this.#blocked = false;
-          this.#slots.give();
+          this.#slots.leave();
         }
       }
     }
@@ -148,7 +149,7 @@ export class Watch {
           this.#offer(waiters, await this.#reader.read(target, { lane: 'watches', signal }), true);
         } catch (error) {
           if (signal.aborted) return;
-          for (const waiter of waiters) waiter.fail(error);
+          for (const waiter of waiters) waiter.fail(error as SyncError);
         }
       }
       if (!signal.aborted && this.#members.size > 0) await sleep(POLL, undefined, { signal });

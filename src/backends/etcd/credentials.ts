@@ -1,11 +1,16 @@
-import type { Borrower, Connection, Metadata } from './client.ts';
-import { failureOf } from './errors.ts';
+import { isSyncError } from '../../contract/errors.ts';
+import type { Present } from '../kit/provided.ts';
+import type { Metadata } from './client.ts';
+import type { EtcdConnection } from './connection.ts';
+import type { Borrower } from './dialler.ts';
+import { failureOf, isAuthDisabled, isDenied } from './errors.ts';
+import type { NameAndPassword } from './options.ts';
 
 /** What goes with every request to say who we are. */
 export interface Credentials {
   /** At once, where there is nothing to wait for. */
-  known(connection: Connection): Metadata | undefined;
-  metadata(connection: Connection): Promise<Metadata>;
+  known(connection: EtcdConnection): Metadata | undefined;
+  metadata(connection: EtcdConnection): Promise<Metadata>;
   /** The server refused the token in `used`. Resolves with whether there is another one to try. */
   refused(used: Metadata): Promise<boolean>;
 }
@@ -28,13 +33,18 @@ export function borrowed(borrower: Borrower): Credentials {
   };
 }
 
+/** Gives a token; rejects with the client's own error. */
+export type Authenticate = (connection: EtcdConnection, login: NameAndPassword) => Promise<string>;
+
 /** A token for a name and a password, fetched when first needed and shared by all requests. */
 export class Login implements Credentials {
-  readonly #authenticate: (connection: Connection) => Promise<string>;
+  readonly #login: Present<NameAndPassword>;
+  readonly #authenticate: Authenticate;
   #current: Promise<Metadata> | undefined;
   #last: Metadata | undefined;
 
-  constructor(authenticate: (connection: Connection) => Promise<string>) {
+  constructor(login: Present<NameAndPassword>, authenticate: Authenticate) {
+    this.#login = login;
     this.#authenticate = authenticate;
   }
 
@@ -42,7 +52,7 @@ export class Login implements Credentials {
     return this.#last;
   }
 
-  metadata(connection: Connection): Promise<Metadata> {
+  metadata(connection: EtcdConnection): Promise<Metadata> {
     this.#current ??= this.#fetch(connection).catch((error: unknown) => {
       this.#current = undefined;
       throw error;
@@ -59,15 +69,27 @@ export class Login implements Credentials {
     return true;
   }
 
-  async #fetch(connection: Connection): Promise<Metadata> {
+  async #fetch(connection: EtcdConnection): Promise<Metadata> {
     const metadata = connection.metadata.clone();
     try {
-      metadata.set('token', await this.#authenticate(connection));
+      metadata.set('token', await this.#token(connection));
     } catch (error) {
       // As etcd's own Go client does: a cluster without authentication serves those who could log in, too.
-      if (!failureOf(error).details.includes('authentication is not enabled')) throw error;
+      if (isSyncError(error) || !isAuthDisabled(failureOf(error))) throw error;
     }
     this.#last = metadata;
     return metadata;
+  }
+
+  async #token(connection: EtcdConnection): Promise<string> {
+    this.#login.forget();
+    const used = await this.#login.get();
+    try {
+      return await this.#authenticate(connection, used);
+    } catch (error) {
+      // It may have been rotated between the two.
+      if (!isDenied(failureOf(error)) || !(await this.#login.refused(used))) throw error;
+      return await this.#authenticate(connection, await this.#login.get());
+    }
   }
 }

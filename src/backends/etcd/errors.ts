@@ -1,5 +1,5 @@
 import { isError } from '../../async/realms.ts';
-import { type RequestOutcome, SyncError, type SyncErrorCode } from '../../sync/backend.ts';
+import { isSyncError, type RequestOutcome, SyncError, type SyncErrorCode } from '../../contract/errors.ts';
 
 /** What a gRPC call fails with. `details` is the server's text, or that of the client for what it found itself. */
 export interface Failure {
@@ -56,7 +56,32 @@ export function wasNeverSent({ code, details }: Failure): boolean {
  * in a restart, and are outdated by every change to users and roles.
  */
 export function isTokenRefused({ code, details }: Failure): boolean {
-  return code === Status.unauthenticated || TOKEN_REFUSED.test(details);
+  return (code === Status.unauthenticated && isEtcdsWord(details)) || TOKEN_REFUSED.test(details);
+}
+
+export function isAuthDisabled({ details }: Failure): boolean {
+  return details.includes('authentication is not enabled');
+}
+
+/** A login, or what was asked for, is refused to who asks. */
+export function isDenied({ code, details }: Failure): boolean {
+  if (DENIED.test(details)) return true;
+  return (code === Status.permissionDenied || code === Status.unauthenticated) && isEtcdsWord(details);
+}
+
+/** It says something about the whole server, or the way to it, and nothing about the request. */
+export function isOfServer({ code, details }: Failure): boolean {
+  return code === Status.unavailable || FROM_HTTP.test(details);
+}
+
+/** Nothing was answered, by a server or by something between: neither yes nor no. */
+export function isUnanswered({ code, details }: Failure): boolean {
+  return code === Status.unavailable && !isEtcdsWord(details) && !FROM_HTTP.test(details);
+}
+
+/** What came in came from etcd. */
+export function isHeard(failure: Failure): boolean {
+  return !isOfServer(failure) && failure.code !== Status.cancelled;
 }
 
 /** Of a watch, for which etcd gives a reason in words only. */
@@ -76,8 +101,8 @@ export function isRefusal({ code, details }: Failure): boolean {
   if (code === Status.unavailable || code === Status.deadlineExceeded || code === Status.cancelled)
     return false;
   // A proxy's 404 becomes this status as well.
-  if (code === Status.unimplemented) return !FROM_HTTP.test(details);
-  return (details.startsWith('etcdserver: ') && !OVERLOADED.test(details)) || TOO_LARGE.test(details);
+  if (code === Status.unimplemented) return NOT_ETCD.test(details);
+  return (isEtcdsWord(details) && !OVERLOADED.test(details)) || TOO_LARGE.test(details);
 }
 
 /** Of a request for several: one of them may be at fault, and each has to answer for itself. */
@@ -93,7 +118,21 @@ export function isOfOne(failure: Failure): boolean {
  */
 export function syncErrorOf(failure: Failure, address: string, outcome = outcomeOf(failure)): SyncError {
   const { code, sentence } = describe(failure, address);
-  return new SyncError(code, sentence, { cause: new Error(failure.details), outcome });
+  return new SyncError(code, sentence, { cause: new Error(withoutSecret(failure.details)), outcome });
+}
+
+/** As `syncErrorOf`, of what was thrown or rejected. */
+export function errorOf(error: unknown, address: string, outcome?: RequestOutcome): SyncError {
+  return isSyncError(error) ? error : syncErrorOf(failureOf(error), address, outcome);
+}
+
+function isEtcdsWord(details: string): boolean {
+  return details.startsWith('etcdserver: ');
+}
+
+/** The target of a client that is not ours may begin with a password. */
+function withoutSecret(details: string): string {
+  return details.replace(/( for target (?:dns:)?)\S*@/, '$1');
 }
 
 function outcomeOf(failure: Failure): RequestOutcome {
@@ -118,7 +157,9 @@ const ANSWER_TOO_LARGE = /^Received message larger than max/;
  */
 const OVERLOADED = /database space exceeded|request cancell?ed|too many requests/;
 const TOO_LARGE = /request is too large|received message larger than max/;
-/** Text of grpc-js for an HTTP status in place of one of gRPC. */
+/** Text of a server of gRPC that is another one. */
+const NOT_ETCD = /^unknown (service|method)/;
+/** Text of grpc-js for an HTTP status in place of one of gRPC: that of a proxy or a load balancer. */
 const FROM_HTTP = /^Received HTTP status code/;
 /** Texts of OpenSSL and Node when a TLS handshake fails. */
 const TLS =
@@ -126,14 +167,20 @@ const TLS =
 
 function describe(failure: Failure, address: string): { code: SyncErrorCode; sentence: string } {
   const { code, details } = failure;
-  const text = reasonIn(details);
+  const text = reasonIn(withoutSecret(details));
+  if (FROM_HTTP.test(details)) {
+    return {
+      code: code === Status.unavailable ? 'unavailable' : 'bad-response',
+      sentence: `what came back from ${address} is not an answer of etcd (${text}): is there a proxy or a load balancer in between?`,
+    };
+  }
   if (code === Status.unavailable && TLS.test(details)) {
     return {
       code: 'insecure',
       sentence: `no TLS connection to etcd at ${address} (${text}): check the CA, the name in the certificate, and whether the port speaks TLS`,
     };
   }
-  if (code === Status.permissionDenied || code === Status.unauthenticated || DENIED.test(details)) {
+  if (isDenied(failure)) {
     return {
       code: 'permission-denied',
       sentence: `etcd at ${address} refused the credentials or the access (${text}): check username, password and roles`,
@@ -166,7 +213,7 @@ function describe(failure: Failure, address: string): { code: SyncErrorCode; sen
       sentence: `etcd at ${address} cannot do it now (${text}): look at its load, its space and its alarms`,
     };
   }
-  return isRefusal(failure) || code === Status.unimplemented
+  return isRefusal(failure)
     ? { code: 'rejected', sentence: `etcd at ${address} refused the request (${text})` }
     : { code: 'bad-response', sentence: `what came back from ${address} is not an answer of etcd (${text})` };
 }

@@ -1,78 +1,90 @@
 import { clearImmediate, clearTimeout, monotonic, setImmediate, setTimeout } from '../../async/platform.ts';
-import { SyncError } from '../../sync/backend.ts';
-import { cancelSoon } from './cancel.ts';
-import type { Connection, Metadata, RawCall, ServiceName } from './client.ts';
+import { SyncError } from '../../contract/errors.ts';
+import type { Endpoints } from '../kit/endpoints.ts';
+import { cancelSoon, type Metadata, type RawCall, type ServiceName } from './client.ts';
+import type { EtcdConnection } from './connection.ts';
 import type { Credentials } from './credentials.ts';
 import {
   badResponse,
-  CallFailure,
+  errorOf,
   type Failure,
   failureOf,
+  isHeard,
+  isOfServer,
   isTokenRefused,
+  isUnanswered,
   Status,
   syncErrorOf,
   wasNeverSent,
 } from './errors.ts';
-import type { Settle } from './lifetime.ts';
-import type { Route } from './route.ts';
 
 interface Rules {
   /** Applying it twice is as good as once, so that it may be repeated when its outcome is unknown. */
   readonly repeatable: boolean;
-  /** Failures that are an answer to the caller. They are passed on as they are, as `CallFailure`. */
+  /** Failures that are an answer to whoever asked. */
   readonly expects?: (failure: Failure) => boolean;
 }
 
 /** A request to the generated client, which makes messages of objects and back. */
-export interface ObjectCall extends Rules {
+export interface ObjectRequest extends Rules {
   readonly service: ServiceName;
   readonly method: string;
   readonly request: object;
 }
 
-/** A request that is encoded. */
-export interface BytesCall<Response> extends Rules {
+export interface EncodedRequest<Response> extends Rules {
   readonly path: string;
   readonly request: Buffer;
   /** Throws a `SyncError` for what is no answer. */
   readonly decode: (message: Buffer) => Response;
 }
 
-export type Call<Response> = ObjectCall | BytesCall<Response>;
+export type AnyRequest<Response> = ObjectRequest | EncodedRequest<Response>;
 
 export interface Carrier {
-  readonly route: Route;
+  readonly endpoints: Endpoints<EtcdConnection>;
   readonly credentials: Credentials;
   /** Milliseconds. */
   readonly requestTimeout: number;
+  /** The one in use, or another one if that was cut. */
+  connection(): Promise<EtcdConnection>;
 }
 
-/** One call: a request and its answer, by as many tries as it takes and may take. Rejects with a `SyncError`. */
+/** Whoever asked. One of these is called, once, unless the exchange is ended before. */
+export interface Asker<Response> {
+  answered(response: Response): void;
+  /** With a request that expects a failure. */
+  expected?(failure: Failure): void;
+  failed(error: SyncError): void;
+}
+
+/** A request and its answer, by as many tries as it takes and may take. */
 export class Exchange<Response> {
   readonly #carrier: Carrier;
-  readonly #call: Call<Response>;
-  readonly #settle: Settle<Response>;
+  readonly #request: AnyRequest<Response>;
+  readonly #asker: Asker<Response>;
   readonly #until: number;
-  readonly #timer: NodeJS.Timeout;
-  #last: NodeJS.Immediate | undefined;
+  #timer: NodeJS.Timeout;
+  #looking: NodeJS.Immediate | undefined;
   #over = false;
   #tries = 0;
   #refreshed = false;
-  #connection: Connection | undefined;
-  /** On the clock of `performance.now()`; only once it may have left. */
+  #connection: EtcdConnection | undefined;
+  /** On the monotonic clock; only once it may have left. */
   #sentAt: number | undefined;
   #underWay: RawCall | undefined;
+  /** Repeated elsewhere for its silence. It may be slow, and not dead: the first answer counts. */
+  #silent: RawCall | undefined;
+  /** Why it could not be sent, on the way to where it can. */
+  #refusal: SyncError | undefined;
 
-  constructor(carrier: Carrier, call: Call<Response>, settle: Settle<Response>) {
+  constructor(carrier: Carrier, request: AnyRequest<Response>, asker: Asker<Response>) {
     this.#carrier = carrier;
-    this.#call = call;
-    this.#settle = settle;
+    this.#request = request;
+    this.#asker = asker;
     this.#until = monotonic() + carrier.requestTimeout;
-    // Not gRPC's deadline, which goes by the wall clock. After a stall of the event loop timers come first, and what has
-    // arrived meanwhile only then: it is given its turn.
-    this.#timer = setTimeout(() => {
-      this.#last = setImmediate(() => this.#fail(this.#expired()));
-    }, carrier.requestTimeout);
+    // Not gRPC's deadline, which goes by the wall clock.
+    this.#timer = setTimeout(this.#look, this.#patience);
     this.#try();
   }
 
@@ -81,33 +93,62 @@ export class Exchange<Response> {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#timer);
-    clearImmediate(this.#last);
+    clearImmediate(this.#looking);
     if (this.#underWay !== undefined) cancelSoon(this.#underWay);
-    // A caller may give up before our own limit, every time. That must not keep a dead connection alive.
-    const { requestTimeout, route } = this.#carrier;
-    const sentAt = this.#sentAt;
-    if (this.#connection && sentAt !== undefined && monotonic() - sentAt > requestTimeout / 2) {
-      route.silent(this.#connection, sentAt);
+    if (this.#silent !== undefined) cancelSoon(this.#silent);
+  }
+
+  /** Who says nothing for so long may be dead, or the way there. In milliseconds. */
+  get #patience(): number {
+    return this.#carrier.requestTimeout / 2;
+  }
+
+  /** After a stall of the event loop timers come first, and what has arrived meanwhile only then: it is given its turn. */
+  readonly #look = (): void => {
+    this.#looking = setImmediate(() => this.#judge());
+  };
+
+  #judge(): void {
+    const now = monotonic();
+    const left = this.#until - now;
+    // Timers go by whole milliseconds.
+    if (left < 1) {
+      this.#fail(this.#expired());
+      return;
     }
+    const sentAt = this.#sentAt ?? now;
+    const since = now - sentAt;
+    this.#timer = setTimeout(
+      this.#look,
+      since < this.#patience ? Math.min(left, this.#patience - since) : left,
+    );
+    const connection = this.#connection;
+    if (connection === undefined || since < this.#patience || connection.heardAt >= sentAt) return;
+    this.#carrier.endpoints.silent(connection, sentAt);
+    if (!this.#request.repeatable || this.#underWay === undefined) return;
+    this.#silent = this.#underWay;
+    this.#underWay = undefined;
+    this.#try();
   }
 
   /** One more time, and at once where there is nothing to wait for. */
   #try(): void {
-    const { route, credentials } = this.#carrier;
+    const { endpoints, credentials } = this.#carrier;
     this.#tries += 1;
-    const connection = route.live;
+    const connection = endpoints.live;
     const metadata = connection?.ready ? credentials.known(connection) : undefined;
     if (connection !== undefined && metadata !== undefined) this.#send(connection, metadata);
-    else this.#prepare().catch((error: unknown) => this.#fail(error));
+    else this.#prepare().catch((error: unknown) => this.#fail(errorOf(error, 'its hosts', 'refused')));
   }
 
   async #prepare(): Promise<void> {
-    const { route, credentials } = this.#carrier;
-    const connection = await route.connection();
+    const { endpoints, credentials } = this.#carrier;
+    this.#connection = undefined;
+    this.#sentAt = undefined;
+    const connection = await this.#carrier.connection();
     if (this.#over) return;
     this.#connection = connection;
-    this.#sentAt = undefined;
-    const untried = Math.max(1, route.size - this.#tries + 1);
+    const untried = Math.max(1, endpoints.size - this.#tries + 1);
     const settled = await connection.settled((this.#until - monotonic()) / untried);
     if (this.#over) return;
     if (!settled) {
@@ -118,21 +159,24 @@ export class Exchange<Response> {
     try {
       metadata = await credentials.metadata(connection);
     } catch (error) {
-      if (!this.#over) this.#refused(connection, failureOf(error));
+      if (this.#over) return;
+      if (error instanceof SyncError) this.#fail(error);
+      else this.#refused(connection, failureOf(error));
       return;
     }
     if (!this.#over) this.#send(connection, metadata);
   }
 
-  #send(connection: Connection, metadata: Metadata): void {
+  #send(connection: EtcdConnection, metadata: Metadata): void {
     this.#connection = connection;
     this.#sentAt = monotonic();
+    const which = this.#tries;
     try {
-      this.#underWay = dispatch(connection, this.#call, metadata, (failure, response) => {
-        this.#underWay = undefined;
+      this.#underWay = dispatch(connection, this.#request, metadata, (failure, response) => {
         if (this.#over) return;
+        if (which === this.#tries) this.#underWay = undefined;
         if (failure === undefined) this.#answered(response);
-        else this.#refused(connection, failure, metadata);
+        else if (which === this.#tries) this.#refused(connection, failure, metadata);
       });
     } catch (error) {
       // Thrown at once by a client that was closed.
@@ -145,20 +189,21 @@ export class Exchange<Response> {
     let value: Response;
     try {
       if (response === undefined) throw badResponse('the server', 'nothing');
-      value = 'decode' in this.#call ? this.#call.decode(response as Buffer) : (response as Response);
+      value = 'decode' in this.#request ? this.#request.decode(response as Buffer) : (response as Response);
     } catch (error) {
       // It may have been applied: that the answer is of no use is no refusal.
       this.#fail(error instanceof SyncError ? error : badResponse('the server', 'it cannot be read'));
       return;
     }
     this.end();
-    this.#settle.resolve(value);
+    this.#asker.answered(value);
   }
 
   /** `used`: what it was sent with, if it may have left. */
-  #refused(connection: Connection, failure: Failure, used?: Metadata): void {
-    if (this.#call.expects?.(failure)) {
-      this.#fail(new CallFailure(failure));
+  #refused(connection: EtcdConnection, failure: Failure, used?: Metadata): void {
+    if (this.#request.expects?.(failure)) {
+      this.end();
+      this.#asker.expected?.(failure);
       return;
     }
     if (used === undefined || this.#refreshed || !isTokenRefused(failure)) {
@@ -173,17 +218,23 @@ export class Exchange<Response> {
         if (another) this.#try();
         else this.#conclude(connection, failure, used);
       })
-      .catch((error: unknown) => this.#fail(error));
+      .catch((error: unknown) => this.#fail(errorOf(error, connection.address)));
   }
 
-  #conclude(connection: Connection, failure: Failure, used: Metadata | undefined): void {
-    if (failure.code === Status.unavailable) {
-      const { route } = this.#carrier;
+  #conclude(connection: EtcdConnection, failure: Failure, used: Metadata | undefined): void {
+    if (isOfServer(failure)) {
+      const { endpoints } = this.#carrier;
       // The connection was replaced under this call, on the word of another one.
-      const replacedMeanwhile = route.isReplaced(connection);
-      route.failed(connection);
-      const isSafe = used === undefined || this.#call.repeatable || wasNeverSent(failure);
-      if (isSafe && this.#tries < route.size + (replacedMeanwhile ? 1 : 0)) {
+      const wasReplaced = endpoints.isReplaced(connection);
+      const isUnheard = isUnanswered(failure);
+      // What etcd itself cannot do now, it can do no better on another connection.
+      if (isUnheard || endpoints.size > 1) endpoints.failed(connection);
+      const isSafe = used === undefined || this.#request.repeatable || wasNeverSent(failure);
+      // A connection that had worked may have been cut while it was idle; one that was never made says all there is to know.
+      const wasCut = isUnheard && connection.heardAt > Number.NEGATIVE_INFINITY;
+      const most = Math.max(endpoints.size, wasCut ? 2 : 1) + (wasReplaced ? 1 : 0);
+      if (isSafe && this.#tries < most) {
+        if (wasNeverSent(failure)) this.#refusal = syncErrorOf(failure, connection.address, 'refused');
         this.#try();
         return;
       }
@@ -192,51 +243,42 @@ export class Exchange<Response> {
     this.#fail(syncErrorOf(failure, connection.address, used === undefined ? 'refused' : undefined));
   }
 
-  #fail(error: unknown): void {
+  #fail(error: SyncError): void {
     if (this.#over) return;
     this.end();
-    this.#settle.reject(typed(error));
+    this.#asker.failed(error);
   }
 
-  /** The time is over: was it sent at all, and does the connection still live? */
+  /** The time is over: was it sent at all? */
   #expired(): SyncError {
-    const { route, requestTimeout } = this.#carrier;
-    const connection = this.#connection;
-    const sentAt = this.#sentAt;
-    const address = connection?.address ?? 'its address';
-    if (connection !== undefined && sentAt !== undefined) route.silent(connection, sentAt);
+    const { requestTimeout } = this.#carrier;
+    const address = this.#connection?.address ?? 'its address';
+    const refusal = this.#sentAt === undefined ? this.#refusal : undefined;
+    if (refusal !== undefined) return refusal;
     const details =
-      sentAt === undefined
+      this.#sentAt === undefined
         ? `No connection established. Last error: nothing within ${requestTimeout} ms. Resolution note:`
         : `nothing within ${requestTimeout} ms`;
     return syncErrorOf({ code: Status.unavailable, details }, address);
   }
 }
 
-/** Failures that a client may have found by itself. */
-const UNHEARD = new Set<number>([Status.unavailable, Status.cancelled]);
-
 const NOT_CONNECTED: Failure = {
   code: Status.unavailable,
   details: 'No connection established. Last error: no answer to the connect. Resolution note:',
 };
 
-function typed(error: unknown): unknown {
-  if (error instanceof SyncError || error instanceof CallFailure) return error;
-  return syncErrorOf(failureOf(error), 'its hosts');
-}
-
 /** Throws what a closed client throws. */
 export function dispatch(
-  connection: Connection,
-  call: Call<unknown>,
+  connection: EtcdConnection,
+  request: AnyRequest<unknown>,
   metadata: Metadata,
   done: (failure: Failure | undefined, response?: unknown) => void,
 ): RawCall {
   const received = (failure: Failure | undefined, response?: unknown): void => {
-    if (failure === undefined || !UNHEARD.has(failure.code)) connection.heardAt = monotonic();
+    if (failure === undefined || isHeard(failure)) connection.heardAt = monotonic();
     done(failure, response);
   };
-  if ('decode' in call) return connection.send(call.path, call.request, metadata, received);
-  return connection.call(call.service, call.method, call.request, metadata, received);
+  if ('decode' in request) return connection.send(request.path, request.request, metadata, received);
+  return connection.call(request.service, request.method, request.request, metadata, received);
 }

@@ -1,14 +1,12 @@
-import { createSecureContext } from 'node:tls';
 import type { Etcd3 } from 'etcd3';
-import { inside, type Names, REFUSED, refuseUnknown, SyncError } from '../../sync/backend.ts';
+import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { inside, type Names, refuseUnknown } from '../../contract/options.ts';
+import { type Address, addressOf } from '../kit/addresses.ts';
+import { Present, type Provided } from '../kit/provided.ts';
+import { checkTls, type Tls as EtcdTls, TLS } from '../kit/tls.ts';
+import { isClient } from './client.ts';
 
-export interface EtcdTls {
-  /** PEM of the authority that signed the servers' certificates. Default: those that Node trusts. */
-  readonly ca?: Buffer | string;
-  /** PEM of a client certificate, with `key`. */
-  readonly cert?: Buffer | string;
-  readonly key?: Buffer | string;
-}
+export type { EtcdTls };
 
 export interface EtcdOptions {
   /**
@@ -16,13 +14,22 @@ export interface EtcdOptions {
    * the backend stays with one and changes over when it fails.
    */
   readonly hosts?: string | readonly string[];
-  /** For a cluster with authentication. Tokens are fetched and renewed as needed. */
-  readonly username?: string;
-  readonly password?: string;
-  readonly tls?: EtcdTls;
   /**
-   * A client of the application, in place of the options above. It is not closed on disposal. Give it
-   * `grpcOptions: { 'grpc.keepalive_time_ms': 10_000 }`, or a silent network is noticed late.
+   * For a cluster with authentication. Tokens are fetched and renewed as needed. Where they are rotated, give functions: they are
+   * asked at each login, the name before the password, and once more when the server refuses them.
+   */
+  readonly username?: Provided<string>;
+  readonly password?: Provided<string>;
+  /**
+   * For hosts with `https://`. A function is asked at each new connection. With a function, as with a certificate of ours, commits
+   * issued together go one by one.
+   */
+  readonly tls?: Provided<EtcdTls>;
+  /**
+   * A client of the application, in place of the options above: its hosts, credentials, TLS and gRPC options, with what it knows at
+   * each request; not its retries and call options, since a write that had no answer must not be sent twice. It is not closed on
+   * disposal. Give it `grpcOptions: { 'grpc.keepalive_time_ms': 10_000, 'grpc.dns_min_time_between_resolutions_ms': 1_000 }`, or a
+   * silent network, or a new address behind a name, is noticed late.
    */
   readonly client?: Etcd3;
   /**
@@ -33,17 +40,23 @@ export interface EtcdOptions {
   readonly lockName?: (key: string) => string;
   /**
    * Milliseconds for one request, connecting included. Default 3,000: a write that was on its way to a leader that died is
-   * never answered, and holds up its lock for so long, while a cluster has a new leader within 2 s.
+   * never answered, and holds up its lock for so long, while a cluster has a new leader within 2 s. A connection on which nothing
+   * was heard for half of it is left for a new one.
    */
   readonly requestTimeout?: number;
+}
+
+export interface NameAndPassword {
+  readonly username: string;
+  readonly password: string;
 }
 
 /** What a client of our own is made from. */
 export interface Dial {
   readonly addresses: readonly string[];
   readonly secure: boolean;
-  readonly tls: EtcdTls | undefined;
-  readonly login: { readonly username: string; readonly password: string } | undefined;
+  readonly tls: Present<EtcdTls> | undefined;
+  readonly login: Present<NameAndPassword> | undefined;
 }
 
 export interface Resolved {
@@ -53,7 +66,8 @@ export interface Resolved {
 }
 
 const DEFAULT_HOST = '127.0.0.1:2379';
-const DEFAULT_PORT = 2379;
+const EXAMPLE = '10.0.0.1:2379';
+const PORTS = { plain: 2379, secure: 2379 };
 const DEFAULT_REQUEST_TIMEOUT = 3_000;
 /** The longest timer of Node. */
 const MAX_REQUEST_TIMEOUT = 2 ** 31 - 1;
@@ -68,7 +82,6 @@ const OPTIONS: Names<EtcdOptions> = {
   lockName: true,
   requestTimeout: true,
 };
-const TLS: Names<EtcdTls> = { ca: true, cert: true, key: true };
 
 export function resolveOptions(options: EtcdOptions): Resolved {
   refuseUnknown(options, OPTIONS, invalid, { elsewhere: inside('tls', TLS) });
@@ -83,7 +96,9 @@ export function resolveOptions(options: EtcdOptions): Resolved {
     throw invalid('lockName', `must be a function from key to name, not ${typeof lockName}`);
   }
   if (client === undefined) return { via: { dial: resolveDial(options) }, lockName, requestTimeout };
-  if (typeof client?.kv !== 'object') throw invalid('client', 'must be an Etcd3 of the package etcd3');
+  if (!isClient(client)) {
+    throw invalid('client', 'must be an Etcd3 of the package etcd3, and none of its namespaces');
+  }
   for (const name of ONLY_WITHOUT_CLIENT) {
     if (options[name] !== undefined) throw invalid(name, 'must not be given together with "client"');
   }
@@ -95,62 +110,59 @@ export function resolveOptions(options: EtcdOptions): Resolved {
  * (3.5.16); we do not go round them.
  */
 export function mayGroup({ via }: Resolved): boolean {
-  return 'dial' in via && via.dial.login === undefined && via.dial.tls?.cert === undefined;
+  if ('client' in via || via.dial.login !== undefined) return false;
+  const { tls } = via.dial;
+  return tls === undefined || (tls.known !== undefined && tls.known.cert === undefined);
 }
 
 function resolveDial({ hosts = DEFAULT_HOST, username, password, tls }: EtcdOptions): Dial {
   const list = typeof hosts === 'string' ? [hosts] : hosts;
   if (!Array.isArray(list) || list.length === 0)
     throw invalid('hosts', 'must be an address or a list of them');
-  const parsed = list.map(parseHost);
-  const secure = parsed.some((host) => host.secure);
-  if (secure && parsed.some((host) => !host.secure)) {
+  const parsed: Address[] = list.map((host) => addressOf('hosts', host, PORTS, EXAMPLE, invalid));
+  const secure = parsed.some((address) => address.secure === true);
+  if (secure && parsed.some((address) => address.secure !== true)) {
     throw invalid('hosts', 'must be all with https:// or all without');
   }
-  const addresses = [...new Set(parsed.map((host) => host.address))];
-  if (tls !== undefined) checkTls(tls, secure);
-  return { addresses, secure, tls, login: resolveLogin(username, password) };
+  if (tls !== undefined && !secure) throw invalid('tls', 'needs "hosts" with https://');
+  return {
+    addresses: [...new Set(parsed.map(({ host, port }) => `${host}:${port}`))],
+    secure,
+    tls: tls === undefined ? undefined : new Present(tls, (value) => checkTls(value, TLS, invalid), 'tls'),
+    login: resolveLogin(username, password),
+  };
 }
 
-function parseHost(host: unknown): { address: string; secure: boolean } {
-  if (typeof host !== 'string') throw invalid('hosts', `must hold strings, not ${typeof host}`);
-  const [, scheme = 'http', rest] = /^(?:(https?):\/\/)?(.*)$/s.exec(host) ?? [];
-  const url = URL.canParse(`http://${rest}`) ? new URL(`http://${rest}`) : undefined;
-  // The address itself is not repeated here: with a user and a password in it, that would tell a secret.
-  if (url === undefined || url.hostname === '')
-    throw invalid('hosts', 'must hold addresses like "10.0.0.1:2379"');
-  if (url.username !== '' || url.password !== '') {
-    throw invalid('hosts', 'must not hold credentials; use "username" and "password"');
-  }
-  if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
-    throw invalid('hosts', `must hold addresses without a path, not ${JSON.stringify(host)}`);
-  }
-  // URL drops the port 80 as the scheme's default.
-  const port = url.port || (/:0*80\/?$/.test(rest ?? '') ? '80' : String(DEFAULT_PORT));
-  return { address: `${url.hostname}:${port}`, secure: scheme === 'https' };
-}
-
-function checkTls(tls: EtcdTls, secure: boolean): void {
-  refuseUnknown(tls, TLS, invalid, { where: 'tls' });
-  if (!secure) throw invalid('tls', 'needs "hosts" with https://');
-  if ((tls.cert === undefined) !== (tls.key === undefined))
-    throw invalid('tls', 'needs "cert" and "key" together');
-  try {
-    createSecureContext(tls);
-  } catch {
-    throw invalid('tls', 'has a "ca", "cert" or "key" that is not PEM, or that do not belong together');
-  }
-}
-
-function resolveLogin(username: string | undefined, password: string | undefined): Dial['login'] {
+function resolveLogin(
+  username: Provided<string> | undefined,
+  password: Provided<string> | undefined,
+): Dial['login'] {
   if (username === undefined && password === undefined) return undefined;
   if (username === undefined) throw invalid('username', 'is missing, but there is a "password"');
   if (password === undefined) throw invalid('password', 'is missing, but there is a "username"');
-  if (typeof username !== 'string' || username === '')
-    throw invalid('username', 'must be a string, not empty');
-  if (typeof password !== 'string' || password === '')
-    throw invalid('password', 'must be a string, not empty');
-  return { username, password };
+  const check = (login: NameAndPassword): void => {
+    checkText('username', login.username);
+    checkText('password', login.password);
+  };
+  if (typeof username !== 'function' && typeof password !== 'function') {
+    return new Present({ username, password }, check);
+  }
+  if (typeof username !== 'function') checkText('username', username);
+  if (typeof password !== 'function') checkText('password', password);
+  // One after the other: whoever fetches both when asked for the name has the password that goes with it.
+  const both = async (): Promise<NameAndPassword> => ({
+    username: await present(username),
+    password: await present(password),
+  });
+  return new Present(both, check, 'username" or "password');
+}
+
+function present(provided: Provided<string>): string | Promise<string> {
+  return typeof provided === 'function' ? provided() : provided;
+}
+
+function checkText(option: string, text: unknown): void {
+  if (typeof text !== 'string' || text === '') throw invalid(option, 'must be a string, not empty');
 }
 
 function invalid(option: string, problem: string): SyncError {

@@ -1,7 +1,7 @@
 import { messageOf } from '../../async/realms.ts';
-import type { Revision, StoredRecord } from '../../sync/backend.ts';
+import type { Revision, StoredRecord } from '../../contract/backend.ts';
 import { badResponse } from './errors.ts';
-import { Reader } from './reader.ts';
+import { ProtobufReader } from './protobuf-reader.ts';
 
 export interface RangeReply {
   readonly records: readonly StoredRecord[];
@@ -73,9 +73,9 @@ export function decodeReads(message: Buffer): RangeReply[] {
   });
 }
 
-function decode<T>(message: Buffer, read: (reader: Reader, end: number) => T): T {
+function decode<T>(message: Buffer, read: (reader: ProtobufReader, end: number) => T): T {
   try {
-    return read(new Reader(message), message.length);
+    return read(new ProtobufReader(message), message.length);
   } catch (error) {
     throw badResponse('the server', messageOf(error));
   }
@@ -87,7 +87,7 @@ function known(revision: Revision | undefined): Revision {
 }
 
 function readTxn(
-  reader: Reader,
+  reader: ProtobufReader,
   end: number,
   depth: number,
 ): TxnOutcome & { revision: Revision | undefined } {
@@ -129,7 +129,7 @@ function readTxn(
 }
 
 function readRange(
-  reader: Reader,
+  reader: ProtobufReader,
   end: number,
 ): { records: StoredRecord[]; revision: Revision | undefined; more: boolean; count: number } {
   const records: StoredRecord[] = [];
@@ -159,7 +159,7 @@ function readRange(
 }
 
 /** A header without a revision has that of an empty store. */
-function readHeader(reader: Reader, end: number): Revision {
+function readHeader(reader: ProtobufReader, end: number): Revision {
   let revision = 0n;
   while (reader.within(end)) {
     const tag = reader.tag();
@@ -169,7 +169,7 @@ function readHeader(reader: Reader, end: number): Revision {
   return revision;
 }
 
-function readRecord(reader: Reader, end: number): StoredRecord {
+function readRecord(reader: ProtobufReader, end: number): StoredRecord {
   const { bytes } = reader;
   let key = '';
   let foreign = false;

@@ -1,6 +1,7 @@
-import type { Commit, Condition, Mutation, Scope } from '../../sync/backend.ts';
+import type { Commit, Condition, Mutation, Scope } from '../../contract/backend.ts';
+import type { Peers } from './bounded.ts';
 import { leaseOf, NO_LEASE } from './lease.ts';
-import { Writer } from './writer.ts';
+import { ProtobufWriter } from './protobuf-writer.ts';
 
 /**
  * Requests as they are on the wire: a thousand commits that are issued together spend more on messages made of objects
@@ -18,9 +19,11 @@ const Range = {
   key: 0x0a,
   end: 0x12,
   limit: 0x18,
+  revision: 0x20,
   order: 0x28,
   target: 0x30,
   countOnly: 0x48,
+  minCreate: 0x60,
   maxCreate: 0x68,
 } as const;
 const Order = { ascend: 1, descend: 2 } as const;
@@ -30,7 +33,7 @@ const BY_CREATION = 2;
 export const RANGE = '/etcdserverpb.KV/Range';
 export const TXN = '/etcdserverpb.KV/Txn';
 
-const writer = new Writer();
+const writer = new ProtobufWriter();
 
 export function encodeTxn({ when, then, read, count }: Commit): Buffer {
   writer.start();
@@ -67,20 +70,20 @@ export function encodeGroup(transactions: readonly Buffer[]): Buffer {
   return writer.finish();
 }
 
-export function encodeRange(scope: Scope): Buffer {
+export function encodeRange(scope: Scope | Peers): Buffer {
   writer.start();
   writeScope(scope);
   return writer.finish();
 }
 
 /** Several reads, in one step. */
-export function encodeReads(scopes: readonly Scope[]): Buffer {
+export function encodeReads(scopes: readonly (Scope | Peers)[]): Buffer {
   writer.start();
-  for (let n = scopes.length - 1; n >= 0; n--) writeReading(Txn.success, scopes[n] as Scope);
+  for (let n = scopes.length - 1; n >= 0; n--) writeReading(Txn.success, scopes[n] as Scope | Peers);
   return writer.finish();
 }
 
-function writeReading(tag: number, scope: Scope): void {
+function writeReading(tag: number, scope: Scope | Peers): void {
   const from = writer.written;
   writeScope(scope);
   writer.head(Op.range, from);
@@ -95,21 +98,26 @@ function writeCounting(prefix: string): void {
   writer.head(Txn.success, from);
 }
 
-function writeScope(scope: Scope): void {
+/** Of a bounded one, one record more than it shows: see `exactly`. */
+function writeScope(scope: Scope | Peers): void {
   if (scope.key !== undefined) {
     writeText(Range.key, scope.key);
     return;
   }
-  if (scope.oldest !== undefined) {
+  if ('asOf' in scope) {
+    writeInt64(Range.maxCreate, scope.created);
+    writeInt64(Range.minCreate, scope.created);
+    writeInt64(Range.revision, scope.asOf);
+  } else if (scope.oldest !== undefined) {
     writeNumber(Range.target, BY_CREATION);
     writeNumber(Range.order, Order.ascend);
-    writeNumber(Range.limit, scope.oldest);
+    writeNumber(Range.limit, scope.oldest + 1);
   } else if (scope.youngest !== undefined) {
     // 0 would mean "no bound", where "none" is meant. A negative bound excludes everything.
     writeInt64(Range.maxCreate, scope.before > 1n ? scope.before - 1n : -1n);
     writeNumber(Range.target, BY_CREATION);
     writeNumber(Range.order, Order.descend);
-    writeNumber(Range.limit, scope.youngest);
+    writeNumber(Range.limit, scope.youngest + 1);
   }
   writePrefix(scope.prefix);
 }

@@ -1,4 +1,4 @@
-import type { Cursor, Revision, Scope, StoredRecord } from '../../sync/backend.ts';
+import type { Cursor, Revision, Scope, StoredRecord } from '../../contract/backend.ts';
 
 /** A key, or with an end all keys from the first up to it. */
 export interface KeyRange {

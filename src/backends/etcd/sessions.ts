@@ -1,6 +1,6 @@
-import type { SessionOptions } from '../../sync/backend.ts';
+import type { SessionOptions } from '../../contract/backend.ts';
 import { badResponse, CallFailure, isLeaseMissing } from './errors.ts';
-import type { KeepAlive } from './keep-alive.ts';
+import { KeepAlive } from './keep-alive.ts';
 import { leaseOf, sessionOf } from './lease.ts';
 import type { Transport } from './transport.ts';
 import type { LeaseResponse } from './wire.ts';
@@ -10,9 +10,9 @@ export class Sessions {
   readonly #transport: Transport;
   readonly #keepAlive: KeepAlive;
 
-  constructor(transport: Transport, keepAlive: KeepAlive) {
+  constructor(transport: Transport) {
     this.#transport = transport;
-    this.#keepAlive = keepAlive;
+    this.#keepAlive = new KeepAlive(transport);
   }
 
   async open({ ttl }: SessionOptions, signal: AbortSignal): Promise<{ id: string; ttl: number }> {
@@ -40,5 +40,9 @@ export class Sessions {
     } catch (error) {
       if (!(error instanceof CallFailure)) throw error;
     }
+  }
+
+  end(): void {
+    this.#keepAlive.close();
   }
 }

@@ -1,9 +1,9 @@
 import { Fifo } from '../../async/fifo.ts';
 import { monotonic, setImmediate } from '../../async/platform.ts';
-import type { SyncError } from '../../sync/backend.ts';
-import { cancelSoon } from './cancel.ts';
-import type { Connection, RawStream, ServiceName } from './client.ts';
-import { failureOf, isTokenRefused, Status, syncErrorOf } from './errors.ts';
+import type { SyncError } from '../../contract/errors.ts';
+import { cancelSoon, type RawStream, type ServiceName } from './client.ts';
+import type { EtcdConnection } from './connection.ts';
+import { errorOf, failureOf, isOfServer, isTokenRefused, Status } from './errors.ts';
 import type { Transport } from './transport.ts';
 
 export interface StreamEnd {
@@ -14,6 +14,8 @@ export interface StreamEnd {
 
 export interface StreamHandlers<Response> {
   message(response: Response): void;
+  /** Its connection was left: what is still wanted goes on by another stream. What was asked for on this one may yet be answered. */
+  retired(): void;
   /** Called once, unless we ended it. */
   ended(end: StreamEnd): void;
 }
@@ -32,7 +34,8 @@ export class Stream<Request, Response> {
   readonly #unsent = new Fifo<Request>();
   #resting = false;
   #raw: RawStream<Request, Response> | undefined;
-  #connection: Connection | undefined;
+  #forget: (() => void) | undefined;
+  #connection: EtcdConnection | undefined;
   #wasAlive = false;
   #over = false;
 
@@ -61,27 +64,30 @@ export class Stream<Request, Response> {
     this.#send();
   }
 
-  /** No answer since `since`, on the clock of `performance.now()`. */
+  /** No answer since `since`, on the monotonic clock. If the connection is left for it, all of its streams are told. */
   silent(since: number): void {
-    if (this.#connection !== undefined) this.#transport.route.silent(this.#connection, since);
+    if (this.#connection !== undefined) this.#transport.endpoints.silent(this.#connection, since);
   }
 
   /** Ends it from our side; no handler is called any more. */
   end(): void {
     this.#over = true;
+    this.#forget?.();
     if (this.#raw !== undefined) cancelSoon(this.#raw);
   }
 
+  retire(): void {
+    if (!this.#over) this.#handlers.retired();
+  }
+
   async #open(service: ServiceName, method: string): Promise<void> {
-    const { route, credentials, requestTimeout } = this.#transport;
+    const { endpoints, credentials, requestTimeout } = this.#transport;
     const connection = await this.#reachable(requestTimeout);
     const used = await credentials.metadata(connection);
     if (this.#over) return;
     this.#connection = connection;
-    // A member cut off from its leader would else keep the stream open and send nothing.
-    const metadata = used.clone();
-    metadata.set('hasleader', 'true');
-    const raw = connection.stream<Request, Response>(service, method, metadata);
+    const { raw, forget } = connection.stream<Request, Response>(service, method, used, this);
+    this.#forget = forget;
     raw.on('data', (response) => {
       connection.heardAt = monotonic();
       this.#wasAlive = true;
@@ -91,7 +97,7 @@ export class Stream<Request, Response> {
     raw.on('error', (error) => {
       if (this.#over) return;
       const failure = failureOf(error);
-      if (failure.code === Status.unavailable) route.failed(connection);
+      if (isOfServer(failure)) endpoints.failed(connection);
       if (!isTokenRefused(failure)) return this.#fail(error);
       credentials.refused(used).then(
         () => this.#fail(error),
@@ -118,20 +124,20 @@ export class Stream<Request, Response> {
   }
 
   /** The first server that takes a connection, or the last one tried. */
-  async #reachable(limit: number): Promise<Connection> {
-    const { route } = this.#transport;
+  async #reachable(limit: number): Promise<EtcdConnection> {
+    const { endpoints } = this.#transport;
     for (let tries = 1; ; tries++) {
-      const connection = await route.connection();
-      const settled = await connection.settled(limit / route.size);
-      if ((settled && !connection.failing) || tries >= route.size) return connection;
-      route.failed(connection);
+      const connection = await this.#transport.connection();
+      const settled = await connection.settled(limit / endpoints.size);
+      if ((settled && !connection.failing) || this.#over) return connection;
+      endpoints.failed(connection);
+      if (tries >= endpoints.size) return connection;
     }
   }
 
   #fail(cause: unknown): void {
     if (this.#over) return;
-    this.#over = true;
-    if (this.#raw !== undefined) cancelSoon(this.#raw);
-    this.#handlers.ended({ error: syncErrorOf(failureOf(cause), this.address), wasAlive: this.#wasAlive });
+    this.end();
+    this.#handlers.ended({ error: errorOf(cause, this.address), wasAlive: this.#wasAlive });
   }
 }

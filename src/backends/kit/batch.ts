@@ -1,25 +1,5 @@
-import type { Commit } from '../../sync/backend.ts';
-
-/** Whether it is about a record that is known: a look at it, its removal, or a write under its protection. A hold depends on it. */
-export function isAboutKnown({ when }: Commit): boolean {
-  for (const { is } of when) if (is === undefined) return true;
-  return false;
-}
-
-/** What a request touches and costs. */
-export interface Footprint {
-  readonly keys: readonly string[];
-  /** All keys that begin so. */
-  readonly prefix?: string | undefined;
-  /** Of the limit that a server sets for what is in one request. */
-  readonly cost: number;
-  readonly bytes: number;
-}
-
-export interface BatchLimits {
-  readonly cost: number;
-  readonly bytes: number;
-}
+import type { BatchLimits } from './driver.ts';
+import type { Footprint } from './footprint.ts';
 
 /**
  * Requests that do not touch one another, so that it makes no difference in which order they are carried out: a server may

@@ -1,6 +1,8 @@
 import { clearInterval, queueMicrotask, setInterval } from '../../async/platform.ts';
 import type { Window } from '../../async/window.ts';
-import { Batch, type BatchLimits, type Footprint } from './batch.ts';
+import { Batch } from './batch.ts';
+import type { BatchLimits } from './driver.ts';
+import type { Footprint } from './footprint.ts';
 
 /** Of many batches that wait, only the youngest take in more: a thousand commits for one key must not become a million looks. */
 const MOST_OPEN = 4;

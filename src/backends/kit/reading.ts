@@ -1,4 +1,4 @@
-import { isSyncError, SyncError } from '../../sync/backend.ts';
+import { isSyncError, SyncError } from '../../contract/errors.ts';
 
 /**
  * Passes on what a request came to that changes nothing at the store. When it fails nothing was done, and nothing will be,

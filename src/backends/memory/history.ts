@@ -1,4 +1,4 @@
-import type { Revision } from '../../sync/backend.ts';
+import type { Revision } from '../../contract/backend.ts';
 import type { Change } from './interest.ts';
 
 /** How many changes are remembered at least. Who asks for older ones is woken for nothing. */

@@ -1,5 +1,6 @@
-import type { Backend } from '../../sync/backend.ts';
-import { MemoryBackend } from './backend.ts';
+import type { Backend } from '../../contract/backend.ts';
+import { backendOf } from '../kit/backend.ts';
+import { MemoryDriver } from './driver.ts';
 import { invalid, type MemoryStoreOptions } from './options.ts';
 import { isMemoryStore, MemoryStore } from './store.ts';
 
@@ -20,11 +21,11 @@ export interface MemoryOptions extends MemoryStoreOptions {
 export function memory(options: MemoryOptions = {}): Backend {
   if (typeof options !== 'object' || options === null) throw invalid('options', 'must be an object');
   const { store, ...own } = options;
-  if (store === undefined) return new MemoryBackend(new MemoryStore(own));
+  if (store === undefined) return backendOf(new MemoryDriver(new MemoryStore(own)));
   if (!isMemoryStore(store)) throw invalid('store', 'must be a MemoryStore');
   const [misplaced] = Object.entries(own).filter(([, value]) => value !== undefined);
   if (misplaced !== undefined) {
     throw invalid(misplaced[0], 'must be given to the MemoryStore and not beside "store"');
   }
-  return new MemoryBackend(store);
+  return backendOf(new MemoryDriver(store));
 }

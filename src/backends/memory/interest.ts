@@ -1,4 +1,4 @@
-import type { Revision, Scope } from '../../sync/backend.ts';
+import type { Revision, Scope } from '../../contract/backend.ts';
 import type { Row } from './records.ts';
 
 /** One record appeared, changed or went; `created` is that of the record, which places it in a queue. */

@@ -1,4 +1,4 @@
-import type { Condition, Mutation, Revision, Scope } from '../../sync/backend.ts';
+import type { Condition, Mutation, Revision, Scope } from '../../contract/backend.ts';
 import type { Change } from './interest.ts';
 import { RecordTable, type Row } from './records.ts';
 import type { SessionTable } from './sessions.ts';

@@ -1,11 +1,6 @@
-import {
-  type Clock,
-  type Names,
-  REFUSED,
-  refuseUnknown,
-  SyncError,
-  systemClock,
-} from '../../sync/backend.ts';
+import { type Clock, systemClock } from '../../async/clock.ts';
+import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { type Names, refuseUnknown } from '../../contract/options.ts';
 
 export interface MemoryStoreOptions {
   /**

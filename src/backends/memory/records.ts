@@ -1,4 +1,5 @@
-import type { Revision, Scope, StoredRecord } from '../../sync/backend.ts';
+import type { Revision, Scope, StoredRecord } from '../../contract/backend.ts';
+import { byCreation } from '../../contract/order.ts';
 
 export interface Row {
   readonly key: string;
@@ -76,10 +77,4 @@ export function toRecord(row: Row): StoredRecord {
   const { key, session, created, revision, foreign } = row;
   const record = { key, value: new Uint8Array(row.value), session, created, revision };
   return foreign === undefined ? record : { ...record, foreign };
-}
-
-/** Records of one commit share a revision; the key then decides, so that the order is total. */
-function byCreation(a: Row, b: Row): number {
-  if (a.created !== b.created) return a.created < b.created ? -1 : 1;
-  return a.key < b.key ? -1 : 1;
 }

@@ -1,4 +1,4 @@
-import type { SessionOptions } from '../../sync/backend.ts';
+import type { SessionOptions } from '../../contract/backend.ts';
 
 export interface Session {
   readonly id: string;

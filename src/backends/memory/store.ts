@@ -1,6 +1,6 @@
+import type { Clock, Timer } from '../../async/clock.ts';
 import { processWide } from '../../async/process-wide.ts';
 import type {
-  Clock,
   Commit,
   CommitResult,
   Cursor,
@@ -10,8 +10,7 @@ import type {
   Scope,
   SessionOptions,
   StoredRecord,
-  Timer,
-} from '../../sync/backend.ts';
+} from '../../contract/backend.ts';
 import { History } from './history.ts';
 import { alters, type Change, placeOf } from './interest.ts';
 import { Ledger, type LedgerCopy } from './ledger.ts';

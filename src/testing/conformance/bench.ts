@@ -9,14 +9,16 @@ import type {
   Revision,
   Scope,
   StoredRecord,
-} from '../../sync/backend.ts';
-import type { ConformanceSubject } from './subject.ts';
+} from '../../contract/backend.ts';
+import type { ConformancePause, ConformanceSubject } from './subject.ts';
 import { turn, within } from './timing.ts';
 
 /** Milliseconds. */
 const DEFAULT_PATIENCE = 10_000;
 /** Long enough that no session ends by itself in a case that is not about expiry. */
 const LASTING_TTL = 60_000;
+/** Records that are removed at a time. */
+const CLEARED = 16;
 /** A wait that returns more often than this for one change is a busy loop. */
 const MOST_WAKES = 1000;
 
@@ -27,6 +29,8 @@ export class Bench {
   readonly subject: ConformanceSubject;
   readonly prefix: string;
   readonly patience: number;
+  /** How many its clients have made, where the subject tells. */
+  steps = 0;
   readonly #abort = new AbortController();
   readonly #clients: Backend[] = [];
   readonly #sessions = new Set<string>();
@@ -73,8 +77,12 @@ export class Bench {
     return this.prefix + name;
   }
 
-  async client(): Promise<Backend> {
-    const client = await this.subject.open();
+  async client(stop: ConformancePause = unstopped): Promise<Backend> {
+    const pause: ConformancePause = (step) => {
+      this.steps++;
+      return stop(step);
+    };
+    const client = await this.subject.open({ pause });
     this.#clients.push(client);
     return client;
   }
@@ -130,6 +138,16 @@ export class Bench {
     return client.query(scope, { since, wait: 3 * this.patience, signal });
   }
 
+  /** Blocks as who is woken for nothing blocks again: until a query rejects. */
+  async blockOn(client: Backend, scope: Scope, from: Cursor, signal = this.signal): Promise<never> {
+    let at = from;
+    for (let wakes = 0; wakes < MOST_WAKES; wakes++) {
+      ({ at } = await this.block(client, scope, at, signal));
+      await turn();
+    }
+    return assert.fail(`woken ${MOST_WAKES} times`);
+  }
+
   async get(client: Backend, key: string): Promise<StoredRecord | undefined> {
     const { records } = await this.query(client, { key });
     assert.ok(records.length <= 1, 'one key, one record');
@@ -170,11 +188,14 @@ export class Bench {
   async #clear(): Promise<void> {
     this.#abort.abort(new Error('the case is over'));
     const { signal } = new AbortController();
-    const client = await this.subject.open();
+    const client = await this.subject.open({ pause: unstopped });
     try {
       for (const prefix of this.#prefixes) {
         const { records } = await client.query({ prefix }, { signal });
-        for (const { key } of records) await client.commit({ when: [], then: [{ remove: key }] }, signal);
+        for (let from = 0; from < records.length; from += CLEARED) {
+          const then = records.slice(from, from + CLEARED).map(({ key }) => ({ remove: key }));
+          await client.commit({ when: [], then }, signal);
+        }
       }
       for (const id of this.#sessions) await client.closeSession(id, signal);
     } finally {
@@ -182,6 +203,8 @@ export class Bench {
     }
   }
 }
+
+async function unstopped(): Promise<void> {}
 
 export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type Bench, bytes, names, text } from './bench.ts';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 import { turn } from './timing.ts';
 
 const PAIRS = 40;

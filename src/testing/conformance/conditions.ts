@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import type { Backend, Condition } from '../../sync/backend.ts';
+import type { Backend, Condition } from '../../contract/backend.ts';
 import { type Bench, bytes } from './bench.ts';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 
 /** Whether a commit with this condition is applied, seen both in its result and in what it wrote elsewhere. */
 async function holds(bench: Bench, client: Backend, condition: Condition): Promise<boolean> {

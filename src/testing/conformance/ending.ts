@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
-import { isSyncError } from '../../sync/backend.ts';
+import { isSyncError } from '../../contract/errors.ts';
 import { bytes, text } from './bench.ts';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 import { awaitedLater, quiet, within } from './timing.ts';
 
 /** Milliseconds. */
@@ -73,8 +73,8 @@ export const endingRules: readonly Rule[] = [
       const key = bench.key('a');
       const { at } = await bench.query(client, { key });
       const blocked = [
-        bench.block(client, { key }, at),
-        bench.block(
+        bench.blockOn(client, { key }, at),
+        bench.blockOn(
           client,
           { prefix: bench.prefix },
           (await bench.query(client, { prefix: bench.prefix })).at,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { monotonic } from '../../async/platform.ts';
-import type { Backend } from '../../sync/backend.ts';
+import type { Backend } from '../../contract/backend.ts';
 import { type Bench, bytes } from './bench.ts';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 import { quiet } from './timing.ts';
 
 export const lockDelayRules: readonly Rule[] = [

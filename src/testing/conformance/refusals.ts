@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { type Commit, isSyncError, type Scope } from '../../sync/backend.ts';
+import type { Commit, Scope } from '../../contract/backend.ts';
+import { isSyncError } from '../../contract/errors.ts';
 import { type Bench, bytes, text } from './bench.ts';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 
 /** What no compiler lets pass, but a caller without one may ask for. */
 type Loose = Partial<Record<keyof Commit, unknown>>;

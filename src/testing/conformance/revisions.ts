@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { bytes } from './bench.ts';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 
 const LIVES = 10;
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 
 export const scopeRules: readonly Rule[] = [
   {

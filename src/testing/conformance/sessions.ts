@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { monotonic } from '../../async/platform.ts';
 import { type Bench, bytes, names } from './bench.ts';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 import { quiet } from './timing.ts';
 
 /** Share of a TTL and milliseconds by which clocks and timers may differ when an expiry is timed. */
@@ -76,12 +76,12 @@ export const sessionRules: readonly Rule[] = [
     slow: true,
     async check(bench) {
       const client = await bench.client();
+      let renewed = monotonic();
       const session = await bench.openSession(client, { ttl: bench.subject.sessionTtl });
       const key = bench.key('a');
       await bench.put(client, key, '', session.id);
       const start = monotonic();
       const longest = session.ttl * bench.subject.expiryFactor;
-      let renewed = start;
       while (monotonic() - start < 1.5 * longest) {
         await quiet(session.ttl / 5);
         const sent = monotonic();
@@ -144,7 +144,7 @@ async function expectExpiry(bench: Bench, lastRenewal: number, ttl: number): Pro
   assert.ok(lived >= ttl * (1 - CLOCK_DRIFT) - TIMER_STEP, `expired after ${lived} of ${ttl} ms`);
 }
 
-async function expectGone(bench: Bench, session: string): Promise<void> {
+export async function expectGone(bench: Bench, session: string): Promise<void> {
   for (const client of [await bench.client(), await bench.client()]) {
     assert.equal(await client.renewSession(session, bench.signal), 'gone');
     const key = bench.key('late');

@@ -1,12 +1,29 @@
-import { type Backend, type Names, refuseUnknown } from '../../sync/backend.ts';
+import type { Backend } from '../../contract/backend.ts';
+import { type Names, refuseUnknown } from '../../contract/options.ts';
 import { checkChoice, checkFunction, checkNumber, invalidOf, shown } from '../checks.ts';
-import type { Bench } from './bench.ts';
+
+/**
+ * What a client calls between two steps of a call, such as the statements of a transaction, and goes on when the promise is
+ * fulfilled. Whatever it has locked stays locked meanwhile.
+ *
+ * @param step what has been done. It is shown when a case fails there.
+ */
+export type ConformancePause = (step: string) => Promise<void>;
+
+/** What a client of the subject is opened with. */
+export interface ConformanceClientOptions {
+  /**
+   * For a backend that does one call in several steps at its server. The cases about what happens at once stop one client at
+   * each of its steps in turn, and let another do its whole part there. A subject that never calls it is only raced.
+   */
+  readonly pause: ConformancePause;
+}
 
 /** A backend to be put to the test, with the server behind it. */
 export interface ConformanceSubject {
   readonly name: string;
   /** A new client of the same store. Several are open at once; the suite disposes each. */
-  open(): Backend | Promise<Backend>;
+  open(options: ConformanceClientOptions): Backend | Promise<Backend>;
   /** A prefix that no other case uses. It must end with `/`. */
   prefix(): string;
   /** The shortest TTL the server takes, in milliseconds. */
@@ -25,12 +42,6 @@ export interface ConformanceCase {
   run(): Promise<void>;
   /** It waits for a session to expire or for a delay to pass. */
   readonly slow?: boolean;
-}
-
-export interface Rule {
-  readonly name: string;
-  readonly slow?: boolean;
-  check(bench: Bench): Promise<void>;
 }
 
 const OPTIONS: Names<ConformanceSubject> = {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { bytes, text } from './bench.ts';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 
 /** More than a backend may want to put into one request. */
 const MANY = 150;

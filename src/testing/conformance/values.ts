@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { isSyncError } from '../../sync/backend.ts';
-import type { Rule } from './subject.ts';
+import { isSyncError } from '../../contract/errors.ts';
+import type { Rule } from './rule.ts';
 
 function isTooLarge(error: unknown): boolean {
   return isSyncError(error, 'value-too-large') && error.outcome === 'refused';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import type { Backend } from '../../sync/backend.ts';
+import type { Backend } from '../../contract/backend.ts';
 import { type Bench, text } from './bench.ts';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 import { awaitedLater, quiet, turn, within } from './timing.ts';
 
 /** Milliseconds. */
@@ -96,7 +96,7 @@ export const waitRules: readonly Rule[] = [
         for (const delay of [0, UNDER_WAY]) {
           const { at } = await bench.query(client, scope);
           const abort = new AbortController();
-          const blocked = awaitedLater(bench.block(client, scope, at, abort.signal));
+          const blocked = awaitedLater(bench.blockOn(client, scope, at, abort.signal));
           if (delay > 0) await quiet(delay);
           const reason = { why: 'given up' };
           abort.abort(reason);
@@ -112,7 +112,7 @@ export const waitRules: readonly Rule[] = [
       const key = bench.key('a');
       const { at } = await bench.query(client, { key });
       const abort = new AbortController();
-      const leaving = bench.block(client, { key }, at, abort.signal);
+      const leaving = bench.blockOn(client, { key }, at, abort.signal);
       const staying = bench.follow(client, { key }, at, (records) => text(records[0]) === 'new');
       const joining = bench.follow(client, { prefix: key }, at, (records) => text(records[0]) === 'new');
       for (const each of [leaving, staying, joining]) awaitedLater(each);

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import type { Backend, Scope, StoredRecord } from '../../sync/backend.ts';
+import type { Backend, Scope, StoredRecord } from '../../contract/backend.ts';
+import { type Round, stops } from './at-once.ts';
 import { type Bench, bytes, text } from './bench.ts';
-import type { Rule } from './subject.ts';
-import { awaitedLater, quiet, turn, within } from './timing.ts';
+import type { Rule } from './rule.ts';
+import { awaitedLater, quiet, turn } from './timing.ts';
 
 const STORMS = 12;
 const STORM_LENGTH = 25;
@@ -40,6 +41,9 @@ const changes: readonly Change[] = [
     make: (bench, client, session) => client.closeSession(session, bench.signal),
   },
 ];
+
+/** Those that differ in how a store makes them. */
+const changesInSteps = changes.filter(({ what }) => what !== 'an owned put' && what !== 'an overwrite');
 
 /** Every change above ends with a new value or, where one was, without a record. */
 function shows(records: readonly StoredRecord[], before: readonly StoredRecord[]): boolean {
@@ -81,6 +85,35 @@ const oneChangeRules = changes.flatMap((change): Rule[] => [
   },
 ]);
 
+function changing(bench: Bench, change: Change, watcher: Backend): Round {
+  return async (actor, atOnce, name) => {
+    const scope = name.endsWith('1') ? { prefix: bench.prefix } : { key: bench.key('a') };
+    const session = await bench.session(actor);
+    await change.prepare?.(bench, actor, session);
+    const { records: before, at } = await bench.query(watcher, scope);
+    await atOnce(
+      () => change.make(bench, actor, session),
+      () => bench.follow(watcher, scope, at, (records) => shows(records, before)),
+    );
+    await bench.remove(actor, bench.key('a'));
+  };
+}
+
+function watching(bench: Bench, change: Change, actor: Backend): Round {
+  return async (watcher, atOnce) => {
+    const scope = { key: bench.key('a') };
+    const session = await bench.session(actor);
+    await change.prepare?.(bench, actor, session);
+    const { records: before } = await bench.query(actor, scope);
+    const look = async () => {
+      const { records, at } = await bench.query(watcher, scope);
+      if (!shows(records, before)) await bench.follow(watcher, scope, at, (shown) => shows(shown, before));
+    };
+    await atOnce(look, () => change.make(bench, actor, session));
+    await bench.remove(actor, bench.key('a'));
+  };
+}
+
 export const wakeRules: readonly Rule[] = [
   ...oneChangeRules,
   {
@@ -100,14 +133,34 @@ export const wakeRules: readonly Rule[] = [
     },
   },
   {
-    name: 'a change that was made and undone between the read and the wait is no reason to block for ever',
+    name: 'a change that was made and undone between the read and the wait hides none that comes later',
     async check(bench) {
       const [watcher, actor] = [await bench.client(), await bench.client()];
-      const key = bench.key('a');
-      const { at } = await bench.query(watcher, { key });
-      await bench.put(actor, key, 'here');
-      await bench.remove(actor, key);
-      await within(bench.patience, 'the query', bench.block(watcher, { key }, at));
+      for (const late of [false, true]) {
+        const key = bench.key(late ? 'late' : 'early');
+        const { at } = await bench.query(watcher, { key });
+        await bench.put(actor, key, 'here');
+        await bench.remove(actor, key);
+        if (!late) await bench.put(actor, key, 'stays');
+        const seen = awaitedLater(bench.follow(watcher, { key }, at, ([shown]) => text(shown) === 'stays'));
+        // Who has no history may block here: nothing is different.
+        if (late) await quiet(UNDER_WAY).then(() => bench.put(actor, key, 'stays'));
+        await seen;
+      }
+    },
+  },
+  {
+    name: 'who waits is told of a change when it can be read, whatever steps it is made in',
+    async check(bench) {
+      const watcher = await bench.client();
+      for (const change of changesInSteps) await stops(bench, changing(bench, change, watcher));
+    },
+  },
+  {
+    name: 'who looks and then waits is told of what changes at any step of it',
+    async check(bench) {
+      const actor = await bench.client();
+      for (const change of changesInSteps) await stops(bench, watching(bench, change, actor));
     },
   },
   {

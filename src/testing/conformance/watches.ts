@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { type Backend, isSyncError, type SyncError } from '../../sync/backend.ts';
+import type { Backend } from '../../contract/backend.ts';
+import { isSyncError, type SyncError } from '../../contract/errors.ts';
 import type { Bench } from './bench.ts';
-import type { Rule } from './subject.ts';
+import type { Rule } from './rule.ts';
 import { turn, within } from './timing.ts';
 
 /** One watch, and how often it was woken with what. */

@@ -1,12 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  type Backend,
-  type Commit,
-  type CommitResult,
-  type Mutation,
-  type Scope,
-  SyncError,
-} from '../../../src/sync/backend.ts';
+import type { Backend, Commit, CommitResult, Mutation, Scope } from '../../../src/contract/backend.ts';
+import { SyncError } from '../../../src/contract/errors.ts';
 import { type Mutant, wrapped } from './mutant.ts';
 
 export const commitMutants: readonly Mutant[] = [

@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts';
 import { queryMutants } from './queries.ts';
 import { recordMutants } from './records.ts';
 import { sessionMutants } from './sessions.ts';
+import { sqlMutants } from './sql.ts';
 import { watchMutants } from './watches.ts';
 
 export type { Mutant };
@@ -13,4 +14,5 @@ export const mutants: readonly Mutant[] = [
   ...recordMutants,
   ...sessionMutants,
   ...watchMutants,
+  ...sqlMutants,
 ];

@@ -1,5 +1,6 @@
 import { MemoryStore, memory } from 'holdfast/memory';
-import type { Backend, StoredRecord } from '../../../src/sync/backend.ts';
+import type { ConformanceClientOptions } from 'holdfast/testing';
+import type { Backend, StoredRecord } from '../../../src/contract/backend.ts';
 import { type Verbs, withVerbs } from '../../with-verbs.ts';
 
 /** A way to be wrong. */
@@ -8,7 +9,9 @@ export interface Mutant {
   /** Cases of the suite that must each notice. */
   readonly caughtBy: readonly string[];
   /** Makes a store, and returns how its clients are opened. */
-  server(): () => Backend;
+  server(): (options: ConformanceClientOptions) => Backend;
+  /** The same where nothing is wrong with it. Default: memory, with the same contention. */
+  right?(): (options: ConformanceClientOptions) => Backend;
 }
 
 /** A memory backend with some verbs replaced. What they remember is shared by the clients of one store. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SyncError } from '../../../src/sync/backend.ts';
+import type { StoredRecord } from '../../../src/contract/backend.ts';
+import { SyncError } from '../../../src/contract/errors.ts';
 import { type Mutant, wrapped } from './mutant.ts';
 
 export const queryMutants: readonly Mutant[] = [
@@ -34,6 +35,7 @@ export const queryMutants: readonly Mutant[] = [
     caughtBy: [
       'a query does not block when its cursor is older than a put',
       'a query does not block when its cursor is older than the close of a session',
+      'a change that was made and undone between the read and the wait hides none that comes later',
     ],
     server: wrapped(() => (backend) => ({
       async query(scope, options) {
@@ -111,6 +113,36 @@ export const queryMutants: readonly Mutant[] = [
         if (scope.oldest === undefined) return backend.query(scope, options);
         const { records, at } = await backend.query({ prefix: scope.prefix }, options);
         return { records: records.slice(0, scope.oldest), at };
+      },
+    })),
+  },
+  {
+    name: 'records of one commit stand as they lie',
+    caughtBy: [
+      'records that one commit made stand in one order, and a bounded scope shows as many of them as it says',
+    ],
+    server: wrapped(() => (backend) => ({
+      async query(scope, options) {
+        if (scope.oldest === undefined) return backend.query(scope, options);
+        const { records, at } = await backend.query({ prefix: scope.prefix }, options);
+        const older = (a: StoredRecord, b: StoredRecord) => Number(a.created - b.created);
+        return { records: records.toReversed().sort(older).slice(0, scope.oldest), at };
+      },
+    })),
+  },
+  {
+    name: 'a bounded scope wakes for the first that it shows alone',
+    caughtBy: [
+      'a bounded scope that ends among records of one commit wakes for each that it shows, until none is left',
+    ],
+    server: wrapped(() => (backend) => ({
+      async query(scope, options) {
+        const { signal } = options;
+        const [first] = (await backend.query(scope, { signal })).records;
+        const isBounded = scope.oldest !== undefined || scope.youngest !== undefined;
+        if (!isBounded || first === undefined) return backend.query(scope, options);
+        await backend.query({ key: first.key }, options);
+        return backend.query(scope, { signal });
       },
     })),
   },

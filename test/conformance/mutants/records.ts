@@ -1,4 +1,4 @@
-import type { Revision, StoredRecord } from '../../../src/sync/backend.ts';
+import type { Revision, StoredRecord } from '../../../src/contract/backend.ts';
 import { type Mutant, seen, stored, wrapped } from './mutant.ts';
 
 export const recordMutants: readonly Mutant[] = [

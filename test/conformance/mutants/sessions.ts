@@ -1,5 +1,6 @@
 import { MemoryStore, memory } from 'holdfast/memory';
-import { type Backend, SyncError } from '../../../src/sync/backend.ts';
+import type { Backend } from '../../../src/contract/backend.ts';
+import { SyncError } from '../../../src/contract/errors.ts';
 import { type Mutant, wrapped } from './mutant.ts';
 
 export const sessionMutants: readonly Mutant[] = [

@@ -1,4 +1,5 @@
-import type { Backend, SyncError } from '../../../src/sync/backend.ts';
+import type { Backend } from '../../../src/contract/backend.ts';
+import type { SyncError } from '../../../src/contract/errors.ts';
 import { type Mutant, wrapped } from './mutant.ts';
 
 type Watch = NonNullable<Backend['watch']>;

@@ -1,0 +1,136 @@
+import { queueMicrotask } from '../../async/platform.ts';
+import type {
+  BackendTraits,
+  Commit,
+  CommitResult,
+  Cursor,
+  QueryResult,
+  Revision,
+  Scope,
+  SessionOptions,
+} from '../../contract/backend.ts';
+import { SyncError } from '../../contract/errors.ts';
+import { quoteKey } from '../../contract/quote.ts';
+import { type KeyRules, refused } from '../../contract/validate.ts';
+import type { Cancel, Done, Driver, News, Request } from '../kit/driver.ts';
+import { keyProblem } from './key-problem.ts';
+import type { MemoryStore } from './store.ts';
+
+/** Milliseconds. */
+const SHORTEST_TTL = 10;
+const LONGEST_TTL = 24 * 60 * 60 * 1000;
+const LONGEST_LOCK_DELAY = 60_000;
+
+/** Those of the servers that it behaves like. */
+const MOST_OPERATIONS = { queue: 128, race: 62 };
+
+/** The segment under which the contenders for a key queue. No key may contain it, so that no two queues meet. */
+const QUEUE = '.lock';
+
+/** One client of a store. Its end ends its calls, not its sessions: those end as a dead process's do. */
+export class MemoryDriver implements Driver {
+  readonly traits: BackendTraits;
+  readonly keys: KeyRules = { keyProblem, prefixProblem: keyProblem };
+  readonly #store: MemoryStore;
+  readonly #following = new Set<(news: News) => void>();
+
+  constructor(store: MemoryStore) {
+    this.#store = store;
+    const { contention, maxValueBytes } = store;
+    this.traits = {
+      name: 'memory',
+      contention,
+      ttl: { min: SHORTEST_TTL, max: LONGEST_TTL },
+      maxLockDelay: contention === 'race' ? LONGEST_LOCK_DELAY : 0,
+      maxValueBytes,
+      maxOperations: MOST_OPERATIONS[contention],
+      fencing: 'advisory',
+      wakes: 'pushed',
+    };
+  }
+
+  get clock() {
+    return this.#store.clock;
+  }
+
+  lockPath(key: string): string {
+    if (this.traits.contention === 'race') return key;
+    if (key.split('/').includes(QUEUE)) {
+      const problem = `must not have a segment "${QUEUE}": locks are kept under that name`;
+      throw refused('invalid-key', `the key ${quoteKey(key)} ${problem}`);
+    }
+    return `${key}/${QUEUE}/`;
+  }
+
+  async open(options: SessionOptions): Promise<{ id: string; ttl: number }> {
+    return { id: this.#store.openSession(options), ttl: options.ttl };
+  }
+
+  async renew(id: string): Promise<'renewed' | 'gone'> {
+    return this.#store.renewSession(id) ? 'renewed' : 'gone';
+  }
+
+  async close(id: string): Promise<void> {
+    this.#store.closeSession(id);
+  }
+
+  prepare(commit: Commit): Request {
+    return { commit };
+  }
+
+  write(requests: readonly Request[], done: Done<CommitResult>): Cancel {
+    return answer(
+      requests.map(({ commit }) => this.#store.commit(commit)),
+      done,
+    );
+  }
+
+  read(scopes: readonly Scope[], done: Done<QueryResult>): Cancel {
+    return answer(
+      scopes.map((scope) => this.#store.read(scope)),
+      done,
+    );
+  }
+
+  follow(scope: Scope, since: Cursor, news: (news: News) => void): Cancel {
+    let unwatch = (): void => {};
+    const cancel = (): void => {
+      unwatch();
+      this.#following.delete(tell);
+    };
+    const tell = (told: News): void => {
+      unwatch();
+      // Not from within the commit of somebody else.
+      queueMicrotask(() => {
+        if (this.#following.delete(tell)) news(told);
+      });
+    };
+    this.#following.add(tell);
+    if (this.#store.changedSince(since, scope)) tell({ why: 'changed' });
+    else unwatch = this.#store.watch(scope, () => tell({ why: 'changed' }));
+    return cancel;
+  }
+
+  positionOf(_key: string, revision: Revision): Cursor {
+    return this.#store.positionAt(revision);
+  }
+
+  async end(): Promise<void> {
+    const error = new SyncError('stopped', 'the memory backend was disposed');
+    for (const tell of [...this.#following]) tell({ why: 'failed', error });
+  }
+}
+
+/**
+ * The store acts at once and the answer takes its time, as on a network: a call that is aborted or stopped in between rejects
+ * although it was carried out.
+ */
+function answer<A>(answers: readonly A[], done: Done<A>): Cancel {
+  let over = false;
+  queueMicrotask(() => {
+    if (!over) done(answers);
+  });
+  return () => {
+    over = true;
+  };
+}

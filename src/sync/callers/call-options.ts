@@ -1,0 +1,45 @@
+import { expectManyListeners, isAbortSignal } from '../../async/realms.ts';
+import { checkDuration, checkNames, invalid, type Names } from '../../contract/options.ts';
+import type { Metadata } from './metadata.ts';
+
+export interface CallOptions {
+  /** Gives up this call, with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Gives up this call after so many milliseconds, with a `SyncError` `timeout`. Default: waits without bound. */
+  readonly timeout?: number;
+}
+
+export interface LockOptions {
+  /**
+   * Overrides the manager's metadata, from the next attempt on. A caller who takes over the place in line of another one
+   * of this process also takes over what that one wrote there.
+   */
+  readonly metadata?: Metadata;
+}
+
+export interface AcquireOptions extends CallOptions, LockOptions {
+  /**
+   * Milliseconds after which the grant ends, as if it were lost (reason `max-hold`), here and at the store: for work that may
+   * never settle. What has not ended by then should heed `grant.signal`. Default: no bound.
+   */
+  readonly maxHold?: number;
+}
+
+export const CALL: Names<CallOptions> = { signal: true, timeout: true };
+export const ACQUIRE: Names<AcquireOptions> = { ...CALL, metadata: true, maxHold: true };
+export const LOCK: Names<LockOptions> = { metadata: true };
+export const COMMIT: Names<Pick<CallOptions, 'signal'>> = { signal: true };
+export function checkCallOptions<T extends CallOptions>(
+  options: T | undefined,
+  names: Names<T>,
+): T | CallOptions {
+  if (options === undefined) return {};
+  checkNames(options, names);
+  const { signal, timeout } = options;
+  if (signal !== undefined && !isAbortSignal(signal)) {
+    throw invalid('signal', 'must be an AbortSignal');
+  }
+  if (signal !== undefined) expectManyListeners(signal);
+  if (timeout !== undefined && timeout !== 0) checkDuration('timeout', timeout);
+  return options;
+}

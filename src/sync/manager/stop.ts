@@ -1,0 +1,82 @@
+import { within } from '../../async/within.ts';
+import { SyncError } from '../../contract/errors.ts';
+import type { Leadership } from '../leadership/leadership.ts';
+import type { Parts } from './parts.ts';
+
+/** By which part of its bound each step of a stop is over, whatever it takes: the leader's work, the releases, the close of the session. */
+const LEADER_SHARE = 0.3;
+const RELEASES_SHARE = 0.8;
+const CLOSING_SHARE = 0.95;
+
+/** A manager that is to be ended. */
+export interface Ending {
+  readonly parts: Parts;
+  /** If it was ever asked for. */
+  readonly leadership: Leadership | undefined;
+  /** Told when the work that only a leader does has ended. */
+  leaderEnded(): void;
+}
+
+/** Ends a manager in good order, and within `bound` milliseconds: nothing waits for what does not answer. Never rejects. */
+export async function end(ending: Ending, bound: number): Promise<void> {
+  const { parts } = ending;
+  const { host, longHolds, events, tasks, holders, queues, locks } = parts;
+  const { clock, keeper, removals, unwatched, patience, lookTimes } = host;
+  const begun = clock.now();
+  const until = (share: number, work: Promise<unknown>): Promise<void> =>
+    within(clock, begun + share * bound - clock.now(), work);
+  holders.stop();
+  removals.bound();
+  rejectAll(parts);
+  // Keys before the session: closing a Consul session that holds keys starts their lock-delay.
+  await until(RELEASES_SHARE, releaseAll(ending, bound * LEADER_SHARE));
+  for (const queue of queues) queue.stop();
+  for (const timers of [unwatched, patience, lookTimes, longHolds]) timers.stop();
+  await until(CLOSING_SHARE, keeper.stop());
+  keeper.abandon();
+  const disposed = dispose(parts);
+  await until(
+    1,
+    disposed.then(() => tasks.settled()),
+  );
+  for (const lock of locks) lock.complete();
+  events.complete();
+}
+
+async function dispose({ host, events }: Parts): Promise<void> {
+  try {
+    await host.backend[Symbol.asyncDispose]();
+  } catch (error) {
+    events.trouble(error);
+  }
+}
+
+/** Everybody who waits is told at once, however long the releases take. */
+function rejectAll({ options, openCalls, locks }: Parts): void {
+  const stopped = new SyncError('stopped', `the manager "${options.name}" was stopped`);
+  for (const call of [...openCalls]) call.refused(stopped);
+  for (const lock of locks) lock.rejectCalls(stopped);
+}
+
+async function releaseAll({ parts, leadership, leaderEnded }: Ending, leaderBound: number): Promise<void> {
+  if (leadership === undefined) return await release(parts, () => true);
+  const { key: own } = leadership.lock;
+  const leader = async (): Promise<void> => {
+    // What only the leader does ends before there can be another one.
+    await within(parts.host.clock, leaderBound, leadership.stop());
+    leaderEnded();
+    await release(parts, (key) => key === own);
+  };
+  await Promise.all([leader(), release(parts, (key) => key !== own)]);
+}
+
+async function release({ host, queues, locks }: Parts, chosen: (key: string) => boolean): Promise<void> {
+  const releases: Promise<void>[] = [];
+  // Everything ends before anybody is told of it, and nothing is watched while the records are removed.
+  host.notifications.during(() => {
+    // First, so that a standing lock hands nothing on to who waits behind it.
+    for (const queue of queues) if (chosen(queue.key)) releases.push(queue.drain());
+    for (const lock of locks) if (chosen(lock.key)) releases.push(lock.release());
+  });
+  await Promise.all(releases);
+}

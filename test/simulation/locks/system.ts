@@ -1,0 +1,11 @@
+import type { System } from '../system.ts';
+import { mutants } from './mutants.ts';
+import { LockWorkload } from './workload.ts';
+
+export const locks: System = {
+  name: 'locks',
+  mutants,
+  seeds: 2_000,
+  turns: 10,
+  begin: (world) => new LockWorkload(world),
+};
