@@ -141,23 +141,22 @@ export class EtcdDriver implements Driver<Prepared> {
   /** Sent once: a repetition could not tell its own first run from somebody else's. */
   write(requests: readonly Prepared[], done: Done<CommitResult>): Cancel {
     const [only] = requests;
+    const steps = new Steps();
     if (requests.length === 1 && only !== undefined) {
-      const sending = new Steps();
-      return sending.first(
+      return steps.first(
         this.#transport.send(transaction(only), {
-          answered: (reply) => this.#judge(requests, [reply], reply.revision, done, sending),
+          answered: (reply) => this.#judge(requests, [reply], reply.revision, done, steps),
           // The conditions held, but a put names a lease that is gone. The server undid nothing: it checks before it writes.
           expected: () => done([SESSION_GONE]),
           failed: done,
         }),
       );
     }
-    const sending = new Steps();
-    return sending.first(
+    return steps.first(
       this.#transport.send(group(requests), {
         answered: ({ parts = [], revision }) =>
           parts.length === requests.length
-            ? this.#judge(requests, parts, revision, done, sending)
+            ? this.#judge(requests, parts, revision, done, steps)
             : done(withoutParts()),
         expected: () => done(requests.map(() => 'alone')),
         failed: done,
@@ -167,7 +166,7 @@ export class EtcdDriver implements Driver<Prepared> {
 
   /** The server looks at the rights to each. */
   read(scopes: readonly Scope[], done: Done<QueryResult>): Cancel {
-    const sending = new Steps();
+    const steps = new Steps();
     const answered = (replies: readonly RangeReply[]): void => {
       if (replies.length !== scopes.length) {
         done(withoutParts());
@@ -178,11 +177,11 @@ export class EtcdDriver implements Driver<Prepared> {
         return;
       }
       const found = scopes.map((scope, n): Found => foundBy(scope, replies[n] as RangeReply));
-      lookAtPeers(found, this.#look, sending, done, (exact) =>
+      lookAtPeers(found, this.#look, steps, done, (exact) =>
         done(scopes.map((scope, n) => resultOf(scope, replies[n] as RangeReply, exact[n]))),
       );
     };
-    return sending.first(this.#ranges(scopes, answered, done, () => done(scopes.map(() => 'alone'))));
+    return steps.first(this.#ranges(scopes, answered, done, () => done(scopes.map(() => 'alone'))));
   }
 
   follow(scope: Scope, since: Cursor, news: (news: News) => void, look: Look): Cancel {
@@ -221,7 +220,7 @@ export class EtcdDriver implements Driver<Prepared> {
     outcomes: readonly TxnOutcome[],
     revision: Revision,
     done: Done<CommitResult>,
-    sending: Steps,
+    steps: Steps,
   ): void {
     if (!requests.some(({ commit }) => isBounded(commit.read))) {
       done(requests.map(({ commit }, n) => verdictOf(commit, outcomes[n] as TxnOutcome, revision)));
@@ -230,25 +229,20 @@ export class EtcdDriver implements Driver<Prepared> {
     const found = requests.map(({ commit }, n): Found => {
       return { scope: commit.read, records: outcomes[n]?.records ?? [], asOf: revision };
     });
-    const judge = (of: (n: number) => Verdict<CommitResult>): void => done(requests.map((_, n) => of(n)));
-    const verdict = (n: number, exact?: readonly StoredRecord[]): Verdict<CommitResult> =>
-      verdictOf((requests[n] as Prepared).commit, outcomes[n] as TxnOutcome, revision, exact);
-    const unlooked =
-      (error: SyncError) =>
-      (n: number): Verdict<CommitResult> => {
-        if (peersOf(found[n] as Found) === undefined)
-          return verdict(n, exactly(found[n] as Found, undefined));
+    const verdict = (n: number, exact: readonly StoredRecord[]): Verdict<CommitResult> => {
+      const { commit } = requests[n] as Prepared;
+      return verdictOf(commit, outcomes[n] as TxnOutcome, revision, exact);
+    };
+    const failed = (error: SyncError): void => {
+      const verdicts = found.map((each, n): Verdict<CommitResult> => {
+        if (peersOf(each) === undefined) return verdict(n, exactly(each, undefined));
         // The look changes nothing, but the commit may have.
         const outcome = outcomes[n]?.succeeded ? 'unknown' : error.outcome;
         return new SyncError(error.code, error.message, { cause: error.cause, outcome });
-      };
-    lookAtPeers(
-      found,
-      this.#look,
-      sending,
-      (error) => judge(unlooked(error)),
-      (exact) => judge((n) => verdict(n, exact[n])),
-    );
+      });
+      done(verdicts);
+    };
+    lookAtPeers(found, this.#look, steps, failed, (exact) => done(exact.map((each, n) => verdict(n, each))));
   }
 
   async end(): Promise<void> {
@@ -290,7 +284,8 @@ function verdictOf(
   if (commit.read === undefined && !isCounted) {
     return succeeded ? { ok: true, revision } : { ok: false, why: 'conflict' };
   }
-  if (read === undefined) return badResponse('the server', 'a range without records');
+  if (records === undefined || read === undefined)
+    return badResponse('the server', 'a range without records');
   if (!succeeded) return { ok: false, why: 'conflict', read };
   return isCounted ? { ok: true, revision, count } : { ok: true, revision, read };
 }
