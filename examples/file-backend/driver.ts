@@ -95,8 +95,19 @@ export class FileDriver implements Driver {
     await Promise.all(this.#underWay);
   }
 
+  #change<T>(change: (state: State) => T): Promise<T> {
+    return this.#own(this.#apply(change));
+  }
+
+  /** The end waits for it, whether or not anybody else does. */
+  #own<T>(work: Promise<T>): Promise<T> {
+    const over: Promise<void> = work.then(nothing, nothing).then(() => void this.#underWay.delete(over));
+    this.#underWay.add(over);
+    return work;
+  }
+
   /** Rejects with a `SyncError`. */
-  async #change<T>(change: (state: State) => T): Promise<T> {
+  async #apply<T>(change: (state: State) => T): Promise<T> {
     let result: { readonly of: T } | undefined;
     try {
       await this.#file.change((text) => {
@@ -117,15 +128,16 @@ export class FileDriver implements Driver {
     const told = work()
       .catch((error: unknown) => unavailable(error))
       .then((outcome) => {
-        this.#underWay.delete(told);
         if (!over) done(outcome);
       });
-    this.#underWay.add(told);
+    this.#own(told);
     return () => {
       over = true;
     };
   }
 }
+
+function nothing(): void {}
 
 function unavailable(error: unknown): SyncError {
   if (error instanceof SyncError) return error;

@@ -64,8 +64,7 @@ export class State {
         : undefined
       : 'conflict';
     if (why !== undefined) return { ok: false, why, ...(read && { read: this.select(read) }) };
-    const removed = then.filter(({ remove }) => remove !== undefined && this.#rows.has(remove));
-    if (removed.length < then.length || removed.some(({ put }) => put === undefined)) this.revision += 1;
+    if (then.length > 0) this.revision += 1;
     for (const { put, remove, value, session } of then) {
       if (put === undefined) this.#rows.delete(remove);
       else {

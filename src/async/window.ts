@@ -1,5 +1,4 @@
 import { Fifo } from './fifo.ts';
-import { SettleOnce } from './settle-once.ts';
 
 /** Who waits to be sent. Nobody waits any more once `start` is gone. */
 interface Waiting {
@@ -51,12 +50,6 @@ export class Window {
   /** Resolves when it has entered, however long that takes. */
   come(urgent: boolean): Promise<void> {
     return new Promise((resolve) => void this.enter(urgent, resolve));
-  }
-
-  /** The same for who waits by a promise, which rejects with the signal's reason. */
-  turn(signal: AbortSignal): Promise<void> {
-    const turn = new SettleOnce<void>().follow(signal);
-    return turn.settled ? turn.promise : turn.finally(this.enter(false, () => turn.resolve())).promise;
   }
 
   /** Room for the next one. */

@@ -1,7 +1,7 @@
 /**
- * The waist: what the engine needs of a coordination service, in five verbs, and one more that is optional.
+ * The waist: what the engine needs of a coordination service, in five verbs, and two more that are optional.
  *
- * A backend imports this file and its own client, nothing else of the engine; the engine imports no backend.
+ * A backend imports the contract, the kit, `async` and its own client; the engine imports no backend.
  * `holdfast/testing` has the suite that every backend must pass.
  */
 

@@ -4,8 +4,6 @@ import { refused } from './errors.ts';
 import { quoteKey } from './quote.ts';
 import { conditionProblem, mutationProblem, scopeProblem } from './shapes.ts';
 
-export { refused };
-
 /** What no server should be asked for is refused here, before any I/O: the same mistake is the same error for all of them. */
 
 /** Which keys a server can hold. */
@@ -26,13 +24,13 @@ export function checkKey(key: unknown, limits: Pick<Limits, 'keyProblem'>): asse
   checkName('key', key, limits.keyProblem);
 }
 
-export function checkScope(scope: Scope, limits: Pick<Limits, 'keyProblem' | 'prefixProblem'>): void {
+export function checkScope(scope: Scope, limits: KeyRules): void {
   const problem = scopeProblem(scope);
   if (problem !== undefined) throw refused('invalid-option', `a scope ${problem}`);
   checkPlace(scope, limits);
 }
 
-function checkPlace(scope: Scope, limits: Pick<Limits, 'keyProblem' | 'prefixProblem'>): void {
+function checkPlace(scope: Scope, limits: KeyRules): void {
   if (scope.key !== undefined) checkName('key', scope.key, limits.keyProblem);
   else checkName('prefix', scope.prefix, limits.prefixProblem);
 }
@@ -91,15 +89,12 @@ export function checkCommit(commit: Commit, limits: Limits): void {
   if (count !== undefined) checkName('prefix', count, limits.prefixProblem);
 }
 
-export function checkTtl(ttl: number, { min, max }: BackendTraits['ttl']): void {
-  if (ttl >= min && ttl <= max) return;
-  throw refused('invalid-option', `\`ttl\` must be ${min} to ${max} ms, not ${ttl}`);
-}
-
 /** A lock-delay is looked at only where the server knows one. */
 export function checkSession({ ttl, lockDelay }: SessionOptions, traits: BackendTraits): void {
-  checkTtl(ttl, traits.ttl);
-  const { maxLockDelay } = traits;
+  const { ttl: allowed, maxLockDelay } = traits;
+  if (!(ttl >= allowed.min && ttl <= allowed.max)) {
+    throw refused('invalid-option', `\`ttl\` must be ${allowed.min} to ${allowed.max} ms, not ${ttl}`);
+  }
   if (maxLockDelay === 0 || (lockDelay >= 0 && lockDelay <= maxLockDelay)) return;
   throw refused('invalid-option', `\`lockDelay\` must be 0 to ${maxLockDelay} ms, not ${lockDelay}`);
 }

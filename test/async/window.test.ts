@@ -32,22 +32,6 @@ describe('a window of requests', () => {
     expect(window.tryEnter()).toBe(true);
     expect(window.tryEnter()).toBe(false);
   });
-
-  test('a turn that was waited for rejects with the reason of its signal, and takes no room then', async () => {
-    const window = new Window(1);
-    expect(window.tryEnter()).toBe(true);
-    const controller = new AbortController();
-    const reason = new Error('enough');
-    const turn = window.turn(controller.signal);
-    controller.abort(reason);
-    await expect(turn).rejects.toBe(reason);
-    await expect(window.turn(controller.signal)).rejects.toBe(reason);
-    const next = window.turn(new AbortController().signal);
-    window.leave();
-    await next;
-    window.leave();
-    expect(window.tryEnter()).toBe(true);
-  });
 });
 
 test('a queue gives back what was put in, in order, however much of it was taken', () => {

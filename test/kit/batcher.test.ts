@@ -41,10 +41,11 @@ describe('what is issued together', () => {
     });
   });
 
+  const send = (ask: Ask): void => batcher.add(ask, ask.footprint);
   const add = (...keys: string[]): Ask[] =>
     keys.map((key) => {
       const ask = new Ask(key);
-      batcher.add(ask);
+      send(ask);
       return ask;
     });
 
@@ -79,7 +80,7 @@ describe('what is issued together', () => {
   test('A1: what a hold depends on goes ahead of what would only like to hold', async () => {
     add('a', 'b', 'c', 'd', 'e', 'f', 'waits');
     await turn();
-    batcher.add(new Ask('look', { urgent: true }));
+    send(new Ask('look', { urgent: true }));
     await turn();
     done[0]?.();
     expect(sent.slice(2)).toEqual([['look']]);
@@ -91,7 +92,7 @@ describe('what is issued together', () => {
     add('a', 'b', 'c', 'd', 'e', 'f');
     const [g, h] = add('g', 'h');
     const nobody = new Ask('nobody', { cost: 3 });
-    batcher.add(nobody);
+    send(nobody);
     add('last');
     await turn();
     for (const ask of [g, nobody]) if (ask) ask.isOver = true;
@@ -108,7 +109,7 @@ describe('what is issued together', () => {
 
   test('never two for one key, nor one below the prefix of another', async () => {
     add('a', 'a');
-    batcher.add(new Ask('b/own', { prefix: 'b/' }));
+    send(new Ask('b/own', { prefix: 'b/' }));
     add('b/x');
     await turn();
     for (const members of sent) expect(new Set(members).size).toBe(members.length);
@@ -155,7 +156,7 @@ describe('what is issued together', () => {
   });
 
   test('what is larger than the limit goes by itself', async () => {
-    batcher.add(new Ask('large', { cost: 7, bytes: 1_000 }));
+    send(new Ask('large', { cost: 7, bytes: 1_000 }));
     add('small');
     await turn();
     expect(sent).toEqual([['large'], ['small']]);

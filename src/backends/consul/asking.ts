@@ -30,9 +30,6 @@ export interface Call {
 /** Bytes. An answer beyond this is cut off. */
 const MAX_ANSWER = 16 * 1024 * 1024;
 
-/** Servers that are being asked whether they have a leader. */
-const probed = new WeakSet<ConsulConnection>();
-
 /** One call until it is answered: by as many exchanges as its time and its nature allow. */
 export class Asking implements Exchanger {
   readonly #servers: Servers;
@@ -202,13 +199,14 @@ export class Asking implements Exchanger {
 
   /** Something failed that may have been about one key only: the server as a whole is asked for its leader. */
   #doubt(connection: ConsulConnection): void {
-    const { endpoints } = this.#servers;
-    if (endpoints.size === 1 || probed.has(connection) || endpoints.isReplaced(connection)) return;
-    probed.add(connection);
-    new Asking(this.#servers, LEADER, (outcome) => {
-      probed.delete(connection);
+    const { endpoints, doubts } = this.#servers;
+    if (endpoints.size === 1 || doubts.has(connection) || endpoints.isReplaced(connection)) return;
+    const doubt = new Asking(this.#servers, LEADER, (outcome) => {
+      doubts.delete(connection);
       if (isSyncError(outcome) || !hasLeader(outcome)) this.#servers.leave(connection);
-    }).begin();
+    });
+    doubts.set(connection, doubt);
+    doubt.begin();
   }
 
   /** After a stall of the event loop timers come first, and what has arrived meanwhile only then: it is given its turn. */

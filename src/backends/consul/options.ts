@@ -1,4 +1,4 @@
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { refused, type SyncError } from '../../contract/errors.ts';
 import { inside, type Names, refuseUnknown } from '../../contract/options.ts';
 import { addressOf, hostProblem, socketPathOf } from '../kit/addresses.ts';
 import { Present, type Provided } from '../kit/provided.ts';
@@ -132,7 +132,7 @@ export function settingsOf(options: ConsulOptions): Settings {
 }
 
 export function invalid(option: string, problem: string): SyncError {
-  return new SyncError('invalid-option', `consul option "${option}" ${problem}`, REFUSED);
+  return refused('invalid-option', `consul option "${option}" ${problem}`);
 }
 
 function whereTo(options: ConsulOptions): Pick<Settings, 'clients' | 'lent' | 'token' | 'tls'> {

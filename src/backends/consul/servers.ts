@@ -11,6 +11,8 @@ export class Servers {
   /** Those that may have sockets yet. */
   #connections: ConsulConnection[] = [];
   #place = 0;
+  /** What asks servers in doubt whether they have a leader. */
+  readonly doubts = new Map<ConsulConnection, { cancel(): void }>();
 
   constructor(settings: Settings) {
     this.#settings = settings;
@@ -60,6 +62,8 @@ export class Servers {
 
   /** Resolves when no socket is left. */
   async close(): Promise<void> {
+    for (const doubt of this.doubts.values()) doubt.cancel();
+    this.doubts.clear();
     const closed = Promise.all(this.#connections.map((connection) => connection.close()));
     this.endpoints.close();
     await closed;

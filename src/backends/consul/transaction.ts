@@ -1,5 +1,6 @@
 import type { Commit } from '../../contract/backend.ts';
-import { keyOf, refused } from '../../contract/validate.ts';
+import { refused } from '../../contract/errors.ts';
+import { keyOf } from '../../contract/validate.ts';
 import type { Request } from '../kit/driver.ts';
 import { absent, conditionOf, got, type Known, listed, mutationOf, type Operation } from './operation.ts';
 import { isSessionId } from './sessions.ts';

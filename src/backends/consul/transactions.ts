@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { CommitResult, Revision, StoredRecord } from '../../contract/backend.ts';
-import { isSyncError, REFUSED, SyncError } from '../../contract/errors.ts';
+import { isSyncError, refused, SyncError } from '../../contract/errors.ts';
 import type { Cancel, Done, Verdict } from '../kit/driver.ts';
 import { reading } from '../kit/reading.ts';
 import type { Call } from './asking.ts';
@@ -249,10 +249,10 @@ function verdictOf(reason: Reason, answer: Answer): CommitResult | SyncError {
       return { ok: false, why: 'conflict' };
     case 'denied': {
       const hint = 'check the token and its policies';
-      return new SyncError('permission-denied', `${said(answer, reason.text)}: ${hint}`, REFUSED);
+      return refused('permission-denied', `${said(answer, reason.text)}: ${hint}`);
     }
     case 'rejected':
-      return new SyncError('rejected', said(answer, reason.text), REFUSED);
+      return refused('rejected', said(answer, reason.text));
   }
 }
 

@@ -9,7 +9,7 @@ import { Throttle } from './throttle.ts';
 import type { Waiter } from './waiter.ts';
 
 /**
- * Milliseconds that the server is asked to block. What a waiter is promised is bounded by its own timer; this bounds
+ * Milliseconds that the server is asked to block. What a waiter is promised is bounded elsewhere, by the kit; this bounds
  * how long a query goes on that nobody needs any more, since it is never cut off. And each query that ends is a look at all
  * that it is about, which holders rely on: so it is less than the shortest session is believed in.
  */

@@ -1,6 +1,6 @@
 import { clearImmediate, setImmediate } from '../../async/platform.ts';
 import type { Cursor, Scope, StoredRecord } from '../../contract/backend.ts';
-import { isSyncError, OVER, REFUSED, SyncError } from '../../contract/errors.ts';
+import { isSyncError, OVER, refused } from '../../contract/errors.ts';
 import type { Cancel, Look, News } from '../kit/driver.ts';
 import { decodeCursor, encodeCursor, MAX_SEEN, type Position, positionOf, watchedOf } from './scope.ts';
 import type { Wake, Watches } from './watches.ts';
@@ -35,7 +35,7 @@ function newsOf(wake: Wake): News {
   if (wake.why === 'failed') return wake;
   // The next watch goes by a stream with new credentials.
   if (wake.why === 'changed' || !wake.final) return CHANGED;
-  const error = new SyncError('permission-denied', `etcd refused a watch (${wake.reason})`, REFUSED);
+  const error = refused('permission-denied', `etcd refused a watch (${wake.reason})`);
   return { why: 'refused', error };
 }
 
@@ -68,7 +68,7 @@ class Turn {
       unopened -= 1;
       if (unopened > 0) return;
       this.#compare(look).catch((error: unknown) => {
-        if (isSyncError(error)) this.#news({ why: 'failed', error });
+        if (!this.#looking.signal.aborted && isSyncError(error)) this.#news({ why: 'failed', error });
       });
     };
     const wake = (told: Wake): void => this.#wake(told);

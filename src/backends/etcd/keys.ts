@@ -1,5 +1,6 @@
+import { refused } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
-import { checkKey, type KeyRules, refused } from '../../contract/validate.ts';
+import { checkKey, type KeyRules } from '../../contract/validate.ts';
 
 const LOCK_SEGMENT = '.lock';
 

@@ -1,5 +1,5 @@
 import type { Etcd3 } from 'etcd3';
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { refused, type SyncError } from '../../contract/errors.ts';
 import { inside, type Names, refuseUnknown } from '../../contract/options.ts';
 import { type Address, addressOf } from '../kit/addresses.ts';
 import { Present, type Provided } from '../kit/provided.ts';
@@ -166,5 +166,5 @@ function checkText(option: string, text: unknown): void {
 }
 
 function invalid(option: string, problem: string): SyncError {
-  return new SyncError('invalid-option', `etcd option "${option}" ${problem}`, REFUSED);
+  return refused('invalid-option', `etcd option "${option}" ${problem}`);
 }

@@ -50,10 +50,6 @@ export class Stream<Request, Response> {
     this.#open(service, method).catch((error: unknown) => this.#fail(error));
   }
 
-  get over(): boolean {
-    return this.#over;
-  }
-
   get address(): string {
     return this.#connection?.address ?? 'its hosts';
   }
@@ -83,8 +79,11 @@ export class Stream<Request, Response> {
   async #open(service: ServiceName, method: string): Promise<void> {
     const { endpoints, credentials, requestTimeout } = this.#transport;
     const connection = await this.#reachable(requestTimeout);
+    const wasLive = !endpoints.isReplaced(connection);
     const used = await credentials.metadata(connection);
     if (this.#over) return;
+    // Left meanwhile: whoever leaves it ends the streams that stand on it, and this one does not yet.
+    if (wasLive && endpoints.isReplaced(connection)) return await this.#open(service, method);
     this.#connection = connection;
     const { raw, forget } = connection.stream<Request, Response>(service, method, used, this);
     this.#forget = forget;

@@ -11,7 +11,6 @@ const MOST_OPEN = 4;
 const ASK_EVERY = 10;
 
 export interface Batched {
-  readonly footprint: Footprint;
   /** Goes ahead of what is not: see `Window`. */
   readonly urgent: boolean;
   /** Asks its signal whether anybody waits for it yet. By itself it is not asked any more, and has to listen. */
@@ -48,9 +47,8 @@ export class Batcher<M extends Batched> {
     this.#send = send;
   }
 
-  add(member: M): void {
-    const { footprint, urgent } = member;
-    const open = this.#openFor(footprint, urgent);
+  add(member: M, footprint: Footprint): void {
+    const open = this.#openFor(footprint, member.urgent);
     open.batch.add(member, footprint);
   }
 

@@ -1,4 +1,4 @@
-import { isSyncError, REFUSED, SyncError } from '../../contract/errors.ts';
+import { isSyncError, refused } from '../../contract/errors.ts';
 
 /** A value, or where it is to be had at any time: secrets are rotated while a service runs. */
 export type Provided<T> = T | (() => T | Promise<T>);
@@ -68,7 +68,7 @@ export class Present<T> {
     } catch (error) {
       if (isSyncError(error)) throw error;
       // What it says is not repeated: it was made where secrets are kept.
-      throw new SyncError('unavailable', `the function given for "${this.#name}" failed`, REFUSED);
+      throw refused('unavailable', `the function given for "${this.#name}" failed`);
     }
   }
 }

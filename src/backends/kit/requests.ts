@@ -1,5 +1,5 @@
 import { SettleOnce } from '../../async/settle-once.ts';
-import { isSyncError, SyncError } from '../../contract/errors.ts';
+import { isSyncError, refused, SyncError } from '../../contract/errors.ts';
 import { type Batched, Batcher } from './batcher.ts';
 import type { Cancel, Done, Lane, Verdict } from './driver.ts';
 import type { Footprint } from './footprint.ts';
@@ -11,7 +11,7 @@ const MOST_ROUNDS = 8;
 /** Refusals that may be the fault of one of those that were sent together. */
 const OF_ONE = ['permission-denied', 'value-too-large', 'rejected'] as const;
 
-export interface Traffic<R, A> {
+interface Traffic<R, A> {
   /** Without it, every request goes by itself, and at once. */
   readonly lane: Lane | undefined;
   send(requests: readonly R[], done: Done<A>): Cancel;
@@ -39,8 +39,8 @@ export class Requests<R, A> {
 
   /** By itself, where it has no footprint. */
   ask(request: R, signal: AbortSignal, urgent = false, footprint?: Footprint): Promise<A> {
-    const member = new Member<R, A>(request, signal, urgent, footprint);
-    if (footprint !== undefined && this.#batcher !== undefined) this.#batcher.add(member);
+    const member = new Member<R, A>(request, signal, urgent);
+    if (footprint !== undefined && this.#batcher !== undefined) this.#batcher.add(member, footprint);
     else this.alone(member);
     return member.promise;
   }
@@ -56,16 +56,14 @@ class Member<R, A> extends SettleOnce<A> implements Batched {
   readonly request: R;
   readonly signal: AbortSignal;
   readonly urgent: boolean;
-  readonly #footprint: Footprint | undefined;
   /** Called when it needs no answer any more. */
   onSettled: (() => void) | undefined;
 
-  constructor(request: R, signal: AbortSignal, urgent: boolean, footprint: Footprint | undefined) {
+  constructor(request: R, signal: AbortSignal, urgent: boolean) {
     super();
     this.request = request;
     this.signal = signal;
     this.urgent = urgent;
-    this.#footprint = footprint;
   }
 
   // Without a closure for each: thousands are issued together.
@@ -81,18 +79,11 @@ class Member<R, A> extends SettleOnce<A> implements Batched {
     return isFirst;
   }
 
-  get footprint(): Footprint {
-    return this.#footprint ?? ALONE;
-  }
-
   givenUp(): boolean {
     if (this.signal.aborted) this.reject(this.signal.reason);
     return this.settled;
   }
 }
-
-/** Of what is in no batch. */
-const ALONE: Footprint = { keys: [], cost: 0, bytes: 0 };
 
 /** Requests that travel as one. It is over when nobody waits for any of them. */
 class Sending<R, A> {
@@ -171,8 +162,7 @@ class Sending<R, A> {
     this.#members = members;
     this.#rounds = inVain ? this.#rounds + 1 : 0;
     if (this.#rounds < MOST_ROUNDS) this.#send();
-    else
-      this.reject(new SyncError('unavailable', 'the server did nothing of what it was asked', NOTHING_DONE));
+    else this.reject(refused('unavailable', 'the server did nothing of what it was asked'));
   }
 
   /** It goes on by itself, in its turn. */
@@ -191,8 +181,6 @@ class Sending<R, A> {
     this.#done();
   }
 }
-
-const NOTHING_DONE = { outcome: 'refused' } as const;
 
 function mayBeOfOne(error: SyncError): boolean {
   return error.outcome === 'refused' && OF_ONE.some((code) => error.code === code);

@@ -9,9 +9,9 @@ import type {
   Scope,
   SessionOptions,
 } from '../../contract/backend.ts';
-import { SyncError } from '../../contract/errors.ts';
+import { refused, SyncError } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
-import { type KeyRules, refused } from '../../contract/validate.ts';
+import type { KeyRules } from '../../contract/validate.ts';
 import type { Cancel, Done, Driver, News, Request } from '../kit/driver.ts';
 import { keyProblem } from './key-problem.ts';
 import type { MemoryStore } from './store.ts';

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../../async/clock.ts';
-import { REFUSED, SyncError } from '../../contract/errors.ts';
+import { refused, type SyncError } from '../../contract/errors.ts';
 import { type Names, refuseUnknown } from '../../contract/options.ts';
 
 export interface MemoryStoreOptions {
@@ -53,5 +53,5 @@ export function resolveStoreOptions(options: MemoryStoreOptions): Required<Memor
 }
 
 export function invalid(option: string, problem: string): SyncError {
-  return new SyncError('invalid-option', `memory option "${option}" ${problem}`, REFUSED);
+  return refused('invalid-option', `memory option "${option}" ${problem}`);
 }

@@ -12,14 +12,13 @@ import type {
   Scope,
   SessionOptions,
 } from '../../../src/contract/backend.ts';
-import { type RequestOutcome, SyncError } from '../../../src/contract/errors.ts';
+import { type RequestOutcome, refused, SyncError } from '../../../src/contract/errors.ts';
 import {
   checkCommit,
   checkKey,
   checkScope,
   checkSession,
   checkWait,
-  refused,
 } from '../../../src/contract/validate.ts';
 import { bury } from './bury.ts';
 import { Commits, directoryOf, isQueue } from './commits.ts';
