@@ -34,19 +34,14 @@ const rooms: Record<string, Room> = {
   'src/index.ts': { may: ['src/async/clock.ts', 'src/contract/', 'src/sync/'], packages: [] },
   'src/decorators/': { may: [...OUTSIDE, 'src/sync/callers/work-context.ts'], packages: [] },
   'src/di/': {
-    may: [...OUTSIDE, 'src/sync/manager/options.ts', 'src/decorators/index.ts'],
+    may: [...OUTSIDE, 'src/decorators/index.ts'],
     packages: ['inversify'],
   },
   'src/nestjs/': {
-    may: [
-      ...OUTSIDE,
-      'src/sync/manager/current-manager.ts',
-      'src/sync/manager/options.ts',
-      'src/decorators/index.ts',
-    ],
+    may: [...OUTSIDE, 'src/sync/manager/current-manager.ts', 'src/decorators/index.ts'],
     packages: ['@nestjs/common'],
   },
-  'src/telemetry/': { may: [...OUTSIDE, 'src/sync/manager/options.ts'], packages: ['@opentelemetry/api'] },
+  'src/telemetry/': { may: OUTSIDE, packages: ['@opentelemetry/api'] },
   'src/testing/': { may: CONTRACT, packages: [] },
 };
 

@@ -2,7 +2,7 @@ import { clearTimeout, monotonic, setTimeout, wall } from './platform.ts';
 
 /**
  * Time as the engine sees it, injected so that the same code runs under a virtual clock.
- * Nothing in `src/sync` or in the memory backend may ask the platform for the time or for a timer.
+ * Nothing that may run in the simulation asks the platform for the time or for a timer.
  */
 export interface Clock {
   /** Monotonic milliseconds since an arbitrary instant. Every deadline is counted on this one. */

@@ -1,9 +1,9 @@
 /** Below this many, what was taken from the front is not worth moving the rest for. */
 const LEAST_MOVED = 64;
 
-/** A queue of which taking from the front costs the same however long it is. */
+/** A queue of which taking from the front costs the same however long it is. What was taken is not kept. */
 export class Fifo<T> {
-  #items: T[] = [];
+  #items: (T | undefined)[] = [];
   #front = 0;
 
   get size(): number {
@@ -17,11 +17,12 @@ export class Fifo<T> {
   shift(): T | undefined {
     if (this.size === 0) return undefined;
     const item = this.#items[this.#front];
-    this.#front += 1;
-    if (this.#front >= LEAST_MOVED && this.#front * 2 >= this.#items.length) {
-      this.#items = this.#items.slice(this.#front);
-      this.#front = 0;
-    }
+    this.#items[this.#front++] = undefined;
+    const { length } = this.#items;
+    if (this.#front === length) this.#items = [];
+    else if (this.#front < LEAST_MOVED || this.#front * 2 < length) return item;
+    else this.#items = this.#items.slice(this.#front);
+    this.#front = 0;
     return item;
   }
 }

@@ -1,11 +1,13 @@
+import { Fifo } from './fifo.ts';
+
 /**
  * What the outside is told, after the inside is settled: a listener may call right back into the engine, and must
  * find it in the state it was told of. Items are delivered in order, also those that a listener causes; those that end
  * somebody's work come before all others, since thousands of locks may be lost in one step.
  */
 export class Notifications {
-  readonly #urgent = new Items();
-  readonly #items = new Items();
+  readonly #urgent = new Fifo<() => void>();
+  readonly #items = new Fifo<() => void>();
   #depth = 0;
   #draining = false;
 
@@ -42,26 +44,5 @@ export class Notifications {
 
   #next(): (() => void) | undefined {
     return this.#urgent.shift() ?? this.#items.shift();
-  }
-}
-
-/** First in, first out. `Array.shift` moves all that is left, of tens of thousands when many locks end in one step. */
-class Items {
-  #list: ((() => void) | undefined)[] = [];
-  #next = 0;
-
-  push(item: () => void): void {
-    this.#list.push(item);
-  }
-
-  shift(): (() => void) | undefined {
-    if (this.#next === this.#list.length) return undefined;
-    const item = this.#list[this.#next];
-    this.#list[this.#next++] = undefined;
-    if (this.#next === this.#list.length) {
-      this.#list = [];
-      this.#next = 0;
-    }
-    return item;
   }
 }

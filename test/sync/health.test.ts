@@ -1,7 +1,8 @@
 import { type Grant, type Lock, SyncError, SyncManager } from 'holdfast';
-import { memory } from 'holdfast/memory';
+import { MemoryStore, memory } from 'holdfast/memory';
 import { expect, test, vi } from 'vitest';
 import { Lock as LockClass } from '../../src/sync/callers/lock.ts';
+import { QUIET } from '../quiet.ts';
 import { faulty, settle, setUp } from './faulty.ts';
 
 const session = { ttl: 10_000, lockDelay: 0, margin: 1_000 };
@@ -168,3 +169,32 @@ test.each(['queue', 'race'] as const)(
     expect(sync.health()).toMatchObject({ waiting: 0, standing: 0 });
   },
 );
+
+test('who ends an observation on hearing of its trouble is not blind afterwards', async () => {
+  const store = new MemoryStore();
+  const backend = faulty(memory({ store }), ({ verb }, pass) =>
+    verb === 'query' ? Promise.reject(new SyncError('unavailable', 'no server')) : pass(),
+  );
+  await using sync = new SyncManager({ name: 'svc', backend, logger: QUIET });
+  const watching = sync.observe('k').subscribe();
+  const ended = new Promise<void>((resolve) => {
+    sync.events$.subscribe(({ type }) => {
+      if (type !== 'trouble') return;
+      watching.unsubscribe();
+      resolve();
+    });
+  });
+  await ended;
+  // After what the trouble is told by.
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(sync.health().blindSince).toBeUndefined();
+});
+
+test('a lock whose metadata cannot be written leaves nothing of its key behind', async () => {
+  const store = new MemoryStore();
+  const metadata = { n: 1n } as never;
+  await using sync = new SyncManager({ name: 'svc', backend: memory({ store }), metadata, logger: QUIET });
+  await expect(sync.lock('k').lock()).rejects.toMatchObject({ code: 'invalid-option' });
+  // Else it is refused as a lock that this process waits for.
+  expect(await sync.commit({ then: [{ put: 'k', value: 'v' }] })).toMatchObject({ ok: true });
+});

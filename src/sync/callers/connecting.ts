@@ -16,7 +16,7 @@ export class Connecting implements SessionListener, OpenCall {
   constructor(keeper: SessionKeeper, clock: Clock, options: CallOptions, open: Set<OpenCall>) {
     const unlisten = keeper.listen(this);
     open.add(this);
-    this.#call = new PendingCall<void>(clock, options, this, () => undefined).finally(() => {
+    this.#call = new PendingCall<void>(clock, options, this).finally(() => {
       unlisten();
       open.delete(this);
     });

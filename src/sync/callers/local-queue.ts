@@ -57,6 +57,11 @@ export class LocalQueue implements ContenderListener {
     this.#onIdle = onIdle;
   }
 
+  /** It was made for somebody who has not entered it after all. */
+  notEntered(): void {
+    this.#onIdle();
+  }
+
   get empty(): boolean {
     return this.#tickets.length === 0 && this.#contender.disposable;
   }

@@ -198,10 +198,9 @@ export class Lock {
       if (grant !== undefined) return grant;
       if (this.#refusal !== undefined) throw this.#refusal;
       if (once && (this.#occupied || queue.failing)) return undefined;
-      const call = new PendingCall<Grant | undefined>(this.#host.clock, options, queue, () =>
-        this.#forget(entry),
-      );
+      const call = new PendingCall<Grant | undefined>(this.#host.clock, options, queue);
       const entry = { call, once };
+      call.finally(() => this.#forget(entry));
       this.#calls.add(entry);
       this.#host.tally.calls += 1;
       return call.promise;
@@ -214,6 +213,7 @@ export class Lock {
       this.#host.encode(this.metadata);
     } catch (error) {
       if (this.#host.isMade(this.metadata)) this.#stand(queue);
+      else queue.notEntered();
       throw error;
     }
     this.#stand(queue);
@@ -315,8 +315,8 @@ export class Lock {
     else this.#host.letGo(this);
   }
 
-  #settle(settle: (entry: Waiting) => boolean): void {
-    for (const entry of [...this.#calls]) if (settle(entry)) this.#forget(entry);
+  #settle(settle: (entry: Waiting) => unknown): void {
+    for (const entry of [...this.#calls]) settle(entry);
   }
 
   #forget(entry: Waiting): void {

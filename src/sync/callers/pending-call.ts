@@ -11,10 +11,10 @@ export class PendingCall<T> extends SettleOnce<T> {
    *
    * @param onGiveUp told when the caller gave up by its signal or timeout.
    */
-  constructor(clock: Clock, { signal, timeout }: CallOptions, awaited: Awaited, onGiveUp: () => void) {
+  constructor(clock: Clock, { signal, timeout }: CallOptions, awaited: Awaited, onGiveUp?: () => void) {
     super();
     const giveUp = (reason: unknown): void => {
-      if (this.reject(reason)) onGiveUp();
+      if (this.reject(reason)) onGiveUp?.();
     };
     if (timeout !== undefined) this.after(clock, timeout, () => giveUp(timedOut(awaited, timeout)));
     if (signal !== undefined) this.finally(onAbort(signal, () => giveUp(signal.reason)));

@@ -135,9 +135,8 @@ export class Contender implements SessionListener, RecordWatchListener {
 
   #tell(notice: Step['notices'][number]): void {
     if (notice.tell === 'session-gone') this.#host.keeper.reportGone(notice.session);
+    else if (notice.tell === 'refused') this.#trouble(notice.error, 'lock');
     else this.#listener.notice(notice);
-    if (notice.tell !== 'refused') return;
-    this.#listener.notice({ tell: 'failed', error: notice.error, source: 'lock' });
   }
 
   #begin(state: LockState): void {
@@ -278,6 +277,7 @@ export class Contender implements SessionListener, RecordWatchListener {
       try {
         const lock = this.#lock(state.session);
         await removals.run(signal, () => this.#removeInTurn(lock, state.holding, signal));
+        if (signal.aborted) return;
         if (state.holding !== undefined) this.#listener.notice({ tell: 'removed', holding: state.holding });
         this.#finish({ type: 'removed', of: state });
         return;

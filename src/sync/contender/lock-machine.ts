@@ -93,7 +93,7 @@ const IDLE: LockState = { name: 'idle' };
 
 /**
  * The one lock state machine of this library, for all backends and both ways to contend. Pure: it knows neither time
- * nor I/O. The driver does for each state what that state calls for.
+ * nor I/O. The contender does for each state what that state calls for.
  *
  * @param wanted whether somebody here wants the lock at this moment.
  */

@@ -11,7 +11,7 @@ const SLACK_SHARE = 0.25;
 export class LookTimes {
   readonly #clock: Clock;
   #interval: number | undefined;
-  #delay: SharedTimer | undefined;
+  #timer: SharedTimer | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -19,18 +19,18 @@ export class LookTimes {
 
   /** @param interval milliseconds, the same for all locks of one session. Returns what takes it back. */
   after(interval: number, look: () => void): () => void {
-    if (this.#delay === undefined || interval !== this.#interval) {
+    if (this.#timer === undefined || interval !== this.#interval) {
       // Those of a session that has ended were taken back with it.
-      this.#delay?.stop();
+      this.#timer?.stop();
       this.#interval = interval;
-      this.#delay = new SharedTimer(this.#clock, interval, interval * SLACK_SHARE);
+      this.#timer = new SharedTimer(this.#clock, interval, interval * SLACK_SHARE);
     }
-    const waiting = this.#delay.after(look);
+    const waiting = this.#timer.after(look);
     return () => waiting.cancel();
   }
 
   /** Nothing is looked at any more. */
   stop(): void {
-    this.#delay?.stop();
+    this.#timer?.stop();
   }
 }

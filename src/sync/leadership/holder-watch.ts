@@ -122,10 +122,11 @@ export class HolderWatch {
         tell(first && holderOf(first));
       } catch (error) {
         if (signal.aborted) throw error;
-        trouble(error);
         since = undefined;
         const staleSince = this.#blind.get(signal) ?? clock.wall();
         this.#blind.set(signal, staleSince);
+        // Last: whoever is told may end this.
+        trouble(error);
         if (told !== 'nothing' && told !== undefined) tell({ ...told, staleSince });
         await sleep(clock, retryDelay(error, failures, clock.random()), signal);
         failures += 1;

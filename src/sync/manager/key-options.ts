@@ -1,5 +1,5 @@
 import { keyProblem } from '../../contract/keys.ts';
-import type { Invalid } from '../../contract/options.ts';
+import { invalid } from '../../contract/options.ts';
 import { hasLockSegment } from '../callers/protected-keys.ts';
 
 interface KeyOptions {
@@ -8,11 +8,12 @@ interface KeyOptions {
   readonly leadershipKey?: string | undefined;
 }
 
-/** Where a manager's keys are. Throws what `invalid` makes. */
-export function checkKeyOptions(
-  { name, prefix: given = '', leadershipKey = `service/${name}/leadership` }: KeyOptions,
-  invalid: Invalid,
-): { prefix: string; leadershipKey: string } {
+/** Where a manager's keys are. Throws `invalid-option`. */
+export function checkKeyOptions({
+  name,
+  prefix: given = '',
+  leadershipKey = `service/${name}/leadership`,
+}: KeyOptions): { prefix: string; leadershipKey: string } {
   // As a folder is often written.
   const prefix = typeof given === 'string' ? given.replace(/(?<=.)\/$/, '') : given;
   const ofPrefix = prefix === '' ? undefined : problemWith(prefix);

@@ -118,7 +118,7 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
   const { logger, telemetry, clock = systemClock, detectDeadlocks = true, longHold = LONG_HOLD } = options;
   const problem = keyProblem(name) ?? (name.includes('/') ? 'must not have a slash' : undefined);
   if (problem !== undefined) throw invalid('name', problem);
-  const keys = checkKeyOptions(options, invalid);
+  const keys = checkKeyOptions(options);
   checkNames(session, SESSION, { where: 'session' });
   checkNames(handOff, HAND_OFF, { where: 'handOff' });
   for (const level of logger === undefined ? [] : LEVELS) {

@@ -159,6 +159,7 @@ export class SyncManager implements AsyncDisposable {
 
   /** @internal */
   get onceRuns(): OnceRuns {
+    if (this.#onceRuns !== undefined) return this.#onceRuns;
     const { host, holdHost, events } = this.#parts;
     const locks: Locks = {
       name: this.name,
@@ -166,7 +167,7 @@ export class SyncManager implements AsyncDisposable {
       tryAcquire: (key, options) => this.tryAcquire(key, options),
       commit: (commit, options) => this.commit(commit, options),
     };
-    this.#onceRuns ??= new OnceRuns(locks, host, holdHost, (error, key) => events.trouble(error, key));
+    this.#onceRuns = new OnceRuns(locks, host, holdHost, (error, key) => events.trouble(error, key));
     return this.#onceRuns;
   }
 

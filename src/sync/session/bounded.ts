@@ -4,7 +4,7 @@ import { SyncError } from '../../contract/errors.ts';
 
 /**
  * Runs a call that must end within `ms` milliseconds, whatever its backend does with the signal it gets.
- * The engine waits for nothing without a bound: a hung call would hide a deadline.
+ * The controller must not have aborted yet. The engine waits for nothing without a bound: a hung call would hide a deadline.
  */
 export function bounded<T>(
   clock: Clock,
@@ -17,10 +17,9 @@ export function bounded<T>(
     controller.abort(new SyncError('unavailable', `no answer within ${Math.round(ms)} ms`));
   const answer = new SettleOnce<T>().follow(signal).after(clock, ms, late);
   const ask = async (): Promise<T> => await call(signal);
-  if (!answer.settled)
-    ask().then(
-      (value) => answer.resolve(value),
-      (error) => answer.reject(error),
-    );
+  ask().then(
+    (value) => answer.resolve(value),
+    (error) => answer.reject(error),
+  );
   return answer.promise;
 }

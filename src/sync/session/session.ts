@@ -68,10 +68,6 @@ export class Session {
     return this.ttl - this.#margin;
   }
 
-  get ended(): SessionEnd | undefined {
-    return this.#ended;
-  }
-
   /** The machine may have slept: to be renewed once before it is believed in again. */
   get suspect(): boolean {
     return this.#suspect;
