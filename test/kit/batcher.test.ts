@@ -125,25 +125,38 @@ describe('what is issued together', () => {
     const [third, fourth] = [new Ask('third'), new Ask('fourth')];
     for (const ask of [third, fourth]) batcher.alone(ask);
     await vi.waitFor(() => void expect(Math.min(third.asked, fourth.asked)).toBeGreaterThan(1));
-    // By itself on its way, it listens.
-    expect([first, second].map(({ asked }) => asked)).toEqual([1, 1]);
+    expect(Math.min(first.asked, second.asked)).toBeGreaterThan(1);
     third.isOver = true;
     done[0]?.();
     expect(sent.slice(2)).toEqual([['fourth']]);
   });
 
-  test('nobody is asked any more once all are over, and no timer is left', async () => {
-    add('a', 'b', 'c', 'd', 'e', 'f', 'g');
-    await turn();
-    while (done.length > 0) done.shift()?.();
-    const timers = process.getActiveResourcesInfo().filter((name) => name === 'Timeout');
-    add('h', 'i');
-    await turn();
-    expect(process.getActiveResourcesInfo().filter((name) => name === 'Timeout')).toHaveLength(
-      timers.length + 1,
+  test('the timer that asks keeps no process alive, and ends when there is nobody to ask', async () => {
+    const platform = await vi.importActual<typeof import('../../src/async/platform.ts')>(
+      '../../src/async/platform.ts',
     );
-    done.shift()?.();
-    expect(process.getActiveResourcesInfo().filter((name) => name === 'Timeout')).toHaveLength(timers.length);
+    const timers = { setInterval: vi.fn(platform.setInterval), clearInterval: vi.fn(platform.clearInterval) };
+    vi.resetModules();
+    vi.doMock('../../src/async/platform.ts', () => ({ ...platform, ...timers }));
+    const { Batcher: Fresh } = await import('../../src/backends/kit/batcher.ts');
+    const over: (() => void)[] = [];
+    const fresh = new Fresh<Ask>(new Window(2), LIMITS, (_, done) => void over.push(done));
+    const asks = [new Ask('a'), new Ask('b')];
+    for (const ask of asks) fresh.add(ask, ask.footprint);
+    await turn();
+    expect(timers.setInterval).toHaveBeenCalledOnce();
+    const timer = timers.setInterval.mock.results[0]?.value as NodeJS.Timeout;
+    expect(timer.hasRef()).toBe(false);
+    over.shift()?.();
+    await vi.waitFor(() => expect(timers.clearInterval).toHaveBeenCalledWith(timer));
+    const asked = asks.map((ask) => ask.asked);
+    fresh.add(new Ask('c'), new Ask('c').footprint);
+    await turn();
+    expect(timers.setInterval).toHaveBeenCalledTimes(2);
+    expect(asks.map((ask) => ask.asked)).toEqual(asked);
+    over.shift()?.();
+    await vi.waitFor(() => expect(timers.clearInterval).toHaveBeenCalledTimes(2));
+    vi.doUnmock('../../src/async/platform.ts');
   });
 
   test('thousands that were given up while they waited do not stand on one another', () => {

@@ -8,11 +8,9 @@ import type { Footprint } from './footprint.ts';
 export class Batch<M> {
   readonly members: M[] = [];
   readonly #limits: BatchLimits;
-  readonly #keys = new Set<string>();
-  /** By their length, to find those that a key lies under. */
-  readonly #prefixes = new Map<number, Set<string>>();
-  /** The beginnings of all of them, of each length that was asked for. */
-  readonly #beginnings = new Map<number, Set<string>>();
+  /** Of the first one, until there is a second: most batches have one member, and three collections each would be much garbage. */
+  #first: Footprint | undefined;
+  #touched: Touched | undefined;
   #bytes = 0;
   #cost = 0;
 
@@ -23,14 +21,31 @@ export class Batch<M> {
   takes(footprint: Footprint): boolean {
     if (this.#cost + footprint.cost > this.#limits.cost) return false;
     if (this.#bytes + footprint.bytes > this.#limits.bytes) return false;
-    return !this.#touches(footprint);
+    if (this.#touched === undefined && this.#first !== undefined) {
+      this.#touched = new Touched();
+      this.#touched.add(this.#first);
+    }
+    return this.#touched?.touches(footprint) !== true;
   }
 
   /** The first one is taken whatever it costs: it goes by itself then. */
-  add(member: M, { keys, prefix, bytes, cost }: Footprint): void {
+  add(member: M, footprint: Footprint): void {
     this.members.push(member);
-    this.#cost += cost;
-    this.#bytes += bytes;
+    this.#cost += footprint.cost;
+    this.#bytes += footprint.bytes;
+    if (this.#touched !== undefined) this.#touched.add(footprint);
+    else this.#first = footprint;
+  }
+}
+
+class Touched {
+  readonly #keys = new Set<string>();
+  /** By their length, to find those that a key lies under. */
+  readonly #prefixes = new Map<number, Set<string>>();
+  /** The beginnings of all of them, of each length that was asked for. */
+  readonly #beginnings = new Map<number, Set<string>>();
+
+  add({ keys, prefix }: Footprint): void {
     for (const key of keys) this.#keys.add(key);
     if (prefix !== undefined) {
       const sameLength = this.#prefixes.get(prefix.length);
@@ -43,7 +58,7 @@ export class Batch<M> {
     }
   }
 
-  #touches({ keys, prefix }: Footprint): boolean {
+  touches({ keys, prefix }: Footprint): boolean {
     for (const name of keys) if (this.#isTouched(name)) return true;
     if (prefix === undefined) return false;
     return this.#isTouched(prefix) || this.#beginningsOf(prefix.length).has(prefix);

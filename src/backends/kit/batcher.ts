@@ -7,13 +7,13 @@ import type { Footprint } from './footprint.ts';
 /** Of many batches that wait, only the youngest take in more: a thousand commits for one key must not become a million looks. */
 const MOST_OPEN = 4;
 
-/** How often those who wait or travel together are asked whether they gave up, in milliseconds: to listen to each costs a tenth of a cycle. */
+/** How often everybody is asked whether he gave up, in milliseconds: to listen to each costs up to a tenth of a cycle. */
 const ASK_EVERY = 10;
 
 export interface Batched {
   /** Goes ahead of what is not: see `Window`. */
   readonly urgent: boolean;
-  /** Asks its signal whether anybody waits for it yet. By itself it is not asked any more, and has to listen. */
+  /** Asks its signal whether anybody waits for it yet. */
   givenUp(): boolean;
 }
 
@@ -92,37 +92,31 @@ export class Batcher<M extends Batched> {
 
   #dispatch(members: readonly M[]): void {
     const waiting = members.filter((member) => !member.givenUp());
-    if (waiting.length > 1) this.#ask(waiting);
-    const done = once(() => {
+    if (waiting.length > 0) this.#ask(waiting);
+    const done = (): void => {
       this.#askNoMore(waiting);
       this.#window.leave();
-    });
+    };
     if (waiting.length === 0) done();
     else this.#send(waiting, done);
   }
 
   #ask(members: readonly M[]): void {
     this.#asked.add(members);
-    this.#asking ??= setInterval(() => {
-      for (const asked of this.#asked) for (const member of asked) member.givenUp();
-    }, ASK_EVERY);
+    this.#asking ??= setInterval(() => this.#askAll(), ASK_EVERY).unref();
   }
 
-  #askNoMore(members: readonly M[]): void {
-    this.#asked.delete(members);
+  /** It ends when there was nobody to ask: to end it with each request, and begin anew with the next, costs more than all the rest of this. */
+  #askAll(): void {
+    for (const asked of this.#asked) for (const member of asked) member.givenUp();
     if (this.#asked.size > 0) return;
     clearInterval(this.#asking);
     this.#asking = undefined;
   }
-}
 
-function once(task: () => void): () => void {
-  let done = false;
-  return () => {
-    if (done) return;
-    done = true;
-    task();
-  };
+  #askNoMore(members: readonly M[]): void {
+    this.#asked.delete(members);
+  }
 }
 
 function nothing(): void {}

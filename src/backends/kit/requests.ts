@@ -47,7 +47,8 @@ export class Requests<R, A> {
 
   alone(member: Member<R, A>): void {
     if (this.#batcher !== undefined) this.#batcher.alone(member);
-    else new Sending(this, [member], nothing).start();
+    // Where there is a batcher, it asks.
+    else new Sending(this, [member.follow(member.signal)], nothing).start();
   }
 }
 
@@ -112,9 +113,6 @@ class Sending<R, A> {
       return;
     }
     lifetime.add(this);
-    const [only] = this.#members;
-    // The others are asked from time to time: see `Batcher`.
-    if (this.#waiting === 1 && only !== undefined) only.follow(only.signal);
     if (this.#waiting > 0) this.#send();
   }
 
