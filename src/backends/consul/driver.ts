@@ -8,7 +8,7 @@ import type {
   Scope,
   SessionOptions,
 } from '../../contract/backend.ts';
-import { OVER, SyncError } from '../../contract/errors.ts';
+import { OVER, type SyncError } from '../../contract/errors.ts';
 import type { KeyRules } from '../../contract/validate.ts';
 import type { Cancel, Done, Driver, Lane, News } from '../kit/driver.ts';
 import { connectionsOf } from './connection.ts';
@@ -113,7 +113,7 @@ export class ConsulDriver implements Driver<Transaction> {
   }
 
   async end(): Promise<void> {
-    this.#watches.end(new SyncError('stopped', 'the Consul backend was disposed'));
+    this.#watches.end();
     await this.#transport.close();
   }
 

@@ -2,7 +2,7 @@ import { clearTimeout, monotonic, queueMicrotask, setTimeout } from '../../async
 import { expectManyListeners } from '../../async/realms.ts';
 import { Window } from '../../async/window.ts';
 import type { Cursor, Scope } from '../../contract/backend.ts';
-import type { SyncError } from '../../contract/errors.ts';
+import { OVER } from '../../contract/errors.ts';
 import type { Cancel } from '../kit/driver.ts';
 import type { Reader } from './reader.ts';
 import type { Target } from './scope.ts';
@@ -53,12 +53,9 @@ export class Watches {
     expectManyListeners(this.#closing.signal);
   }
 
-  /** Cuts off the queries that are still blocked. Whoever still waits is told. */
-  end(error: SyncError): void {
-    this.#closing.abort(error);
-    for (const { waiters } of [...this.#interests.values()]) {
-      for (const waiter of [...waiters]) waiter.fail(error);
-    }
+  /** Nobody waits any more: cuts off the queries that are still blocked. */
+  end(): void {
+    this.#closing.abort(OVER);
   }
 
   /** Calls `news` once, and never at once, when the scope may show something newer. */

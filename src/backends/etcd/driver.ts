@@ -246,7 +246,7 @@ export class EtcdDriver implements Driver<Prepared> {
   }
 
   async end(): Promise<void> {
-    this.#watches.close(new SyncError('stopped', 'the etcd backend was disposed'));
+    this.#watches.close();
     this.#sessions.end();
     this.#transport.close();
   }

@@ -86,13 +86,10 @@ export class Watches {
     return () => this.#cancel(open, id);
   }
 
-  /** Whoever still waits is told. */
-  close(error: SyncError): void {
+  /** Nobody waits any more. */
+  close(): void {
     clearTimeout(this.#lingering);
-    for (const open of this.#streams) {
-      open.stream.end();
-      endAll(open, { why: 'failed', error });
-    }
+    for (const { stream } of this.#streams) stream.end();
     this.#current = undefined;
   }
 

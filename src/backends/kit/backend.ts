@@ -21,10 +21,10 @@ import {
   checkWait,
   type Limits,
 } from '../../contract/validate.ts';
-import type { Cancel, Driver, News, Request } from './driver.ts';
+import type { Cancel, Driver, Look, News, Request } from './driver.ts';
 import { footprintOf, isAboutKnown } from './footprint.ts';
 import { Lifetime } from './lifetime.ts';
-import { Polling } from './polling.ts';
+import { polling } from './polling.ts';
 import { reading } from './reading.ts';
 import { Requests } from './requests.ts';
 
@@ -54,7 +54,7 @@ class DrivenBackend<R extends Request> implements Backend {
   readonly #lifetime: Lifetime;
   readonly #reads: Requests<Scope, QueryResult>;
   readonly #writes: Requests<R, CommitResult>;
-  readonly #polling: Polling;
+  readonly #follow: NonNullable<Driver['follow']>;
 
   constructor(driver: Driver<R>) {
     const { traits, keys, lanes, clock = systemClock, pollInterval = POLL_INTERVAL } = driver;
@@ -71,8 +71,8 @@ class DrivenBackend<R extends Request> implements Backend {
       lane: lanes?.writes,
       send: (requests, done) => driver.write(requests, done),
     });
-    this.#polling = new Polling(clock, pollInterval);
     const { follow, positionOf } = driver;
+    this.#follow = follow?.bind(driver) ?? polling(clock, pollInterval);
     if (follow !== undefined) this.watch = (key, since, wake) => this.#watch(key, since, wake);
     if (positionOf !== undefined) this.positionOf = (key, revision) => positionOf.call(driver, key, revision);
   }
@@ -124,7 +124,6 @@ class DrivenBackend<R extends Request> implements Backend {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#lifetime.end();
-    this.#polling.end(this.#lifetime.stopped());
     await this.#driver.end();
   }
 
@@ -137,19 +136,11 @@ class DrivenBackend<R extends Request> implements Backend {
     return shown;
   }
 
-  #look(scope: Scope, signal: AbortSignal): Promise<QueryResult> {
+  readonly #look: Look = (scope, signal) => {
     const text = scope.key ?? scope.prefix;
     const footprint = { keys: [], cost: 1, bytes: MOST_BYTES_A_UNIT * text.length };
     return reading(signal, this.#reads.ask(scope, signal, false, footprint));
-  }
-
-  #follow(scope: Scope, since: Cursor, news: (news: News) => void): Cancel {
-    const { follow } = this.#driver;
-    const look = (what: Scope, signal: AbortSignal): Promise<QueryResult> => this.#look(what, signal);
-    return follow === undefined
-      ? this.#polling.follow(scope, since, news, look)
-      : follow.call(this.#driver, scope, since, news, look);
-  }
+  };
 
   /** The end of the wait is a reason to look, too. */
   #changed(scope: Scope, since: Cursor, wait: number, signal: AbortSignal): Promise<News> {
@@ -159,30 +150,38 @@ class DrivenBackend<R extends Request> implements Backend {
     call.finally(() => this.#lifetime.delete(call));
     const bound = lanes === undefined ? wait : untilSlot(clock.now(), wait);
     call.after(clock, bound, () => call.resolve({ why: 'changed' }));
-    call.finally(this.#follow(scope, since, (news) => call.resolve(news)));
+    call.finally(this.#follow(scope, since, (news) => call.resolve(news), this.#look));
     return call.follow(signal).promise;
   }
 
   #watch(key: string, since: Cursor, wake: (error?: SyncError) => void): Cancel {
     checkKey(key, this.#limits);
-    let over = false;
+    const lifetime = this.#lifetime;
     let isReturned = false;
+    let cancel: Cancel | undefined;
+    const end = (): void => {
+      lifetime.delete(following);
+      cancel?.();
+      over = true;
+    };
+    let over = false;
     const tell = (news: News): void => {
       if (over) return;
-      over = true;
+      if (!isReturned) {
+        queueMicrotask(() => tell(news));
+        return;
+      }
+      end();
       wake('error' in news ? news.error : undefined);
     };
-    const cancel = this.#lifetime.over
-      ? later(() => tell({ why: 'failed', error: this.#lifetime.stopped() }))
-      : this.#follow({ key }, since, (news) => {
-          if (isReturned) tell(news);
-          else queueMicrotask(() => tell(news));
-        });
+    const following = { reject: (error: SyncError): void => tell({ why: 'failed', error }) };
+    if (lifetime.over) following.reject(lifetime.stopped());
+    else {
+      lifetime.add(following);
+      cancel = this.#follow({ key }, since, tell, this.#look);
+    }
     isReturned = true;
-    return () => {
-      over = true;
-      cancel();
-    };
+    return end;
   }
 }
 
@@ -190,9 +189,4 @@ class DrivenBackend<R extends Request> implements Backend {
 function untilSlot(now: number, wait: number): number {
   if (wait < 4 * SLOT) return wait;
   return Math.floor((now + wait) / SLOT) * SLOT - now;
-}
-
-function later(task: () => void): Cancel {
-  queueMicrotask(task);
-  return () => {};
 }

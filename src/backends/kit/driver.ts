@@ -47,7 +47,7 @@ export interface Driver<R extends Request = Request> {
   read(scopes: readonly Scope[], done: Done<QueryResult>): Cancel;
   /**
    * Calls `news` once, when the scope may show something newer than at `since`; at once, if `since` is no cursor of this driver.
-   * Whoever still follows when the driver ends is told `failed`. Without it the kit looks from time to time.
+   * Nobody follows any more when the driver is ended. Without it the kit looks from time to time.
    *
    * @param look reads a scope, as one of the reads that are issued together.
    */

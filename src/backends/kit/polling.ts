@@ -1,76 +1,52 @@
 import type { Clock, Timer } from '../../async/clock.ts';
 import type { Cursor, Scope } from '../../contract/backend.ts';
-import { isSyncError, OVER, type SyncError } from '../../contract/errors.ts';
-import type { Cancel, Look, News } from './driver.ts';
+import { isSyncError, OVER } from '../../contract/errors.ts';
+import type { Cancel, Driver, Look, News } from './driver.ts';
 
-/** Follows scopes of a server that pushes nothing, by looking at each from time to time. */
-export class Polling {
-  readonly #clock: Clock;
-  readonly #interval: number;
-  readonly #open = new Set<Poll>();
-
-  /** @param interval milliseconds. */
-  constructor(clock: Clock, interval: number) {
-    this.#clock = clock;
-    this.#interval = interval;
-  }
-
-  /** As `Driver.follow`. */
-  follow(scope: Scope, since: Cursor, news: (news: News) => void, look: Look): Cancel {
-    const poll = new Poll(scope, since, look, (told) => {
-      this.#open.delete(poll);
-      news(told);
-    });
-    this.#open.add(poll);
-    poll.begin(this.#clock, this.#interval);
-    return () => {
-      this.#open.delete(poll);
-      poll.cancel();
-    };
-  }
-
-  /** Whoever still follows is told. */
-  end(error: SyncError): void {
-    for (const poll of [...this.#open]) poll.tell({ why: 'failed', error });
-  }
+/**
+ * Follows scopes of a server that pushes nothing, by looking at each from time to time.
+ *
+ * @param interval milliseconds.
+ */
+export function polling(clock: Clock, interval: number): NonNullable<Driver['follow']> {
+  return (scope, since, news, look) => new Poll(clock, interval, news).begin(scope, since, look);
 }
 
 class Poll {
-  readonly #scope: Scope;
-  readonly #since: Cursor;
-  readonly #look: Look;
+  readonly #clock: Clock;
+  readonly #interval: number;
   readonly #news: (news: News) => void;
   readonly #controller = new AbortController();
   #timer: Timer | undefined;
 
-  constructor(scope: Scope, since: Cursor, look: Look, news: (news: News) => void) {
-    this.#scope = scope;
-    this.#since = since;
-    this.#look = look;
+  constructor(clock: Clock, interval: number, news: (news: News) => void) {
+    this.#clock = clock;
+    this.#interval = interval;
     this.#news = news;
   }
 
   /** The first look is at once: what happened since that cursor may be long ago. */
-  begin(clock: Clock, interval: number): void {
+  begin(scope: Scope, since: Cursor, look: Look): Cancel {
     const { signal } = this.#controller;
-    this.#look(this.#scope, signal).then(
+    look(scope, signal).then(
       (shown) => {
         if (signal.aborted) return;
-        if (shown.at !== this.#since) this.tell({ why: 'shown', shown });
-        else this.#timer = clock.after(interval, () => this.begin(clock, interval));
+        if (shown.at !== since) this.#tell({ why: 'shown', shown });
+        else this.#timer = this.#clock.after(this.#interval, () => this.begin(scope, since, look));
       },
       (error: unknown) => {
-        if (!signal.aborted && isSyncError(error)) this.tell({ why: 'failed', error });
+        if (!signal.aborted && isSyncError(error)) this.#tell({ why: 'failed', error });
       },
     );
+    return () => this.#cancel();
   }
 
-  tell(news: News): void {
-    this.cancel();
+  #tell(news: News): void {
+    this.#cancel();
     this.#news(news);
   }
 
-  cancel(): void {
+  #cancel(): void {
     this.#timer?.cancel();
     this.#controller.abort(OVER);
   }

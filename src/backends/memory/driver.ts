@@ -9,7 +9,7 @@ import type {
   Scope,
   SessionOptions,
 } from '../../contract/backend.ts';
-import { refused, SyncError } from '../../contract/errors.ts';
+import { refused } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import type { KeyRules } from '../../contract/validate.ts';
 import type { Cancel, Done, Driver, News, Request } from '../kit/driver.ts';
@@ -32,7 +32,6 @@ export class MemoryDriver implements Driver {
   readonly traits: BackendTraits;
   readonly keys: KeyRules = { keyProblem, prefixProblem: keyProblem };
   readonly #store: MemoryStore;
-  readonly #following = new Set<(news: News) => void>();
 
   constructor(store: MemoryStore) {
     this.#store = store;
@@ -93,32 +92,29 @@ export class MemoryDriver implements Driver {
   }
 
   follow(scope: Scope, since: Cursor, news: (news: News) => void): Cancel {
+    let over = false;
     let unwatch = (): void => {};
-    const cancel = (): void => {
-      unwatch();
-      this.#following.delete(tell);
-    };
-    const tell = (told: News): void => {
+    const changed = (): void => {
       unwatch();
       // Not from within the commit of somebody else.
       queueMicrotask(() => {
-        if (this.#following.delete(tell)) news(told);
+        if (!over) news({ why: 'changed' });
       });
     };
-    this.#following.add(tell);
-    if (this.#store.changedSince(since, scope)) tell({ why: 'changed' });
-    else unwatch = this.#store.watch(scope, () => tell({ why: 'changed' }));
-    return cancel;
+    if (this.#store.changedSince(since, scope)) changed();
+    else unwatch = this.#store.watch(scope, changed);
+    return () => {
+      over = true;
+      unwatch();
+    };
   }
 
   positionOf(_key: string, revision: Revision): Cursor {
     return this.#store.positionAt(revision);
   }
 
-  async end(): Promise<void> {
-    const error = new SyncError('stopped', 'the memory backend was disposed');
-    for (const tell of [...this.#following]) tell({ why: 'failed', error });
-  }
+  /** Nothing of it is open. */
+  async end(): Promise<void> {}
 }
 
 /**
