@@ -14,7 +14,7 @@ const heavy = [
 const resolve = {
   alias: [
     { find: /^holdfast$/, replacement: source('index.ts') },
-    { find: /^holdfast\/(memory|consul|etcd|kit)$/, replacement: source('backends/$1/index.ts') },
+    { find: /^holdfast\/(memory|consul|etcd|postgres|kit)$/, replacement: source('backends/$1/index.ts') },
     { find: 'holdfast/opentelemetry', replacement: source('telemetry/index.ts') },
     { find: /^holdfast\/(decorators|di|nestjs|testing)$/, replacement: source('$1/index.ts') },
   ],

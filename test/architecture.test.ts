@@ -31,6 +31,7 @@ const rooms: Record<string, Room> = {
   'src/backends/memory/': { may: BACKEND, packages: [] },
   'src/backends/consul/': { may: BACKEND, packages: ['consul'] },
   'src/backends/etcd/': { may: BACKEND, packages: ['etcd3', '@grpc/grpc-js'] },
+  'src/backends/postgres/': { may: BACKEND, packages: ['pg'] },
   'src/index.ts': { may: ['src/async/clock.ts', 'src/contract/', 'src/sync/'], packages: [] },
   'src/decorators/': { may: [...OUTSIDE, 'src/sync/callers/work-context.ts'], packages: [] },
   'src/di/': {

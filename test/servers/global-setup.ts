@@ -1,7 +1,10 @@
+import { Pool } from 'pg';
 import type { TestProject } from 'vitest/node';
+import { install } from '../../src/backends/postgres/index.ts';
 import { type ConsulServer, startConsul } from './consul.ts';
 import { type EtcdServer, startEtcd } from './etcd.ts';
 import { httpRequest } from './http.ts';
+import { type PostgresServer, startPostgres } from './postgres.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -11,21 +14,27 @@ declare module 'vitest' {
     consulAddress: string;
     /** The shortest session TTL that this Consul grants, such as "1s". */
     consulSessionTtlMin: string;
+    /** Of a Postgres that all tests share, with the schema `holdfast`, as a connection string. */
+    postgresUrl: string;
   }
 }
 
 /**
- * Vitest's global setup: one etcd and one Consul for the whole run. Each is taken from the environment
- * (`HOLDFAST_ETCD`, `HOLDFAST_CONSUL`) or started here.
+ * Vitest's global setup: one etcd, one Consul and one Postgres for the whole run. Each is taken from the
+ * environment (`HOLDFAST_ETCD`, `HOLDFAST_CONSUL`, `HOLDFAST_POSTGRES`) or started here.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const [etcd, consul] = await Promise.allSettled([provideEtcd(project), provideConsul(project)]);
+  const servers = await Promise.allSettled([
+    provideEtcd(project),
+    provideConsul(project),
+    providePostgres(project),
+  ]);
   const teardown = async () => {
-    for (const server of [etcd, consul]) {
+    for (const server of servers) {
       if (server.status === 'fulfilled') await server.value?.[Symbol.asyncDispose]();
     }
   };
-  for (const server of [etcd, consul]) {
+  for (const server of servers) {
     if (server.status === 'fulfilled') continue;
     await teardown();
     throw server.reason;
@@ -52,6 +61,20 @@ async function provideConsul(project: TestProject): Promise<ConsulServer | undef
   // A server that was not told says "0s", and means its default.
   const minimum = self.DebugConfig.SessionTTLMin;
   project.provide('consulSessionTtlMin', minimum === '0s' ? '10s' : minimum);
+  return server;
+}
+
+async function providePostgres(project: TestProject): Promise<PostgresServer | undefined> {
+  const given = process.env.HOLDFAST_POSTGRES;
+  const server = given ? undefined : await startPostgres();
+  const url = server?.url ?? given ?? '';
+  const pool = new Pool({ connectionString: url, max: 1 });
+  try {
+    await install(pool);
+  } finally {
+    await pool.end();
+  }
+  project.provide('postgresUrl', url);
   return server;
 }
 

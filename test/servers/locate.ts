@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Machine, unpackPackages } from './packages.ts';
@@ -12,6 +12,8 @@ interface Row {
   /** The first suite wins whose program runs on this machine. */
   readonly suites: readonly string[];
   readonly versionArgs: readonly string[];
+  /** Where Debian has it, a folder for each version, off PATH. */
+  readonly places?: readonly string[];
 }
 
 /** To add a program, add a row. */
@@ -34,6 +36,29 @@ const PROGRAMS = {
     suites: ['trixie', 'bookworm'],
     versionArgs: ['version'],
   },
+  postgres: {
+    packages: [
+      'postgresql-15',
+      'libicu72',
+      'libldap-2.5-0',
+      'liblz4-1',
+      'libpam0g',
+      'libsasl2-2',
+      'libssl3',
+      'libxml2',
+      'libzstd1',
+      'libgssapi-krb5-2',
+      'libkrb5-3',
+      'libk5crypto3',
+      'libkrb5support0',
+      'libcom-err2',
+      'libkeyutils1',
+    ],
+    path: 'usr/lib/postgresql/15/bin/postgres',
+    suites: ['bookworm'],
+    versionArgs: ['--version'],
+    places: ['/usr/lib/postgresql'],
+  },
   // For comparisons only: no test needs it.
   'redis-server': {
     packages: [
@@ -55,7 +80,8 @@ const PROGRAMS = {
 /** Where an unpacked program finds the libraries that were unpacked with it. */
 export function librariesOf(program: string): Record<string, string> {
   const triplet = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
-  return { LD_LIBRARY_PATH: join(dirname(program), '..', 'lib', triplet) };
+  const usr = /^(.*\/usr)\//.exec(program)?.[1] ?? join(dirname(program), '..');
+  return { LD_LIBRARY_PATH: join(usr, 'lib', triplet) };
 }
 
 export type ProgramName = keyof typeof PROGRAMS;
@@ -80,6 +106,8 @@ export async function locateBinary(name: ProgramName, options: LocateOptions = {
     ...options,
   };
   const row: Row = PROGRAMS[name];
+  const installed = await findInPlaces(name, options.path === undefined ? (row.places ?? []) : []);
+  if (installed !== undefined) return installed;
   const tried: string[] = [];
   for (const suite of row.suites) {
     try {
@@ -96,9 +124,26 @@ export async function locateBinary(name: ProgramName, options: LocateOptions = {
   }
   throw new Error(
     `There is no ${name} to run: it is not on PATH, and its Debian package could not be used (${tried.join('; ')}); ` +
-      'install it, or run "docker compose up -d" and set HOLDFAST_ETCD=127.0.0.1:2379 and ' +
-      'HOLDFAST_CONSUL=127.0.0.1:8500.',
+      'install it, or run "docker compose up -d" and set HOLDFAST_ETCD=127.0.0.1:2379, ' +
+      'HOLDFAST_CONSUL=127.0.0.1:8500 and HOLDFAST_POSTGRES=postgres://postgres@127.0.0.1:5432/postgres.',
   );
+}
+
+/** The newest version. */
+async function findInPlaces(name: string, places: readonly string[]): Promise<string | undefined> {
+  for (const place of places) {
+    const versions = await readdir(place).catch(() => []);
+    const newestFirst = versions
+      .map(Number)
+      .filter(Number.isFinite)
+      .sort((a, b) => b - a);
+    const found = await findOnPath(
+      name,
+      newestFirst.map((version) => join(place, String(version), 'bin')).join(delimiter),
+    );
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 async function findOnPath(name: string, path: string): Promise<string | undefined> {

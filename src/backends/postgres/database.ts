@@ -1,0 +1,127 @@
+import { clearTimeout, setTimeout } from '../../async/platform.ts';
+import { SettleOnce } from '../../async/settle-once.ts';
+import { refused, SyncError } from '../../contract/errors.ts';
+import { syncErrorOf } from './errors.ts';
+
+/** What a statement gives, row by row. Numbers that may be large, and bytes, are asked for as text. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** Runs one statement, with `$1` and so on for its values, and gives its rows. */
+export type Query = (text: string, values: readonly unknown[]) => Promise<readonly Row[]>;
+
+/** What is needed of a pool of the package pg, or of another one that has the same. */
+export interface PoolLike {
+  connect(): Promise<ClientLike>;
+}
+
+export interface ClientLike {
+  query(text: string, values: unknown[]): Promise<{ rows: unknown[] }>;
+  /** With an error the connection is thrown away. */
+  release(error?: Error | boolean): void;
+}
+
+/** A connection that is ours alone, to listen on. */
+export interface ListenerLike {
+  connect(): Promise<unknown>;
+  query(text: string): Promise<unknown>;
+  on(event: 'notification', listener: (message: { payload?: string | undefined }) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'end', listener: () => void): unknown;
+  end(): Promise<void>;
+}
+
+/** Statements, each with a bound in time, on the connections of a pool. */
+export class Database {
+  readonly #run: (text: string, values: readonly unknown[], call: SettleOnce<readonly Row[]>) => void;
+  readonly #timeout: number;
+  readonly #schema: string;
+  readonly #under = new Set<SettleOnce<readonly Row[]>>();
+  #closed = false;
+
+  constructor(via: { query: Query } | { pool: () => Promise<PoolLike> }, schema: string, timeout: number) {
+    this.#schema = schema;
+    this.#timeout = timeout;
+    this.#run =
+      'query' in via
+        ? (text, values, call) => this.#byFunction(via.query, text, values, call)
+        : (text, values, call) => void this.#byPool(via.pool, text, values, call);
+  }
+
+  /** Rejects with a `SyncError`, or with what Postgres said. */
+  query(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
+    const call = new SettleOnce<readonly Row[]>();
+    if (this.#closed) return Promise.reject(stopped());
+    this.#under.add(call);
+    const timer = setTimeout(() => {
+      call.reject(new SyncError('unavailable', `Postgres did not answer within ${this.#timeout} ms`));
+    }, this.#timeout);
+    call.finally(() => {
+      clearTimeout(timer);
+      this.#under.delete(call);
+    });
+    this.#run(text, values, call);
+    return call.promise;
+  }
+
+  /** Whoever still waits is told. */
+  close(): void {
+    this.#closed = true;
+    for (const call of [...this.#under]) call.reject(stopped());
+  }
+
+  #byFunction(
+    query: Query,
+    text: string,
+    values: readonly unknown[],
+    call: SettleOnce<readonly Row[]>,
+  ): void {
+    const asked = (async () => query(text, values))();
+    asked.then(
+      (rows) => call.resolve(rows),
+      (error: unknown) => call.reject(error),
+    );
+  }
+
+  async #byPool(
+    pool: () => Promise<PoolLike>,
+    text: string,
+    values: readonly unknown[],
+    call: SettleOnce<readonly Row[]>,
+  ): Promise<void> {
+    let client: ClientLike;
+    try {
+      client = await (await pool()).connect();
+    } catch (error) {
+      call.reject(syncErrorOf(error, this.#schema, false));
+      return;
+    }
+    if (call.settled) {
+      client.release();
+      return;
+    }
+    // Nobody waits for it any more: what it says later must not be taken for the answer to something else.
+    let out = false;
+    const giveBack = (broken?: Error): void => {
+      if (out) return;
+      out = true;
+      client.release(broken);
+    };
+    call.finally(() => giveBack(new Error('given up')));
+    try {
+      const { rows } = await client.query(text, [...values]);
+      giveBack();
+      call.resolve(rows as Row[]);
+    } catch (error) {
+      giveBack(hasState(error) ? undefined : (error as Error));
+      call.reject(error);
+    }
+  }
+}
+
+function hasState(error: unknown): boolean {
+  return /^(?!57P|25P0|08)[0-9A-Z]{5}$/.test(String((error as { code?: unknown } | undefined)?.code));
+}
+
+function stopped(): SyncError {
+  return refused('stopped', 'the postgres backend was disposed');
+}

@@ -1,0 +1,144 @@
+import { randomUUID } from 'node:crypto';
+import { clearTimeout, setTimeout } from '../../async/platform.ts';
+import type { Row } from './database.ts';
+
+/** Seconds for which the database keeps an interest, and milliseconds after which it is written anew. */
+const KEPT = 90;
+const RENEWED_EVERY = 30_000;
+/** Milliseconds between looks whether those are over who may not have seen it. */
+const SETTLE_EVERY = 100;
+
+interface Place {
+  count: number;
+  /** The number of notices from which on nothing in it is missed; `undefined` as long as that is not certain. */
+  since: number | undefined;
+  readonly waiting: Set<() => void>;
+}
+
+export interface InterestsHost {
+  readonly schema: string;
+  query(text: string, values: readonly unknown[]): Promise<readonly Row[]>;
+  /** How many notices have come. */
+  count(): number;
+}
+
+/**
+ * Written down in the database, since a change is told of only where somebody wants to hear of it. A transaction that was under
+ * way before may not have seen that: until all of those are over, nobody relies on being told.
+ */
+export class Interests {
+  readonly #host: InterestsHost;
+  readonly #listener = randomUUID();
+  readonly #places = new Map<string, Place>();
+  #fresh = new Set<string>();
+  #writing = false;
+  #renewing: NodeJS.Timeout | undefined;
+  #over = false;
+  #written = false;
+
+  constructor(host: InterestsHost) {
+    this.#host = host;
+  }
+
+  /**
+   * @param settled called once when nothing is missed any more, if that is not so now.
+   * @returns the number of notices since when nothing is missed, and what takes it back.
+   */
+  add(
+    name: string,
+    settled: () => void,
+  ): { readonly since: number | undefined; readonly cancel: () => void } {
+    const place = this.#places.get(name) ?? this.#begin(name);
+    place.count += 1;
+    if (place.since === undefined) place.waiting.add(settled);
+    return {
+      since: place.since,
+      cancel: () => {
+        place.count -= 1;
+        place.waiting.delete(settled);
+      },
+    };
+  }
+
+  async end(): Promise<void> {
+    this.#over = true;
+    clearTimeout(this.#renewing);
+    if (!this.#written) return;
+    await this.#host
+      .query(`SELECT ${this.#host.schema}.unwatch_1($1)`, [this.#listener])
+      .catch(() => undefined);
+  }
+
+  #begin(name: string): Place {
+    const place: Place = { count: 0, since: undefined, waiting: new Set() };
+    this.#places.set(name, place);
+    this.#fresh.add(name);
+    if (!this.#writing) void this.#write();
+    this.#renewing ??= setTimeout(() => this.#renew(), RENEWED_EVERY);
+    return place;
+  }
+
+  async #write(): Promise<void> {
+    this.#writing = true;
+    try {
+      while (this.#fresh.size > 0 && !this.#over) {
+        const names = [...this.#fresh];
+        this.#fresh = new Set();
+        try {
+          await this.#settle(names);
+        } catch {
+          // It is tried again with the next renewal; until then everybody looks from time to time.
+          if (!this.#over) for (const name of names) if (this.#places.has(name)) this.#fresh.add(name);
+          return;
+        }
+      }
+    } finally {
+      this.#writing = false;
+    }
+  }
+
+  async #settle(names: readonly string[]): Promise<void> {
+    const { schema } = this.#host;
+    this.#written = true;
+    await this.#host.query(`SELECT ${schema}.watch_1($1, $2::text[], $3)`, [this.#listener, names, KEPT]);
+    const [first] = await this.#host.query('SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS at', []);
+    const horizon = BigInt(String(first?.at));
+    for (;;) {
+      const [now] = await this.#host.query('SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS at', []);
+      if (BigInt(String(now?.at)) >= horizon || this.#over) break;
+      await new Promise((resolve) => setTimeout(resolve, SETTLE_EVERY));
+    }
+    const since = this.#host.count();
+    for (const name of names) {
+      const place = this.#places.get(name);
+      if (place === undefined) continue;
+      place.since = since;
+      for (const settled of [...place.waiting]) settled();
+      place.waiting.clear();
+    }
+  }
+
+  /** Those that nobody had for so long are forgotten, and written down anew when they are wanted again. */
+  #renew(): void {
+    this.#renewing = undefined;
+    for (const [name, { count }] of this.#places) if (count === 0) this.#places.delete(name);
+    if (this.#places.size === 0 || this.#over) return;
+    this.#renewing = setTimeout(() => this.#renew(), RENEWED_EVERY);
+    this.#host
+      .query(`SELECT ${this.#host.schema}.watch_1($1, $2::text[], $3)`, [
+        this.#listener,
+        [...this.#places.keys()],
+        KEPT,
+      ])
+      .catch(() => {
+        // It may run out: nobody relies on it any more.
+        for (const [name, place] of this.#places) {
+          place.since = undefined;
+          this.#fresh.add(name);
+        }
+      })
+      .finally(() => {
+        if (this.#fresh.size > 0 && !this.#writing) void this.#write();
+      });
+  }
+}

@@ -1,0 +1,184 @@
+import { randomUUID } from 'node:crypto';
+import { clearTimeout, setTimeout } from '../../async/platform.ts';
+import type { ListenerLike } from './database.ts';
+import { queueOf } from './scope.ts';
+
+/** Notices that are remembered, for who looked before one of them and begins to wait after it. */
+const REMEMBERED = 4_096;
+/** Milliseconds between a question that the connection must answer, and for which it may take. */
+const ASK_EVERY = 10_000;
+const ANSWER_WITHIN = 5_000;
+/** Milliseconds. */
+const FIRST_PAUSE = 100;
+const LONGEST_PAUSE = 2_000;
+
+/** Of which changes somebody wants to hear. */
+export type Interest = { readonly keys: readonly string[] } | { readonly prefix: string };
+
+type Wake = (keys: readonly string[] | undefined) => void;
+
+interface Told {
+  readonly keys: readonly string[] | undefined;
+}
+
+/**
+ * What other clients tell of, on one connection. A notice comes when what it is about can be seen: who has counted the notices before a
+ * look has missed nothing. Each connection is an epoch of its own: of what happened between two of them nothing is known.
+ */
+export class Notices {
+  readonly #dial: () => Promise<ListenerLike>;
+  readonly #channel: string;
+  readonly #byName = new Map<string, Set<Wake>>();
+  readonly #prefixes = new Map<Wake, string>();
+  #listener: ListenerLike | undefined;
+  #epoch: string | undefined;
+  #count = 0;
+  #told: Told[] = [];
+  #wanted = false;
+  #over = false;
+  #timer: NodeJS.Timeout | undefined;
+  #pause = FIRST_PAUSE;
+
+  /** @param channel as an SQL name. */
+  constructor(dial: () => Promise<ListenerLike>, channel: string) {
+    this.#dial = dial;
+    this.#channel = channel;
+  }
+
+  /** Of this moment. */
+  get position(): { readonly epoch: string | undefined; readonly notices: number } {
+    return { epoch: this.#epoch, notices: this.#count };
+  }
+
+  /** Begins to listen, if it does not yet. */
+  begin(): void {
+    if (this.#wanted || this.#over) return;
+    this.#wanted = true;
+    void this.#connect();
+  }
+
+  /** Whether something in there was told of since; also if that is not known. */
+  since(notices: number, interest: Interest): boolean {
+    const missed = this.#count - notices;
+    if (missed === 0) return false;
+    if (missed > this.#told.length) return true;
+    return this.#told
+      .slice(-missed)
+      .some(({ keys }) => keys === undefined || keys.some((key) => isIn(key, interest)));
+  }
+
+  /** Calls `wake` at each notice about it, with the keys, or at one that may be about anything. Returns what takes it back. */
+  follow(interest: Interest, wake: Wake): () => void {
+    if ('keys' in interest) {
+      for (const key of interest.keys) this.#add(key, wake);
+      return () => {
+        for (const key of interest.keys) this.#delete(key, wake);
+      };
+    }
+    const { prefix } = interest;
+    if (queueOf(prefix) === prefix) {
+      this.#add(prefix, wake);
+      return () => this.#delete(prefix, wake);
+    }
+    this.#prefixes.set(wake, prefix);
+    return () => this.#prefixes.delete(wake);
+  }
+
+  async end(): Promise<void> {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    const listener = this.#listener;
+    this.#listener = undefined;
+    await listener?.end().catch(() => undefined);
+  }
+
+  #add(name: string, wake: Wake): void {
+    const wakes = this.#byName.get(name);
+    if (wakes === undefined) this.#byName.set(name, new Set([wake]));
+    else wakes.add(wake);
+  }
+
+  #delete(name: string, wake: Wake): void {
+    const wakes = this.#byName.get(name);
+    wakes?.delete(wake);
+    if (wakes?.size === 0) this.#byName.delete(name);
+  }
+
+  async #connect(): Promise<void> {
+    try {
+      const listener = await this.#dial();
+      const left = (): void => this.#left(listener);
+      listener.on('error', left);
+      listener.on('end', left);
+      listener.on('notification', ({ payload }) => this.#hear(payload ?? '*'));
+      this.#listener = listener;
+      await listener.connect();
+      await listener.query(`LISTEN ${this.#channel}`);
+      if (this.#over || this.#listener !== listener) {
+        await listener.end();
+        return;
+      }
+      this.#epoch = randomUUID();
+      this.#pause = FIRST_PAUSE;
+      this.#wakeAll();
+      this.#askLater(listener);
+    } catch {
+      this.#left(this.#listener);
+    }
+  }
+
+  /** A connection may be dead without a sign. */
+  #askLater(listener: ListenerLike): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = setTimeout(() => this.#left(listener), ANSWER_WITHIN);
+      listener.query('SELECT 1').then(
+        () => {
+          if (this.#listener !== listener) return;
+          clearTimeout(this.#timer);
+          this.#askLater(listener);
+        },
+        () => this.#left(listener),
+      );
+    }, ASK_EVERY);
+  }
+
+  #left(listener: ListenerLike | undefined): void {
+    if (this.#over || this.#listener !== listener) return;
+    clearTimeout(this.#timer);
+    this.#listener = undefined;
+    this.#epoch = undefined;
+    this.#told = [];
+    listener?.end().catch(() => undefined);
+    this.#wakeAll();
+    this.#timer = setTimeout(() => void this.#connect(), this.#pause);
+    this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
+  }
+
+  #hear(payload: string): void {
+    const keys = payload === '*' ? undefined : (JSON.parse(payload) as string[]);
+    this.#count += 1;
+    this.#told.push({ keys });
+    if (this.#told.length > 2 * REMEMBERED) this.#told = this.#told.slice(-REMEMBERED);
+    if (keys === undefined) {
+      this.#wakeAll();
+      return;
+    }
+    const wakes = new Set<Wake>();
+    for (const key of keys) {
+      for (const wake of this.#byName.get(key) ?? []) wakes.add(wake);
+      for (const wake of this.#byName.get(queueOf(key) ?? '') ?? []) wakes.add(wake);
+      for (const [wake, prefix] of this.#prefixes) if (key.startsWith(prefix)) wakes.add(wake);
+    }
+    for (const wake of wakes) wake(keys);
+  }
+
+  #wakeAll(): void {
+    const wakes = new Set<Wake>(this.#prefixes.keys());
+    for (const each of this.#byName.values()) for (const wake of each) wakes.add(wake);
+    for (const wake of wakes) wake(undefined);
+  }
+}
+
+function isIn(key: string, interest: Interest): boolean {
+  return 'keys' in interest ? interest.keys.includes(key) : key.startsWith(interest.prefix);
+}

@@ -1,0 +1,55 @@
+import { version1 } from './version-1.ts';
+
+/** The newest version of the schema that this library knows. */
+export const VERSION = 1;
+
+/** Migrations, forward only: what each adds to the one before. */
+const MIGRATIONS = [version1] as const;
+
+/** Of two that install at a time one waits for the other. */
+const INSTALLING = 7308604899;
+
+/** Double quotes, as SQL has them. */
+export function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+function quoteText(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+/**
+ * The SQL that brings a database to the present version of the schema, in one transaction, whatever was there before. It is to be run
+ * by the role that is to own the schema.
+ *
+ * @param role may use what is created, and nothing else of it: the role of the application.
+ */
+export function schemaSql({ schema = 'holdfast', role }: { schema?: string; role?: string } = {}): string {
+  const s = quoteName(schema);
+  const steps = MIGRATIONS.map((migration, n) => {
+    const sql = migration(s, quoteText(schema));
+    const mark = n === 0 ? '' : `UPDATE ${s}.meta SET version = ${n + 1};`;
+    return `IF v_version < ${n + 1} THEN EXECUTE $holdfast$${sql}${mark}$holdfast$; END IF;`;
+  });
+  return `DO $install$
+DECLARE
+  v_version int := 0;
+BEGIN
+  PERFORM pg_advisory_xact_lock(${INSTALLING});
+  IF current_setting('server_encoding') <> 'UTF8' THEN
+    RAISE EXCEPTION 'holdfast needs a database with the encoding UTF8, not %', current_setting('server_encoding');
+  END IF;
+  CREATE SCHEMA IF NOT EXISTS ${s};
+  IF to_regclass(${quoteText(`${s}.meta`)}) IS NOT NULL THEN
+    SELECT version INTO v_version FROM ${s}.meta;
+  END IF;
+  ${steps.join('\n  ')}
+  REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ${s} FROM PUBLIC;
+  ${role === undefined ? '' : grants(s, quoteName(role))}
+END $install$;`;
+}
+
+function grants(s: string, role: string): string {
+  return `GRANT USAGE ON SCHEMA ${s} TO ${role};
+  GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ${s} TO ${role};`;
+}

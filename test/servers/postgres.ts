@@ -1,0 +1,125 @@
+import { chmodSync, chownSync } from 'node:fs';
+import { realpath } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { dirname, join } from 'node:path';
+import { librariesOf, locateBinary } from './locate.ts';
+import { type PortReservation, reservePorts } from './ports.ts';
+import { type Command, retryInUse, ServerProcess } from './process.ts';
+import { type RunResult, run } from './run.ts';
+
+export interface PostgresServerOptions {
+  /** Settings, as in `postgresql.conf`. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Wait for the disk. Tests want speed, benchmarks what is true. */
+  readonly fsync?: boolean;
+}
+
+/** The server refuses to run as root: then it runs as nobody. */
+const NOBODY = 65_534;
+
+/** A running Postgres with one role, `postgres`, that needs no password. */
+export class PostgresServer extends ServerProcess {
+  /** `host:port`. */
+  readonly address: string;
+  /** A connection string. */
+  readonly url: string;
+  readonly #binary: string;
+  readonly #options: PostgresServerOptions;
+
+  constructor(binary: string, options: PostgresServerOptions, reservation: PortReservation) {
+    super('postgres', reservation);
+    this.#binary = binary;
+    this.#options = options;
+    this.address = `127.0.0.1:${this.ports[0]}`;
+    this.url = `postgres://postgres@${this.address}/postgres`;
+  }
+
+  get dataDir(): string {
+    return join(this.folder, 'data');
+  }
+
+  /** Makes the data folder, where there is none yet. */
+  async initialise(): Promise<this> {
+    if (isRoot()) {
+      // Whoever it runs as has to come to its folder.
+      chmodSync(dirname(this.folder), 0o711);
+      chownSync(this.folder, NOBODY, NOBODY);
+    }
+    const { code, stderr } = await this.#run('initdb', [
+      '-D',
+      this.dataDir,
+      '-U',
+      'postgres',
+      '-A',
+      'trust',
+      '-E',
+      'UTF8',
+      '--no-locale',
+      '-N',
+    ]);
+    if (code !== 0) throw new Error(`initdb failed: ${stderr.trim()}`);
+    return this;
+  }
+
+  /** Runs another program of the same version to its end. */
+  #run(name: string, args: readonly string[]): Promise<RunResult> {
+    const { file, args: all, env } = this.#as(join(dirname(this.#binary), name), args);
+    return run(file, all, { cwd: this.folder, timeout: 60_000, ...(env && { env }) });
+  }
+
+  protected override command(): Command {
+    const settings = {
+      port: String(this.ports[0]),
+      listen_addresses: '127.0.0.1',
+      unix_socket_directories: '',
+      max_connections: '400',
+      ...(this.#options.fsync !== true && {
+        fsync: 'off',
+        synchronous_commit: 'on',
+        full_page_writes: 'off',
+      }),
+      ...this.#options.settings,
+    };
+    return this.#as(this.#binary, [
+      '-D',
+      this.dataDir,
+      ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    ]);
+  }
+
+  /** The answer to a request for TLS is one byte, as soon as the server takes connections. */
+  protected override isReady(): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(this.ports[0] ?? 0, '127.0.0.1', () => {
+        const user = Buffer.from('\0\0\0\0\0\x03\0\0user\0postgres\0database\0postgres\0\0', 'latin1');
+        user.writeInt32BE(user.length);
+        socket.write(user);
+      });
+      socket.setTimeout(1_000, () => socket.destroy(new Error('silent')));
+      socket.once('data', (data) => {
+        socket.destroy();
+        resolve(data.toString('latin1', 0, 1) === 'R');
+      });
+      socket.once('error', reject);
+    });
+  }
+
+  #as(file: string, args: readonly string[]): Command {
+    const env = { ...librariesOf(file), LC_ALL: 'C' };
+    if (!isRoot()) return { file, args, env };
+    const who = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups'];
+    return { file: 'setpriv', args: [...who, file, ...args], env };
+  }
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+export async function startPostgres(options: PostgresServerOptions = {}): Promise<PostgresServer> {
+  const binary = await realpath(await locateBinary('postgres'));
+  return retryInUse(async () => {
+    const server = new PostgresServer(binary, options, await reservePorts(1));
+    return (await server.initialise()).start();
+  });
+}
