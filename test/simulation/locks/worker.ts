@@ -120,7 +120,7 @@ export class Worker {
       return await call(world.chance(0.5) ? { timeout: world.between(10, 800) } : {});
     } finally {
       const took = clock.now() - began;
-      if (this.#process.halts === halts && took > ATTEMPT) {
+      if (this.#process.halts === halts && !this.#process.dead && took > ATTEMPT) {
         world.violate('a try waited for longer than an attempt', `${name}: ${took.toFixed(0)} ms`);
       }
     }
