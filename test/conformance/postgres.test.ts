@@ -1,9 +1,10 @@
 import { postgres } from 'holdfast/postgres';
 import { conformance } from 'holdfast/testing';
 import { describe, inject, it } from 'vitest';
+import { postgresUrl } from '../servers/postgres.ts';
 import { uniquePrefix } from './unique-prefix.ts';
 
-const connectionString = inject('postgresUrl');
+const connectionString = postgresUrl(inject('postgresAddress'));
 
 describe('postgres', () => {
   const cases = conformance({

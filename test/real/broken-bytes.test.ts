@@ -5,9 +5,9 @@ import { expect, test } from 'vitest';
 import { fakeHttp, fakeTcp } from '../consul/support.ts';
 import { live, Managers, sessionOf, uniqueKey, until } from '../scenarios/world.ts';
 import { Site, TTL } from './site.ts';
-import { connectTo, type Store, stores } from './stores.ts';
+import { connectTo, type WebStore, webStores } from './stores.ts';
 
-const breaks = stores.flatMap((store) =>
+const breaks = webStores.flatMap((store) =>
   (['resetAfter', 'truncateAfter'] as const).map((how) => [store, how] as const),
 );
 
@@ -92,7 +92,7 @@ function flood(stream: NodeJS.WritableStream & { readonly destroyed: boolean }, 
   more();
 }
 
-const peers: Record<string, (store: Store) => Promise<Peer>> = {
+const peers: Record<string, (store: WebStore) => Promise<Peer>> = {
   'HTML with 502': async (store) => {
     if (store === 'etcd') {
       return http2Peer((stream) => {
@@ -167,9 +167,9 @@ async function http2Peer(
   };
 }
 
-const ID: Record<Store, string> = { etcd: '5f1e', Consul: '11111111-2222-3333-4444-555555555555' };
+const ID: Record<WebStore, string> = { etcd: '5f1e', Consul: '11111111-2222-3333-4444-555555555555' };
 
-const calls: Record<string, (backend: Backend, store: Store) => Promise<unknown>> = {
+const calls: Record<string, (backend: Backend, store: WebStore) => Promise<unknown>> = {
   query: (backend) => backend.query({ key: 'a' }, { signal: live }),
   commit: (backend) => backend.commit({ when: [], then: [{ remove: 'a' }] }, live),
   open: (backend) => backend.openSession({ name: 'n', ttl: 10_000, lockDelay: 0 }, live),
@@ -177,12 +177,12 @@ const calls: Record<string, (backend: Backend, store: Store) => Promise<unknown>
   close: (backend, store) => backend.closeSession(ID[store], live),
 };
 
-const rows = stores.flatMap((store) => Object.keys(peers).map((kind) => [store, kind] as const));
+const rows = webStores.flatMap((store) => Object.keys(peers).map((kind) => [store, kind] as const));
 
 test.each(rows)(
   'FAULTS 8: in place of %s, %s: a typed error to every call, never held, the body capped',
   async (store, kind) => {
-    await using peer = await (peers[kind] as (store: Store) => Promise<Peer>)(store);
+    await using peer = await (peers[kind] as (store: WebStore) => Promise<Peer>)(store);
     const codes: string[] = [];
     {
       await using backend = connectTo(store, peer.address);

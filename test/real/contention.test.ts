@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { Managers, uniqueKey, until } from '../scenarios/world.ts';
 import { startConsul } from '../servers/consul.ts';
 import { startEtcd } from '../servers/etcd.ts';
+import { startPostgres } from '../servers/postgres.ts';
 import { contend } from './contend.ts';
 import { connectTo, type Store, stores } from './stores.ts';
 
@@ -14,6 +15,7 @@ const TURNS = 40;
 const start = {
   etcd: () => startEtcd(),
   Consul: () => startConsul({ persistent: true, sessionTtlMin: '1s' }),
+  Postgres: () => startPostgres({ schema: true }),
 } satisfies Record<Store, unknown>;
 
 test.concurrent.each(stores)(

@@ -9,7 +9,7 @@ import { live, sessionOf, uniqueKey, until } from '../scenarios/world.ts';
 import { startConsul } from '../servers/consul.ts';
 import { startEtcd } from '../servers/etcd.ts';
 import { reservePorts } from '../servers/ports.ts';
-import { type Store, stores } from './stores.ts';
+import { type WebStore, webStores } from './stores.ts';
 
 /** Milliseconds that a request is held back. */
 const LATE = 2_500;
@@ -30,7 +30,7 @@ interface Server extends AsyncDisposable {
   readonly address: string;
 }
 
-async function serve(store: Store, secure: boolean): Promise<Server> {
+async function serve(store: WebStore, secure: boolean): Promise<Server> {
   const { certFile, keyFile } = await certificates.issue(ca, 'IP:127.0.0.1');
   if (store === 'etcd') {
     if (!secure) return startEtcd();
@@ -47,7 +47,7 @@ async function serve(store: Store, secure: boolean): Promise<Server> {
   return { address: `127.0.0.1:${https}`, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
-function connect(store: Store, address: string, secure: boolean): Backend {
+function connect(store: WebStore, address: string, secure: boolean): Backend {
   const url = secure ? `https://${address}` : address;
   const tls = secure ? { tls: { ca: ca.cert } } : {};
   return store === 'etcd' ? etcd({ hosts: url, ...tls }) : consul({ addresses: [url], ...tls });
@@ -123,7 +123,7 @@ class Garbler implements AsyncDisposable {
   }
 }
 
-const rows = stores.flatMap((store) => [true, false].map((secure) => [store, secure] as const));
+const rows = webStores.flatMap((store) => [true, false].map((secure) => [store, secure] as const));
 
 test.concurrent.each(rows)(
   'A5: %s (TLS: %s): a connection garbled after the request was sent, which is applied 2.5 s later: nothing is left of it',

@@ -7,7 +7,7 @@ import { filter } from 'rxjs/operators';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ConsulServer, startConsul } from '../servers/consul.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
-import { type Store, stores } from './stores.ts';
+import { type WebStore, webStores } from './stores.ts';
 
 const PASSWORD = 'correct horse battery staple';
 const POLICY = 'team-a';
@@ -62,9 +62,9 @@ afterAll(() => Promise.all([consulServer, etcdServer].map((server) => server?.[S
 const backends = {
   etcd: () => etcd({ hosts: etcdServer.address, username: 'app', password: PASSWORD }),
   Consul: () => consul({ addresses: [consulServer.address], token, sessionTtlMin: 1_000 }),
-} satisfies Record<Store, unknown>;
+} satisfies Record<WebStore, unknown>;
 
-describe.each(stores)('E6: with the rights that the documents name, on %s', (store) => {
+describe.each(webStores)('E6: with the rights that the documents name, on %s', (store) => {
   const make = (options: Partial<SyncManagerOptions>): SyncManager =>
     new SyncManager({
       name: 'svc',

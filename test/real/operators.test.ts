@@ -13,6 +13,7 @@ import {
 } from '../scenarios/world.ts';
 import { type ConsulServer, startConsul } from '../servers/consul.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
+import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
 import type { RunResult } from '../servers/run.ts';
 import { median } from './median.ts';
 import { recorded } from './recorded.ts';
@@ -35,10 +36,15 @@ interface Operator {
 
 let consul: ConsulServer;
 let etcd: EtcdServer;
+let postgres: PostgresServer;
 let operators: Record<Store, Operator>;
 
 beforeAll(async () => {
-  [consul, etcd] = await Promise.all([startConsul({ sessionTtlMin: '1s' }), startEtcd()]);
+  [consul, etcd, postgres] = await Promise.all([
+    startConsul({ sessionTtlMin: '1s' }),
+    startEtcd(),
+    startPostgres({ schema: true }),
+  ]);
   operators = {
     etcd: {
       address: etcd.address,
@@ -53,9 +59,19 @@ beforeAll(async () => {
       deleteKey: (record) => done(consul.cli(['kv', 'delete', record])),
       overwrite: (record) => done(consul.cli(['kv', 'put', record, 'mine now'])),
     },
+    Postgres: {
+      address: postgres.address,
+      destroySession: (id) => postgres.sql('DELETE FROM holdfast.sessions WHERE id = $1', [id]),
+      deleteKey: (record) => postgres.sql('DELETE FROM holdfast.records WHERE key = $1', [record]),
+      overwrite: (record) =>
+        postgres.sql(
+          "UPDATE holdfast.records SET value = 'mine now', session = NULL, revision = nextval('holdfast.revisions') WHERE key = $1",
+          [record],
+        ),
+    },
   };
 });
-afterAll(() => Promise.all([consul, etcd].map((server) => server?.[Symbol.asyncDispose]())));
+afterAll(() => Promise.all([consul, etcd, postgres].map((server) => server?.[Symbol.asyncDispose]())));
 
 async function done(command: Promise<RunResult>): Promise<void> {
   const { code, stderr } = await command;
@@ -205,8 +221,8 @@ test.concurrent.each(stores)(
     for (const waiter of waiters) expect(await waiter.tryLock()).toBeUndefined();
     proxy.set({ cut: 'both' });
     await operators[store].overwrite(grant.isOwner.key);
-    if (store === 'etcd') {
-      // On etcd it is nobody's record any more, and stands until its operator removes it: all who wait are told.
+    if (store !== 'Consul') {
+      // In a queue it is nobody's record any more, and stands until its operator removes it: all who wait are told.
       const told = waiters.map((waiter) =>
         until(async () => {
           const outcome = await waiter.lock({ timeout: 200 }).catch(({ code }) => code);

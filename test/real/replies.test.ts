@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend, CommitResult } from 'holdfast';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { slowed } from '../busy.ts';
 import { losses, next, sessionOf, uniqueKey, until } from '../scenarios/world.ts';
 import { type ConsulServer, startConsul } from '../servers/consul.ts';
 import { withVerbs } from '../with-verbs.ts';
-import { Site, TTL } from './site.ts';
+import { addressOf, Site, TTL } from './site.ts';
 import { type Store, stores } from './stores.ts';
 
 // Of releases the simulation does many thousands on the same engine; here it is some hundred, on real servers.
@@ -27,7 +27,7 @@ const LONG_TTL = 60_000;
 const MIDDLE_TTL = 12_000;
 
 function openSite(store: Store, ttl = LONG_TTL): Promise<Site> {
-  return Site.open(store, { address: store === 'etcd' ? inject('etcdAddress') : consulServer.address, ttl });
+  return Site.open(store, { address: store === 'Consul' ? consulServer.address : addressOf(store), ttl });
 }
 
 const numbers = Array.from({ length: KEYS }, (_, number) => number);

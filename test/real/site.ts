@@ -12,7 +12,12 @@ export const PATIENT = { ttl: 10_000, lockDelay: 0 };
 
 /** The server that all tests share. */
 export function addressOf(store: Store): string {
-  return inject(store === 'etcd' ? 'etcdAddress' : 'consulAddress');
+  const addresses = {
+    etcd: 'etcdAddress',
+    Consul: 'consulAddress',
+    Postgres: 'postgresAddress',
+  } as const;
+  return inject(addresses[store]);
 }
 
 interface SiteOptions {

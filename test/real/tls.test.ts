@@ -9,7 +9,7 @@ import { next, uniqueKey } from '../scenarios/world.ts';
 import { startConsul } from '../servers/consul.ts';
 import { startEtcd } from '../servers/etcd.ts';
 import { reservePorts } from '../servers/ports.ts';
-import { type Store, stores } from './stores.ts';
+import { type WebStore, webStores } from './stores.ts';
 
 /** A server that speaks TLS with the given certificate, as `host:port`. */
 interface Server extends AsyncDisposable {
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => certificates?.[Symbol.asyncDispose]());
 
-async function serve(store: Store, { certFile, keyFile }: Certificate): Promise<Server> {
+async function serve(store: WebStore, { certFile, keyFile }: Certificate): Promise<Server> {
   if (store === 'etcd') {
     // With a CA of its own the server asks every client for a certificate.
     return startEtcd({
@@ -41,7 +41,7 @@ async function serve(store: Store, { certFile, keyFile }: Certificate): Promise<
   return { address: `127.0.0.1:${https}`, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
-function connect(store: Store, address: string, trusted: string | undefined): Backend {
+function connect(store: WebStore, address: string, trusted: string | undefined): Backend {
   const tls = trusted === undefined ? {} : { tls: { ca: trusted } };
   const url = trusted === undefined ? address : `https://${address}`;
   return store === 'etcd'
@@ -50,7 +50,7 @@ function connect(store: Store, address: string, trusted: string | undefined): Ba
 }
 
 /** Asks for a lock until the server is told to be wrong, and gives the error. */
-async function refusal(store: Store, address: string, trusted?: string): Promise<unknown> {
+async function refusal(store: WebStore, address: string, trusted?: string): Promise<unknown> {
   const sync = new SyncManager({
     name: 'tls',
     backend: connect(store, address, trusted),
@@ -78,7 +78,7 @@ const faults: Record<
 };
 
 test.each(
-  stores.flatMap((store) => Object.entries(faults).map(([what, fault]) => [store, what, fault] as const)),
+  webStores.flatMap((store) => Object.entries(faults).map(([what, fault]) => [store, what, fault] as const)),
 )(
   'FAULTS 19: %s with %s is refused as insecure',
   async (store, _, { name = 'IP:127.0.0.1', days = 2, trusted = () => ca.cert }) => {
@@ -89,7 +89,7 @@ test.each(
   },
 );
 
-test.each(stores)(
+test.each(webStores)(
   'FAULTS 19: TLS to a plain port of %s is refused as insecure, with no downgrade',
   async (store) => {
     await using server = store === 'etcd' ? await startEtcd() : await startConsul({ sessionTtlMin: '1s' });
@@ -103,7 +103,7 @@ test.each(stores)(
   },
 );
 
-test.each(stores)('FAULTS 19: plain text to a TLS port of %s is refused', async (store) => {
+test.each(webStores)('FAULTS 19: plain text to a TLS port of %s is refused', async (store) => {
   await using server = await serve(store, await certificates.issue(ca, 'IP:127.0.0.1'));
   const error = await refusal(store, server.address);
   // etcd hangs up without a word, which is no different from a server that is not there.

@@ -4,7 +4,7 @@ import { install } from '../../src/backends/postgres/index.ts';
 import { type ConsulServer, startConsul } from './consul.ts';
 import { type EtcdServer, startEtcd } from './etcd.ts';
 import { httpRequest } from './http.ts';
-import { type PostgresServer, startPostgres } from './postgres.ts';
+import { type PostgresServer, postgresUrl, startPostgres } from './postgres.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -14,8 +14,8 @@ declare module 'vitest' {
     consulAddress: string;
     /** The shortest session TTL that this Consul grants, such as "1s". */
     consulSessionTtlMin: string;
-    /** Of a Postgres that all tests share, with the schema `holdfast`, as a connection string. */
-    postgresUrl: string;
+    /** Of a Postgres that all tests share, with the schema `holdfast`, as `host:port`. */
+    postgresAddress: string;
   }
 }
 
@@ -67,14 +67,14 @@ async function provideConsul(project: TestProject): Promise<ConsulServer | undef
 async function providePostgres(project: TestProject): Promise<PostgresServer | undefined> {
   const given = process.env.HOLDFAST_POSTGRES;
   const server = given ? undefined : await startPostgres();
-  const url = server?.url ?? given ?? '';
-  const pool = new Pool({ connectionString: url, max: 1 });
+  const address = server?.address ?? given ?? '';
+  const pool = new Pool({ connectionString: postgresUrl(address), max: 1 });
   try {
     await install(pool);
   } finally {
     await pool.end();
   }
-  project.provide('postgresUrl', url);
+  project.provide('postgresAddress', address);
   return server;
 }
 

@@ -125,7 +125,7 @@ export async function locateBinary(name: ProgramName, options: LocateOptions = {
   throw new Error(
     `There is no ${name} to run: it is not on PATH, and its Debian package could not be used (${tried.join('; ')}); ` +
       'install it, or run "docker compose up -d" and set HOLDFAST_ETCD=127.0.0.1:2379, ' +
-      'HOLDFAST_CONSUL=127.0.0.1:8500 and HOLDFAST_POSTGRES=postgres://postgres@127.0.0.1:5432/postgres.',
+      'HOLDFAST_CONSUL=127.0.0.1:8500 and HOLDFAST_POSTGRES=127.0.0.1:5432.',
   );
 }
 

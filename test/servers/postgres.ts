@@ -2,6 +2,8 @@ import { chmodSync, chownSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
+import { Client } from 'pg';
+import { installSql } from '../../src/backends/postgres/index.ts';
 import { librariesOf, locateBinary } from './locate.ts';
 import { type PortReservation, reservePorts } from './ports.ts';
 import { type Command, retryInUse, ServerProcess } from './process.ts';
@@ -10,6 +12,8 @@ import { type RunResult, run } from './run.ts';
 export interface PostgresServerOptions {
   /** Settings, as in `postgresql.conf`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** With the schema `holdfast`. */
+  readonly schema?: boolean;
   /** Wait for the disk. Tests want speed, benchmarks what is true. */
   readonly fsync?: boolean;
 }
@@ -31,7 +35,7 @@ export class PostgresServer extends ServerProcess {
     this.#binary = binary;
     this.#options = options;
     this.address = `127.0.0.1:${this.ports[0]}`;
-    this.url = `postgres://postgres@${this.address}/postgres`;
+    this.url = postgresUrl(this.address);
   }
 
   get dataDir(): string {
@@ -59,6 +63,18 @@ export class PostgresServer extends ServerProcess {
     ]);
     if (code !== 0) throw new Error(`initdb failed: ${stderr.trim()}`);
     return this;
+  }
+
+  /** Runs one statement as the superuser. */
+  async sql(text: string, values: readonly unknown[] = []): Promise<Record<string, unknown>[]> {
+    const client = new Client({ connectionString: this.url });
+    await client.connect();
+    try {
+      const { rows } = await client.query(text, [...values]);
+      return rows;
+    } finally {
+      await client.end();
+    }
   }
 
   /** Runs another program of the same version to its end. */
@@ -112,6 +128,11 @@ export class PostgresServer extends ServerProcess {
   }
 }
 
+/** @param address `host:port`, of a server that asks its only role for no password. */
+export function postgresUrl(address: string): string {
+  return `postgres://postgres@${address}/postgres`;
+}
+
 function isRoot(): boolean {
   return process.getuid?.() === 0;
 }
@@ -120,6 +141,8 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
   const binary = await realpath(await locateBinary('postgres'));
   return retryInUse(async () => {
     const server = new PostgresServer(binary, options, await reservePorts(1));
-    return (await server.initialise()).start();
+    await (await server.initialise()).start();
+    if (options.schema) await server.sql(installSql());
+    return server;
   });
 }

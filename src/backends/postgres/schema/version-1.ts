@@ -97,6 +97,21 @@ BEGIN
   END IF;
 END $$;
 
+-- What somebody does to the tables by himself is told as well, and ends with a session what it owns. Ours say so themselves.
+CREATE FUNCTION ${s}.by_hand_1() RETURNS trigger ${secured} AS $$
+BEGIN
+  IF TG_TABLE_NAME = 'sessions' THEN
+    PERFORM end_sessions_1(ARRAY[OLD.id]);
+  ELSE
+    PERFORM tell_1(ARRAY[OLD.key]);
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER by_hand AFTER DELETE ON ${s}.sessions FOR EACH ROW
+  WHEN (strpos(current_setting('search_path'), 'pg_catalog, pg_temp') = 0) EXECUTE FUNCTION ${s}.by_hand_1();
+CREATE TRIGGER by_hand AFTER UPDATE OR DELETE ON ${s}.records FOR EACH ROW
+  WHEN (strpos(current_setting('search_path'), 'pg_catalog, pg_temp') = 0) EXECUTE FUNCTION ${s}.by_hand_1();
+
 CREATE FUNCTION ${s}.open_1(p_timeline text, p_name text, p_ttl int) RETURNS text ${secured} AS $$
 DECLARE
   v_id text := replace(gen_random_uuid()::text, '-', '');
@@ -151,7 +166,11 @@ BEGIN
     SELECT id FROM sessions WHERE (p_ids IS NULL OR id = ANY (p_ids)) AND expires <= clock_timestamp()
     ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
   ) expired;
-  IF v_dead IS NULL THEN
+  -- Records of one that is gone from its table, whoever took it from there.
+  v_dead := v_dead || ARRAY(
+    SELECT id FROM unnest(p_ids) AS given (id) WHERE NOT EXISTS (SELECT FROM sessions WHERE sessions.id = given.id)
+      AND EXISTS (SELECT FROM records WHERE session = given.id));
+  IF v_dead IS NULL OR v_dead = '{}' THEN
     RETURN 0;
   END IF;
   WITH free AS (SELECT key, session FROM records WHERE session = ANY (v_dead) ORDER BY key FOR UPDATE SKIP LOCKED)
