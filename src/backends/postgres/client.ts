@@ -1,10 +1,11 @@
 import { refused } from '../../contract/errors.ts';
-import type { ListenerLike, PoolLike } from './database.ts';
+import type { ListenerLike, PoolLike, Pools } from './database.ts';
 
 /** Everything that is particular to the package pg, of which only a pool and a connection of its own are used. */
 
-/** As many as are under way at a time, and one for the session. */
-const MOST_CONNECTIONS = 4;
+/** Of the work: as many as are under way at a time. Sessions have one of their own, so that no renewal waits for anything. */
+const WORKING = { max: 3 };
+const RENEWING = { max: 1, idleTimeoutMillis: 0 };
 
 interface Pg {
   readonly Pool: new (
@@ -29,19 +30,33 @@ async function load(): Promise<Pg> {
   }
 }
 
-export interface OwnPool {
+export function ownPools(connectionString: string, timeout: number): Pools {
+  const [work, sessions] = [WORKING, RENEWING].map((size) => ownPool(connectionString, timeout, size)) as [
+    OwnPool,
+    OwnPool,
+  ];
+  return {
+    work: work.get,
+    sessions: sessions.get,
+    end: async () => {
+      await Promise.all([work.end(), sessions.end()]);
+    },
+  };
+}
+
+interface OwnPool {
   get(): Promise<PoolLike>;
   end(): Promise<void>;
 }
 
-export function ownPool(connectionString: string, timeout: number): OwnPool {
+function ownPool(connectionString: string, timeout: number, size: object): OwnPool {
   let made: Promise<InstanceType<Pg['Pool']>> | undefined;
   let ending: Promise<void> | undefined;
   const make = async (): Promise<InstanceType<Pg['Pool']>> => {
     const { Pool } = await load();
     const pool = new Pool({
       ...settings(connectionString, timeout),
-      max: MOST_CONNECTIONS,
+      ...size,
       allowExitOnIdle: true,
     });
     // Of a connection that broke while nobody used it. The next request takes another one.

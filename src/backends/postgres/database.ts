@@ -1,4 +1,4 @@
-import { clearTimeout, setTimeout } from '../../async/platform.ts';
+import { clearImmediate, clearTimeout, setImmediate, setTimeout } from '../../async/platform.ts';
 import { SettleOnce } from '../../async/settle-once.ts';
 import { refused, SyncError } from '../../contract/errors.ts';
 import { syncErrorOf } from './errors.ts';
@@ -18,6 +18,8 @@ export interface ClientLike {
   query(text: string, values: unknown[]): Promise<{ rows: unknown[] }>;
   /** With an error the connection is thrown away. */
   release(error?: Error | boolean): void;
+  on?(event: 'error', listener: (error: Error) => void): unknown;
+  off?(event: 'error', listener: (error: Error) => void): unknown;
 }
 
 /** A connection that is ours alone, to listen on. */
@@ -30,43 +32,61 @@ export interface ListenerLike {
   end(): Promise<void>;
 }
 
+/** Renewals wait for nothing else. */
+export type Lane = 'work' | 'sessions';
+
+export interface Pools extends Record<Lane, () => Promise<PoolLike>> {
+  end(): Promise<void>;
+}
+
+/** How statements get there. */
+export type Way = { readonly query: Query } | Pools;
+
 /** Statements, each with a bound in time, on the connections of a pool. */
 export class Database {
-  readonly #run: (text: string, values: readonly unknown[], call: SettleOnce<readonly Row[]>) => void;
+  readonly #run: (
+    text: string,
+    values: readonly unknown[],
+    lane: Lane,
+    call: SettleOnce<readonly Row[]>,
+  ) => void;
+  readonly #end: () => Promise<void>;
   readonly #timeout: number;
   readonly #schema: string;
   readonly #under = new Set<SettleOnce<readonly Row[]>>();
   #closed = false;
 
-  constructor(via: { query: Query } | { pool: () => Promise<PoolLike> }, schema: string, timeout: number) {
+  constructor(via: Way, schema: string, timeout: number) {
     this.#schema = schema;
     this.#timeout = timeout;
+    this.#end = 'query' in via ? async () => {} : () => via.end();
     this.#run =
       'query' in via
-        ? (text, values, call) => this.#byFunction(via.query, text, values, call)
-        : (text, values, call) => void this.#byPool(via.pool, text, values, call);
+        ? (text, values, _, call) => this.#byFunction(via.query, text, values, call)
+        : (text, values, lane, call) => void this.#byPool(via[lane], text, values, call);
   }
 
   /** Rejects with a `SyncError`, or with what Postgres said. */
-  query(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
+  query(text: string, values: readonly unknown[], lane: Lane = 'work'): Promise<readonly Row[]> {
     const call = new SettleOnce<readonly Row[]>();
     if (this.#closed) return Promise.reject(stopped());
     this.#under.add(call);
-    const timer = setTimeout(() => {
+    const undo = lateAfter(this.#timeout, () => {
       call.reject(new SyncError('unavailable', `Postgres did not answer within ${this.#timeout} ms`));
-    }, this.#timeout);
+    });
     call.finally(() => {
-      clearTimeout(timer);
+      undo();
       this.#under.delete(call);
     });
-    this.#run(text, values, call);
+    this.#run(text, values, lane, call);
     return call.promise;
   }
 
-  /** Whoever still waits is told. */
-  close(): void {
+  /** Whoever still waits is told. Resolves when no connection of ours is left. */
+  async end(): Promise<void> {
     this.#closed = true;
     for (const call of [...this.#under]) call.reject(stopped());
+    await this.#end();
   }
 
   #byFunction(
@@ -101,10 +121,14 @@ export class Database {
     }
     // Nobody waits for it any more: what it says later must not be taken for the answer to something else.
     let out = false;
+    // An error that comes while nothing is asked would end the process. What is asked is told by itself.
+    client.on?.('error', nothing);
     const giveBack = (broken?: Error): void => {
       if (out) return;
       out = true;
       client.release(broken);
+      // Of one that is thrown away there may be more to come.
+      if (broken === undefined) client.off?.('error', nothing);
     };
     call.finally(() => giveBack(new Error('given up')));
     try {
@@ -117,6 +141,20 @@ export class Database {
     }
   }
 }
+
+/** After a stall of the event loop timers come first, and what has arrived meanwhile only then: it is given its turn. */
+function lateAfter(ms: number, late: () => void): () => void {
+  let turn: NodeJS.Immediate | undefined;
+  const timer = setTimeout(() => {
+    turn = setImmediate(late);
+  }, ms);
+  return () => {
+    clearTimeout(timer);
+    clearImmediate(turn);
+  };
+}
+
+function nothing(): void {}
 
 function hasState(error: unknown): boolean {
   return /^(?!57P|25P0|08)[0-9A-Z]{5}$/.test(String((error as { code?: unknown } | undefined)?.code));

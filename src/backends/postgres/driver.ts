@@ -64,14 +64,13 @@ export class PostgresDriver implements Driver<Prepared> {
 
   async open({ name, ttl }: SessionOptions): Promise<{ id: string; ttl: number }> {
     const granted = Math.ceil(ttl);
-    const [row] = await this.#server.call('open', [name, granted], 'AS id');
-    const id = String(row?.id);
+    const id = await this.#server.surely(() => this.#server.open(name, granted));
     this.#sessions.add(id);
     return { id, ttl: granted };
   }
 
   async renew(id: string): Promise<'renewed' | 'gone'> {
-    const [row] = await this.#server.call('renew', [id], 'AS renewed');
+    const [row] = await this.#server.surely(() => this.#server.call('renew', [id], 'AS renewed', 'sessions'));
     // Who looks after his own session looks after those of others as well, that nobody else may notice.
     void this.#server.bury(undefined);
     if (row?.renewed === true) return 'renewed';
@@ -80,7 +79,7 @@ export class PostgresDriver implements Driver<Prepared> {
   }
 
   async close(id: string): Promise<void> {
-    await this.#server.call('close', [id], '');
+    await this.#server.surely(() => this.#server.call('close', [id], '', 'sessions'));
     this.#sessions.delete(id);
   }
 

@@ -1,11 +1,11 @@
 import type { Backend, BackendTraits } from '../../contract/backend.ts';
 import { refused } from '../../contract/errors.ts';
 import { backendOf } from '../kit/backend.ts';
-import { ownListener, ownPool } from './client.ts';
-import { Database, type PoolLike } from './database.ts';
+import { ownListener, ownPools } from './client.ts';
+import { Database, type PoolLike, type Way } from './database.ts';
 import { PostgresDriver } from './driver.ts';
 import { syncErrorOf } from './errors.ts';
-import { checkSchema, invalid, type PostgresOptions, resolveOptions } from './options.ts';
+import { checkSchema, invalid, type PostgresOptions, type Resolved, resolveOptions } from './options.ts';
 import { schemaSql } from './schema/install.ts';
 import { Server } from './server.ts';
 
@@ -26,13 +26,10 @@ export interface InstallOptions {
  */
 export function postgres(options: PostgresOptions): Backend {
   const { via, listen, schema, requestTimeout } = resolveOptions(options);
-  const own = 'connectionString' in via ? ownPool(via.connectionString, requestTimeout) : undefined;
-  const way = 'query' in via ? via : { pool: own?.get ?? (async () => (via as { pool: PoolLike }).pool) };
   const server = new Server(
     schema,
-    new Database(way, schema, requestTimeout),
+    new Database(wayOf(via, requestTimeout), schema, requestTimeout),
     listen === undefined ? undefined : () => ownListener(listen, requestTimeout),
-    async () => own?.end(),
   );
   return backendOf(new PostgresDriver(server, traitsOf(listen !== undefined)));
 }
@@ -66,6 +63,13 @@ export function installSql(options: InstallOptions = {}): string {
   if (role !== undefined && (typeof role !== 'string' || role === ''))
     throw refused('invalid-option', 'postgres option "role" must be a name, not empty');
   return schemaSql({ schema, ...(role !== undefined && { role }) });
+}
+
+function wayOf(via: Resolved['via'], timeout: number): Way {
+  if ('query' in via) return via;
+  if ('connectionString' in via) return ownPools(via.connectionString, timeout);
+  const pool = async (): Promise<PoolLike> => via.pool;
+  return { work: pool, sessions: pool, end: async () => {} };
 }
 
 function traitsOf(listens: boolean): BackendTraits {

@@ -1,6 +1,6 @@
 import { refused, type SyncError } from '../../contract/errors.ts';
-import type { Database, ListenerLike, Row } from './database.ts';
-import { isStale, syncErrorOf } from './errors.ts';
+import type { Database, Lane, ListenerLike, Row } from './database.ts';
+import { isNotDone, isStale, syncErrorOf } from './errors.ts';
 import { Interests } from './interests.ts';
 import { Notices } from './notices.ts';
 import { quoteName, VERSION } from './schema/install.ts';
@@ -19,19 +19,12 @@ export class Server {
   readonly interests: Interests | undefined;
   readonly #name: string;
   readonly #database: Database;
-  readonly #closePool: () => Promise<void>;
   #timeline: Promise<string> | undefined;
   readonly #burying = new Set<Promise<unknown>>();
   #over = false;
 
-  constructor(
-    name: string,
-    database: Database,
-    listen: (() => Promise<ListenerLike>) | undefined,
-    closePool: () => Promise<void>,
-  ) {
+  constructor(name: string, database: Database, listen: (() => Promise<ListenerLike>) | undefined) {
     this.#name = name;
-    this.#closePool = closePool;
     this.schema = quoteName(name);
     this.#database = database;
     if (listen === undefined) return;
@@ -53,26 +46,38 @@ export class Server {
   }
 
   /** A function that takes the timeline as its first argument, and gives one value. */
-  call(name: string, values: readonly unknown[], as: string): Promise<readonly Row[]> {
+  call(name: string, values: readonly unknown[], as: string, lane: Lane = 'work'): Promise<readonly Row[]> {
     const args = values.map((_, n) => `$${n + 2}`).join(', ');
-    return this.select('*', name, args, values, as);
+    return this.select('*', name, args, values, as, lane);
   }
 
-  /** One that gives rows. What was refused for its timeline is asked once more, of whom it is now. */
+  /** One that gives rows. Rejects with what Postgres said. */
   async select(
     fields: string,
     name: string,
     args: string,
     values: readonly unknown[],
     as = '',
+    lane: Lane = 'work',
   ): Promise<readonly Row[]> {
     const text = `SELECT ${fields} FROM ${this.schema}.${name}_1($1, ${args}) ${as}`;
     const timeline = await this.#known();
     try {
-      return await this.#database.query(text, [timeline, ...values]);
+      return await this.#database.query(text, [timeline, ...values], lane);
     } catch (error) {
       if (isStale(error)) this.#timeline = undefined;
       throw error;
+    }
+  }
+
+  /** What is refused for its timeline, or in favour of another transaction, was not done: it is asked again. Rejects with a `SyncError`. */
+  async surely<T>(ask: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (tries === MOST_TRIES || !(isStale(error) || isNotDone(error))) throw this.errorOf(error);
+      }
     }
   }
 
@@ -95,28 +100,43 @@ export class Server {
   async end(): Promise<void> {
     this.#over = true;
     await this.interests?.end();
-    this.#database.close();
-    await this.notices?.end();
-    await Promise.all(this.#burying);
-    await this.#closePool();
+    await Promise.all([this.#database.end(), this.notices?.end(), ...this.#burying]);
+  }
+
+  /** Opens a session, and learns in the same step whom it is open with: the time of a session begins before the first request. */
+  async open(name: string, ttl: number): Promise<string> {
+    const asked = this.#database.query(
+      `SELECT h.*, ${this.schema}.open_1(h.timeline, $1, $2) AS id FROM ${this.schema}.hello_1() AS h`,
+      [name, ttl],
+      'sessions',
+    );
+    await this.#learn(asked);
+    const [row] = await asked;
+    return String(row?.id);
   }
 
   #known(): Promise<string> {
-    this.#timeline ??= this.#hello().catch((error: unknown) => {
-      this.#timeline = undefined;
-      throw error;
-    });
-    return this.#timeline;
+    return (
+      this.#timeline ??
+      this.#learn(this.#database.query(`SELECT * FROM ${this.schema}.hello_1()`, [], 'sessions'))
+    );
   }
 
-  async #hello(): Promise<string> {
-    let rows: readonly Row[];
-    try {
-      rows = await this.#database.query(`SELECT * FROM ${this.schema}.hello_1()`, []);
-    } catch (error) {
-      throw this.#nothingDone(error);
-    }
-    const [row] = rows;
+  #learn(asked: Promise<readonly Row[]>): Promise<string> {
+    const timeline = asked.then(
+      ([row]) => this.#timelineOf(row),
+      (error: unknown) => {
+        throw this.#nothingDone(error);
+      },
+    );
+    this.#timeline = timeline;
+    timeline.catch(() => {
+      if (this.#timeline === timeline) this.#timeline = undefined;
+    });
+    return timeline;
+  }
+
+  #timelineOf(row: Row | undefined): string {
     if (Number(row?.readable_from) > VERSION) {
       const problem = `is of version ${String(row?.version)}, which this version of holdfast cannot use: update holdfast`;
       throw refused('rejected', `the schema ${this.schema} ${problem}`);
@@ -129,5 +149,8 @@ export class Server {
     return refused(code, message);
   }
 }
+
+/** Of what Postgres took back for another one's sake. */
+const MOST_TRIES = 4;
 
 const NOWHERE: Listened = { epoch: undefined, notices: 0 };
