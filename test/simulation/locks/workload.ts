@@ -67,9 +67,10 @@ export class LockWorkload implements Workload {
       .acquiring(name, world.mayOperate ? 0 : asked)
       .granted(token);
     const isHandOff = (token & 0xffffn) > 0n;
-    // Behind a standing claim it may have got in line just now.
-    if (world.mayTake && world.healed && isHandOff && asked > 0) {
-      this.#of(key).handedOn({ client: name, token }, Math.min(asked, world.clock.now() - TOLD));
+    // Behind a standing claim it may have got in line just now. It is watched from when somebody is in line, and then takes its time.
+    const wasWatched = asked > 0 && world.clock.now() - asked >= TOLD;
+    if (world.mayTake && world.healed && isHandOff && wasWatched) {
+      this.#of(key).handedOn({ client: name, token }, asked);
     }
     this.#of(key).granted({ client: name, token });
     world.note(() => `${name} holds ${key}, token ${token}`);
