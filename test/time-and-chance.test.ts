@@ -17,6 +17,7 @@ const exceptions: Readonly<Record<string, string>> = {
   'src/backends/kit/endpoints.ts': 'of connections over a real network',
   'src/backends/consul/': 'its server, on the other side of a real network, keeps real time',
   'src/backends/etcd/': 'its server, on the other side of a real network, keeps real time',
+  'src/backends/postgres/': 'its server, on the other side of a real network, keeps real time',
   'src/telemetry/recorder.ts': 'measures for people how long they waited; nothing is decided by it',
   'src/testing/': 'is the simulation itself, and what tests and proxies real servers',
 };

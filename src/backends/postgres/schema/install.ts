@@ -1,4 +1,4 @@
-import { version1 } from './version-1.ts';
+import { version1 } from './version-1/index.ts';
 
 /** The newest version of the schema that this library knows. */
 export const VERSION = 1;

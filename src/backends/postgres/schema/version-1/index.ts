@@ -1,0 +1,19 @@
+import { commits } from './commits.ts';
+import { looks } from './looks.ts';
+import { queues } from './queues.ts';
+import { sessions } from './sessions.ts';
+import { tables } from './tables.ts';
+
+/**
+ * What is created in the database, as of version 1. Functions carry the version in which they came in their names, so that a
+ * migration never changes one under a replica of the version before.
+ *
+ * Locks are always taken in one order: sessions, then records by their keys, then queues and names by their hashes. So no two
+ * calls of ours wait for each other.
+ *
+ * @param s the schema, quoted.
+ * @param channel of the notices, as a literal.
+ */
+export function version1(s: string, channel: string): string {
+  return [tables(s), sessions(s, channel), queues(s), looks(s), commits(s)].join('');
+}
