@@ -8,7 +8,7 @@ import {
   type SessionOptions,
   SyncError,
 } from 'holdfast';
-import { type Cancel, type Done, type Driver, type Request, Window } from 'holdfast/kit';
+import { type Cancel, type Done, type Driver, queuePath, type Request, textKeys, Window } from 'holdfast/kit';
 import { SharedFile } from './shared-file.ts';
 import { State } from './state.ts';
 
@@ -31,7 +31,7 @@ export class FileDriver implements Driver {
     fencing: 'advisory',
     wakes: 'polled',
   };
-  readonly keys = { keyProblem, prefixProblem: keyProblem };
+  readonly keys = textKeys;
   /** One change of the file at a time, of all that was asked for meanwhile. */
   readonly lanes = {
     writes: { window: new Window(1), limits: { cost: 100, bytes: Number.POSITIVE_INFINITY } },
@@ -49,9 +49,7 @@ export class FileDriver implements Driver {
 
   /** Contenders queue below it. No key may have that segment, so that no two queues meet. */
   lockPath(key: string): string {
-    if (!key.split('/').includes('.lock')) return `${key}/.lock/`;
-    const problem = `the key ${JSON.stringify(key)} must not have a segment ".lock": locks are kept under that name`;
-    throw new SyncError('invalid-key', problem, { outcome: 'refused' });
+    return queuePath(key);
   }
 
   async open({ ttl }: SessionOptions): Promise<{ id: string; ttl: number }> {
@@ -143,10 +141,4 @@ function unavailable(error: unknown): SyncError {
   if (error instanceof SyncError) return error;
   const { code = String(error) } = error as NodeJS.ErrnoException;
   return new SyncError('unavailable', `the file cannot be read or written (${code}): does its folder exist?`);
-}
-
-function keyProblem(key: string): string | undefined {
-  if (key === '') return 'must not be empty';
-  if (key.includes('\0')) return 'has a NUL';
-  return key.isWellFormed() ? undefined : 'has a lone surrogate';
 }

@@ -12,6 +12,7 @@ import type {
 } from '../../contract/backend.ts';
 import { SyncError } from '../../contract/errors.ts';
 import type { Cancel, Done, Driver, Lane, Look, News, Request, Verdict } from '../kit/driver.ts';
+import { textKeys } from '../kit/keys.ts';
 import {
   boundOf,
   exactly,
@@ -26,7 +27,7 @@ import {
 import { badResponse, isLeaseMissing, isOfOne, isRefusal } from './errors.ts';
 import type { EncodedRequest } from './exchange.ts';
 import { follow } from './follow.ts';
-import { keys, lockPath } from './keys.ts';
+import { lockPath } from './keys.ts';
 import { mayGroup, type Resolved } from './options.ts';
 import {
   decodeRange,
@@ -83,7 +84,7 @@ interface Prepared extends Request {
 /** A session is a lease, and a commit a transaction; those that are issued together are nested in one. */
 export class EtcdDriver implements Driver<Prepared> {
   readonly traits = traits;
-  readonly keys = keys;
+  readonly keys = textKeys;
   readonly lanes: { readonly writes: Lane; readonly reads: Lane };
   readonly #resolved: Resolved;
   readonly #alone: boolean;

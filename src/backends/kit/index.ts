@@ -14,3 +14,4 @@ export type {
   Request,
   Verdict,
 } from './driver.ts';
+export { queuePath, textKeys } from './keys.ts';

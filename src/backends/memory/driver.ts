@@ -9,11 +9,9 @@ import type {
   Scope,
   SessionOptions,
 } from '../../contract/backend.ts';
-import { refused } from '../../contract/errors.ts';
-import { quoteKey } from '../../contract/quote.ts';
 import type { KeyRules } from '../../contract/validate.ts';
 import type { Cancel, Done, Driver, News, Request } from '../kit/driver.ts';
-import { keyProblem } from './key-problem.ts';
+import { queuePath, textKeys } from '../kit/keys.ts';
 import type { MemoryStore } from './store.ts';
 
 /** Milliseconds. */
@@ -24,13 +22,10 @@ const LONGEST_LOCK_DELAY = 60_000;
 /** Those of the servers that it behaves like. */
 const MOST_OPERATIONS = { queue: 128, race: 62 };
 
-/** The segment under which the contenders for a key queue. No key may contain it, so that no two queues meet. */
-const QUEUE = '.lock';
-
 /** One client of a store. Its end ends its calls, not its sessions: those end as a dead process's do. */
 export class MemoryDriver implements Driver {
   readonly traits: BackendTraits;
-  readonly keys: KeyRules = { keyProblem, prefixProblem: keyProblem };
+  readonly keys: KeyRules = textKeys;
   readonly #store: MemoryStore;
 
   constructor(store: MemoryStore) {
@@ -53,12 +48,7 @@ export class MemoryDriver implements Driver {
   }
 
   lockPath(key: string): string {
-    if (this.traits.contention === 'race') return key;
-    if (key.split('/').includes(QUEUE)) {
-      const problem = `must not have a segment "${QUEUE}": locks are kept under that name`;
-      throw refused('invalid-key', `the key ${quoteKey(key)} ${problem}`);
-    }
-    return `${key}/${QUEUE}/`;
+    return this.traits.contention === 'race' ? key : queuePath(key);
   }
 
   async open(options: SessionOptions): Promise<{ id: string; ttl: number }> {

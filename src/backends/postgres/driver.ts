@@ -12,11 +12,12 @@ import type {
 } from '../../contract/backend.ts';
 import type { SyncError } from '../../contract/errors.ts';
 import type { Cancel, Done, Driver, Lane, Request, Verdict } from '../kit/driver.ts';
+import { queuePath } from '../kit/keys.ts';
 import { digestOf, encodeCursor, seenOf } from './cursor.ts';
 import type { Row } from './database.ts';
 import { isNotDone, isOfOne, isStale } from './errors.ts';
 import { follow } from './follow.ts';
-import { keys, lockPath } from './keys.ts';
+import { keys } from './keys.ts';
 import { placesOf } from './scope.ts';
 import type { Listened, Server } from './server.ts';
 import { type Form, formOf, recordOf, resultOf, type Said, scopeArrays } from './statements.ts';
@@ -59,7 +60,7 @@ export class PostgresDriver implements Driver<Prepared> {
   }
 
   lockPath(key: string): string {
-    return lockPath(key);
+    return queuePath(key);
   }
 
   async open({ name, ttl }: SessionOptions): Promise<{ id: string; ttl: number }> {

@@ -1,6 +1,6 @@
 import type { ConformancePause } from 'holdfast/testing';
 import { onAbort } from '../../../src/async/signal-listeners.ts';
-import { keyProblem } from '../../../src/backends/memory/key-problem.ts';
+import { textKeys } from '../../../src/backends/kit/keys.ts';
 import { toRecord } from '../../../src/backends/memory/records.ts';
 import type {
   Backend,
@@ -39,7 +39,7 @@ const TRAITS: BackendTraits = {
   fencing: 'durable',
   wakes: 'pushed',
 };
-const LIMITS = { ...TRAITS, keyProblem, prefixProblem: keyProblem };
+const LIMITS = { ...TRAITS, ...textKeys };
 
 /** One client of a database. What it does takes several statements, and it can be stopped after each. */
 export class SqlBackend implements Backend {
