@@ -17,7 +17,8 @@ const program = new Command('npm run demo --')
   .parse();
 
 const { backend, address } = program.opts<{ backend: StoreName; address?: string }>();
-if (backend === 'memory' && address !== undefined) program.error('--address goes with etcd or consul');
+if (backend === 'memory' && address !== undefined)
+  program.error('--address goes with etcd, consul or postgres');
 
 const watchdog = setInterval(() => {
   if (silence() < BOUND[backend]) return;

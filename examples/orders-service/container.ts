@@ -3,6 +3,7 @@ import { consul } from 'holdfast/consul';
 import { SYNC_LOGGER, syncModule } from 'holdfast/di';
 import { etcd } from 'holdfast/etcd';
 import { openTelemetry } from 'holdfast/opentelemetry';
+import { postgres } from 'holdfast/postgres';
 import { Container } from 'inversify';
 import type { Logger } from 'pino';
 import { Api } from './api.ts';
@@ -36,5 +37,12 @@ export function buildContainer(settings: Settings, log: Logger): Container {
 }
 
 function backendOf({ backend, address }: Settings): Backend {
-  return backend === 'etcd' ? etcd({ hosts: address }) : consul({ addresses: [address] });
+  switch (backend) {
+    case 'etcd':
+      return etcd({ hosts: address });
+    case 'consul':
+      return consul({ addresses: [address] });
+    case 'postgres':
+      return postgres({ connectionString: address });
+  }
 }

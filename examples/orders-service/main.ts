@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { startConsul } from '../../test/servers/consul.ts';
 import { startEtcd } from '../../test/servers/etcd.ts';
+import { startPostgres } from '../../test/servers/postgres.ts';
 import { type LogLine, Replica } from './replicas.ts';
 import { type Settings, storeOptions } from './settings.ts';
 
@@ -39,8 +40,11 @@ try {
   process.exitCode = 2;
 }
 
-function start(backend: Settings['backend']) {
-  return backend === 'etcd' ? startEtcd() : startConsul();
+async function start(backend: Settings['backend']): Promise<AsyncDisposable & { readonly address: string }> {
+  if (backend === 'etcd') return await startEtcd();
+  if (backend === 'consul') return await startConsul();
+  const server = await startPostgres({ schema: true });
+  return { address: server.url, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
 function print({ time, replica, msg, level: _, ...more }: LogLine): void {

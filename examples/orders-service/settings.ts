@@ -2,8 +2,8 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 
 /** What one replica of the service is told at its start. */
 export interface Settings {
-  readonly backend: 'etcd' | 'consul';
-  /** `host:port` of the server. */
+  readonly backend: 'etcd' | 'consul' | 'postgres';
+  /** `host:port` of the server; of Postgres a connection string. */
   readonly address: string;
   /** Of the service: replicas of one name elect one leader. */
   readonly name: string;
@@ -23,8 +23,10 @@ const numeric = (text: string): number => {
 };
 
 export const storeOptions = [
-  new Option('--backend <name>', 'where the locks live').choices(['etcd', 'consul']).default('etcd'),
-  new Option('--address <host:port>', 'of its server'),
+  new Option('--backend <name>', 'where the locks live')
+    .choices(['etcd', 'consul', 'postgres'])
+    .default('etcd'),
+  new Option('--address <host:port>', 'of its server; of Postgres a connection string'),
   new Option('--name <service>', 'whose replicas elect one leader').default('orders'),
   new Option('--ttl <ms>', 'how long a replica that died keeps its locks').argParser(numeric).default(10_000),
   new Option('--interval <ms>', 'between two settlements').argParser(numeric).default(500),

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { reservePorts } from '../servers/ports.ts';
+import { postgresUrl } from '../servers/postgres.ts';
 import { run } from '../servers/run.ts';
 
 const main = fileURLToPath(new URL('../../examples/demo/main.ts', import.meta.url));
@@ -14,6 +15,7 @@ test.each([
   ['memory', 'cut off from the store'],
   ['etcd', 'SIGKILL'],
   ['consul', 'SIGKILL'],
+  ['postgres', 'SIGKILL'],
 ])(
   'on %s the leader disappears, another takes over, nothing is lost, and it ends by itself',
   { timeout: 150_000 },
@@ -29,12 +31,14 @@ test.each([
   },
 );
 
-test.concurrent.each(['etcd', 'consul'])(
+test.concurrent.each(['etcd', 'consul', 'postgres'])(
   'on %s without a server it ends in one readable sentence',
   async (store) => {
     const { ports, release } = await reservePorts(2);
     try {
-      const { code, stdout, stderr } = await demo('--backend', store, '--address', `127.0.0.1:${ports[1]}`);
+      const at = `127.0.0.1:${ports[1]}`;
+      const address = store === 'postgres' ? postgresUrl(at) : at;
+      const { code, stdout, stderr } = await demo('--backend', store, '--address', address);
       expect([code, stderr]).toEqual([2, '']);
       expect(stdout).toMatch(new RegExp(`cannot go on: .*127.0.0.1:${ports[1]}`));
       expect(stdout.trim().split('\n')).toHaveLength(1);
@@ -46,5 +50,5 @@ test.concurrent.each(['etcd', 'consul'])(
 
 test.concurrent('an address without a server to go with is refused', async () => {
   const { code, stderr } = await demo('--address', '127.0.0.1:1');
-  expect([code, stderr]).toEqual([1, '--address goes with etcd or consul\n']);
+  expect([code, stderr]).toEqual([1, '--address goes with etcd, consul or postgres\n']);
 });

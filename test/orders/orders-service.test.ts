@@ -21,6 +21,7 @@ const main = fileURLToPath(new URL('../../examples/orders-service/main.ts', impo
 const sites = [
   { store: 'etcd', ttl: 5_000, afterCrash: 5_500, afterRevocation: 1_000 },
   { store: 'Consul', ttl: 10_000, afterCrash: 31_000, afterRevocation: 11_000 },
+  { store: 'Postgres', ttl: 5_000, afterCrash: 5_500, afterRevocation: 1_000 },
 ] as const;
 
 test.concurrent.each(sites)(

@@ -3,6 +3,7 @@ import { type LogLine, Replica } from '../../examples/orders-service/replicas.ts
 import type { Settings } from '../../examples/orders-service/settings.ts';
 import { connectTo, type Store } from '../real/stores.ts';
 import { live, uniqueKey, until } from '../scenarios/world.ts';
+import { postgresUrl } from '../servers/postgres.ts';
 
 export interface Run {
   readonly replica: string;
@@ -21,8 +22,9 @@ export class Shop implements AsyncDisposable {
   readonly #killedAt = new Map<string, number>();
 
   constructor(store: Store, address: string, ttl: number) {
-    const backend = store === 'etcd' ? 'etcd' : 'consul';
-    this.settings = { backend, address, name: this.name, port: 0, ttl, interval: 200 };
+    const backends = { etcd: 'etcd', Consul: 'consul', Postgres: 'postgres' } as const;
+    const at = store === 'Postgres' ? postgresUrl(address) : address;
+    this.settings = { backend: backends[store], address: at, name: this.name, port: 0, ttl, interval: 200 };
     this.operator = connectTo(store, address);
   }
 

@@ -1,16 +1,15 @@
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { expect, inject, test } from 'vitest';
 import { run } from '../servers/run.ts';
 import type { StoreName } from '../soak/stores.ts';
-import { addressOf } from './site.ts';
 
 const fixture = fileURLToPath(new URL('./context-fixture.ts', import.meta.url));
-const names: readonly StoreName[] = ['memory', 'etcd', 'consul'];
+const names: readonly StoreName[] = ['memory', 'etcd', 'consul', 'postgres'];
 
 test.each(names)(
   "D1: nothing on %s keeps a caller's asynchronous context once its request is over",
   async (store) => {
-    const address = store === 'memory' ? '' : addressOf(store === 'etcd' ? 'etcd' : 'Consul');
+    const address = store === 'memory' ? '' : inject(`${store}Address`);
     const args = ['--unhandled-rejections=strict', '--import', 'tsx', fixture, store, address];
     const { code, stdout, stderr } = await run(process.execPath, args, { timeout: 90_000 });
     expect([code, stderr]).toEqual([0, '']);

@@ -12,6 +12,7 @@ const some: [StoreName, 'scoped' | 'standing', number][] = [
   ['memory', 'standing', 2_000],
   ['etcd', 'scoped', 2_000],
   ['consul', 'scoped', 1_000],
+  ['postgres', 'standing', 2_000],
 ];
 
 test.each(some)(

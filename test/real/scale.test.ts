@@ -2,14 +2,22 @@ import { expect, inject, test } from 'vitest';
 import { aborts } from '../soak/aborts.ts';
 import { cycles } from '../soak/cycles.ts';
 import { lostReleases } from '../soak/lost-releases.ts';
-import { consulWorld, etcdWorld, memoryWorld } from '../soak/stores.ts';
+import { consulWorld, etcdWorld, memoryWorld, postgresWorld } from '../soak/stores.ts';
 import { waiters } from '../soak/waiters.ts';
 
 // More of each by `npm run test:soak`.
 
-const servers = ['etcd', 'consul'] as const;
-const addresses = { etcd: inject('etcdAddress'), consul: inject('consulAddress') };
-const shared = { etcd: etcdWorld(addresses.etcd), consul: consulWorld(addresses.consul) };
+const servers = ['etcd', 'consul', 'postgres'] as const;
+const addresses = {
+  etcd: inject('etcdAddress'),
+  consul: inject('consulAddress'),
+  postgres: inject('postgresAddress'),
+};
+const shared = {
+  etcd: etcdWorld(addresses.etcd),
+  consul: consulWorld(addresses.consul),
+  postgres: postgresWorld(addresses.postgres),
+};
 
 // One after the other, as descriptors and heap of this process are compared.
 test('FAULTS 35: 20,000 acquire/lose cycles on memory: heap, descriptors and listeners level', async () => {

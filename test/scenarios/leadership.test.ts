@@ -3,7 +3,7 @@ import { type Holder, isSyncError, type SyncEvent, type Term } from 'holdfast';
 import { firstValueFrom, toArray } from 'rxjs';
 import { describe, expect, inject, test } from 'vitest';
 import { counted } from '../real/counting.ts';
-import { consulWorld, etcdWorld, memoryWorld } from '../soak/stores.ts';
+import { consulWorld, etcdWorld, memoryWorld, postgresWorld } from '../soak/stores.ts';
 import { live, Managers, next, stateOf, uniqueKey, until } from './world.ts';
 
 const worlds = [
@@ -11,6 +11,7 @@ const worlds = [
   { ...memoryWorld('race'), name: 'memory (race)' },
   etcdWorld(inject('etcdAddress')),
   consulWorld(inject('consulAddress')),
+  postgresWorld(inject('postgresAddress')),
 ];
 
 const nobody = (holder: Holder | undefined) => holder === undefined;

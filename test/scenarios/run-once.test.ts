@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { cronCoordinator, type RunOnceResult, systemClock } from 'holdfast';
 import { currentGrant } from 'holdfast/decorators';
 import { describe, expect, inject, test } from 'vitest';
-import { consulWorld, etcdWorld, memoryWorld } from '../soak/stores.ts';
+import { consulWorld, etcdWorld, memoryWorld, postgresWorld } from '../soak/stores.ts';
 import { withVerbs } from '../with-verbs.ts';
 import { live, Managers, uniqueKey } from './world.ts';
 
@@ -11,6 +11,7 @@ const worlds = [
   { ...memoryWorld('race'), name: 'memory (race)' },
   etcdWorld(inject('etcdAddress')),
   consulWorld(inject('consulAddress')),
+  postgresWorld(inject('postgresAddress')),
 ];
 
 /** A promise, and what resolves it. */

@@ -1,8 +1,10 @@
 // Run as a process: asks for many locks at once while it holds some, and tells what became of them.
-import { type Grant, SyncManager } from 'holdfast';
+import { type Backend, type Grant, SyncManager } from 'holdfast';
 import { consul } from 'holdfast/consul';
 import { etcd } from 'holdfast/etcd';
+import { postgres } from 'holdfast/postgres';
 import { TcpProxy } from 'holdfast/testing';
+import { postgresUrl } from '../servers/postgres.ts';
 import type { BurstReport } from './burst.ts';
 import { inParallel } from './parallel.ts';
 
@@ -14,10 +16,17 @@ const WIDTH = 500;
 const OUTAGE = 3_000;
 
 const pause = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms));
+
+/** Everything else as it is by default. */
+function connect(to: string): Backend {
+  const [host = '', port = ''] = to.split(':');
+  if (store === 'etcd') return etcd({ hosts: to });
+  if (store === 'postgres') return postgres({ connectionString: postgresUrl(to) });
+  return consul({ host, port: Number(port) });
+}
+
 const proxy = how === 'outage' ? await TcpProxy.open(address) : undefined;
-const [host = '', port = ''] = (proxy?.address ?? address).split(':');
-// Everything else as it is by default.
-const backend = store === 'etcd' ? etcd({ hosts: `${host}:${port}` }) : consul({ host, port: Number(port) });
+const backend = connect(proxy?.address ?? address);
 const sync = new SyncManager({ name: 'burst', backend });
 let [lost, troubles, sessionsEnded] = [0, 0, 0];
 let trouble = '';

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import type { Backend, Grant } from 'holdfast';
 import { TcpProxy } from 'holdfast/testing';
 import { ClientSockets } from '../real/client-sockets.ts';
+import { postgresUrl } from '../servers/postgres.ts';
 import { withVerbs } from '../with-verbs.ts';
 import type { ManyLocksReport } from './many-locks.ts';
 import { inParallel } from './parallel.ts';
@@ -71,7 +72,8 @@ const measuredFor = performance.now() - begun;
 const renewals = sent.length - renewalsBefore;
 
 const sessions = opened;
-const sockets = connections?.most ?? 0;
+// The package pg makes its sockets in a way that is not told of in the process.
+const sockets = (store === 'postgres' ? proxy?.mostOpen : connections?.most) ?? 0;
 const heldBefore = grants.filter(({ held }) => held).length;
 let lastLoss = 0;
 const told = grants.map(({ signal }) => {
@@ -114,6 +116,10 @@ async function connect(to: string): Promise<Backend> {
     return ((await load('backends/memory/index.js')) as typeof import('holdfast/memory')).memory();
   if (store === 'etcd') {
     return ((await load('backends/etcd/index.js')) as typeof import('holdfast/etcd')).etcd({ hosts: to });
+  }
+  if (store === 'postgres') {
+    const { postgres } = (await load('backends/postgres/index.js')) as typeof import('holdfast/postgres');
+    return postgres({ connectionString: postgresUrl(to) });
   }
   const { consul } = (await load('backends/consul/index.js')) as typeof import('holdfast/consul');
   return consul({ addresses: [to], sessionTtlMin: 1_000 });

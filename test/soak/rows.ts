@@ -21,7 +21,7 @@ export interface Row {
   run(options: RowOptions & { readonly from: number }): Promise<RowResult>;
 }
 
-const allStores: readonly StoreName[] = ['memory', 'etcd', 'consul'];
+const allStores: readonly StoreName[] = ['memory', 'etcd', 'consul', 'postgres'];
 const servers = ['etcd', 'consul'] as const;
 const perStore = <Name extends StoreName>(names: readonly Name[], row: (store: Name) => Row): Row[] =>
   names.map(row);

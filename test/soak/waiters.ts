@@ -9,7 +9,10 @@ import { live, Managers, uniqueKey, until } from '../scenarios/world.ts';
 import { isOver, type RowOptions, type RowResult } from './row.ts';
 import { worldOf } from './stores.ts';
 
-const MOST_WATCH_SOCKETS = 2;
+/** On which a service waits; on Postgres all it has. */
+const MOST_WATCH_SOCKETS = { etcd: 2, consul: 2, postgres: 5 };
+
+export type WaitedStore = keyof typeof MOST_WATCH_SOCKETS;
 
 export interface WaiterOptions extends RowOptions {
   /** Services, each of which is to the server what a process is. The waiters are shared out among them. */
@@ -18,7 +21,7 @@ export interface WaiterOptions extends RowOptions {
 
 /** Many callers want one key: a service stands in line once, watches on two sockets at most, and serves in order. */
 export async function waiters(
-  store: 'etcd' | 'consul',
+  store: WaitedStore,
   address: string,
   options: WaiterOptions,
 ): Promise<RowResult> {
@@ -38,7 +41,7 @@ export async function waiters(
   // In a race nobody who waits leaves a record.
   const contenders = operator.traits.contention === 'queue' ? services.length : 0;
   await until(async () => (await standing()).length === 1 + contenders);
-  await until(() => services.every(({ proxy }) => store === 'etcd' || sockets.of(proxy.address) > 0));
+  await until(() => services.every(({ proxy }) => store !== 'consul' || sockets.of(proxy.address) > 0));
 
   await holder.release();
   let [served, mostRecords] = [0, 0];
@@ -51,12 +54,17 @@ export async function waiters(
   }
   const whole = served === each * services.length;
   const watching = services.map(({ proxy, connections }) =>
-    store === 'etcd' ? connections.most : sockets.of(proxy.address),
+    store === 'consul'
+      ? sockets.of(proxy.address)
+      : // The package pg makes its sockets in a way that is not told of in the process.
+        store === 'postgres'
+        ? proxy.mostOpen
+        : connections.most,
   );
   const figures =
     `${served} waiters in ${services.length} services on ${store}: at most ${mostRecords} records, ` +
     `${Math.max(...watching)} watch sockets a service (${Math.max(...services.map(({ connections }) => connections.most))} connections in all)`;
-  assert(Math.max(...watching) <= MOST_WATCH_SOCKETS, figures);
+  assert(Math.max(...watching) <= MOST_WATCH_SOCKETS[store], figures);
   // One contender a service; in a race the record itself.
   assert(mostRecords <= Math.max(1, contenders), figures);
   for (const { order } of services)
@@ -82,7 +90,7 @@ class Service {
     this.#sync = sync;
   }
 
-  static async start(managers: Managers, store: 'etcd' | 'consul', address: string): Promise<Service> {
+  static async start(managers: Managers, store: WaitedStore, address: string): Promise<Service> {
     const proxy = await TcpProxy.open(address);
     return new Service(proxy, managers.make({ backend: worldOf(store, proxy.address).backend() }));
   }

@@ -5,13 +5,14 @@ import { describe, expect, inject, test } from 'vitest';
 import { slowed } from '../busy.ts';
 import { live, Managers, next, sessionOf, uniqueKey, until, type World } from '../scenarios/world.ts';
 import { run } from '../servers/run.ts';
-import { consulWorld, etcdWorld, memoryWorld } from '../soak/stores.ts';
+import { consulWorld, etcdWorld, memoryWorld, postgresWorld } from '../soak/stores.ts';
 import { withVerbs } from '../with-verbs.ts';
 
 const worlds: World[] = [
   memoryWorld(),
   etcdWorld(inject('etcdAddress')),
   consulWorld(inject('consulAddress')),
+  postgresWorld(inject('postgresAddress')),
 ];
 const session = { ttl: 2_000, lockDelay: 0 };
 const RENEWALS = 3;

@@ -1,8 +1,9 @@
 import { clearTimeout, monotonic, setTimeout } from '../../async/platform.ts';
 import type { Cursor, Scope } from '../../contract/backend.ts';
 import type { Cancel, News } from '../kit/driver.ts';
-import { decodeCursor } from './cursor.ts';
-import type { Interest } from './notices.ts';
+import { decodeCursor, type Position } from './cursor.ts';
+import type { Interests } from './interests.ts';
+import type { Interest, Notices } from './notices.ts';
 import { placeOf, queueOf } from './scope.ts';
 import type { Server } from './server.ts';
 
@@ -24,46 +25,72 @@ export function follow(
     news(CHANGED);
     return () => {};
   }
-  notices.begin();
-  const { epoch } = notices.position;
-  const undo: Cancel[] = [];
-  let timer: NodeJS.Timeout | undefined;
-  let over = false;
-  const cancel = (): void => {
-    over = true;
-    clearTimeout(timer);
-    for (const each of undo) each();
-  };
-  const changed = (): void => {
-    if (over) return;
-    cancel();
-    news(CHANGED);
-  };
-  const interest: Interest =
-    scope.key !== undefined
-      ? { keys: [scope.key] }
-      : position.seen !== undefined
-        ? { keys: position.seen }
-        : scope;
-  // Who was not connected, and is, has to look once. Who is not yet, has to look from time to time.
-  if (epoch !== undefined && (epoch !== position.epoch || notices.since(position.notices, interest))) {
-    changed();
-    return cancel;
+  const following = new Following(notices, news);
+  following.begin(scope, position, isKnownThere(scope, position.seen, isOurs) ? undefined : interests);
+  return () => following.end();
+}
+
+class Following {
+  readonly #notices: Notices;
+  readonly #news: (news: News) => void;
+  #unlisten: Cancel | undefined;
+  #forget: Cancel | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #over = false;
+
+  constructor(notices: Notices, news: (news: News) => void) {
+    this.#notices = notices;
+    this.#news = news;
   }
-  undo.push(notices.follow(interest, changed));
-  let isSure = epoch !== undefined;
-  if (!isKnownThere(scope, position.seen, isOurs)) {
-    const { since: from, cancel: forget } = interests.add(placeOf(scope), changed);
-    undo.push(forget);
-    if (from === undefined) isSure = false;
-    else if (position.notices < from) {
-      changed();
-      return cancel;
+
+  begin(
+    scope: Scope,
+    { epoch, notices: heard, seen, ends }: Position,
+    interests: Interests | undefined,
+  ): void {
+    const notices = this.#notices;
+    notices.begin();
+    const present = notices.position.epoch;
+    const interest = interestIn(scope, seen);
+    // Who was not connected, and is, has to look once. Who is not yet, has to look from time to time.
+    if (present !== undefined && (present !== epoch || notices.since(heard, interest))) {
+      this.#changed();
+      return;
     }
+    this.#unlisten = notices.follow(interest, this.#changed);
+    let isSure = present !== undefined;
+    if (interests !== undefined) {
+      const { since, cancel } = interests.add(placeOf(scope), this.#changed);
+      this.#forget = cancel;
+      if (since === undefined) isSure = false;
+      else if (heard < since) {
+        this.#changed();
+        return;
+      }
+    }
+    const left = Math.max(1, (ends ?? Number.POSITIVE_INFINITY) - monotonic());
+    const wait = Math.min(left, isSure ? Number.POSITIVE_INFINITY : LOOK_EVERY);
+    // A holder who is told of everything needs none, and there may be thousands.
+    if (wait < Number.POSITIVE_INFINITY) this.#timer = setTimeout(this.#changed, Math.min(wait, LONGEST));
   }
-  const ends = position.ends === undefined ? LONGEST : Math.max(1, position.ends - monotonic());
-  timer = setTimeout(changed, Math.min(ends, isSure ? LONGEST : LOOK_EVERY));
-  return cancel;
+
+  end(): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#unlisten?.();
+    this.#forget?.();
+  }
+
+  readonly #changed = (): void => {
+    if (this.#over) return;
+    this.end();
+    this.#news(CHANGED);
+  };
+}
+
+function interestIn(scope: Scope, seen: readonly string[] | undefined): Interest {
+  if (scope.key !== undefined) return { keys: [scope.key] };
+  return seen === undefined ? scope : { keys: seen };
 }
 
 const CHANGED: News = { why: 'changed' };
