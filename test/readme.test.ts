@@ -31,6 +31,7 @@ const expected: Record<string, Record<string, string>> = {
     'A first lock': 'held true with token true\n',
     'On etcd': 'written true\n',
     'On Consul': 'leading with token true\n',
+    'On Postgres': 'reporting with token true\n',
     'With inversify': 'working false\n',
   },
   'docs/services.md': {
@@ -45,6 +46,7 @@ const expected: Record<string, Record<string, string>> = {
     Health: 'true live true 1 0 true\n',
     OpenTelemetry: "[ 'lock acquire', 'lock hold' ]\n",
   },
+  'docs/postgres.md': { Postgres: '' },
   'docs/testing.md': {
     'A service': 'theirs: undefined\nlost: record-gone\ntaken over\n',
     'Time in the hands of a test': 'after half a minute: true\nafter a stall: false\n',
@@ -63,7 +65,8 @@ for (const [document, outputs] of Object.entries(expected)) {
       const file = join(folder, `${heading.replaceAll(/\W+/g, '-')}.mts`);
       const pointed = code
         .replaceAll('127.0.0.1:2379', inject('etcdAddress'))
-        .replaceAll('127.0.0.1:8500', inject('consulAddress'));
+        .replaceAll('127.0.0.1:8500', inject('consulAddress'))
+        .replaceAll('127.0.0.1:5432', inject('postgresAddress'));
       await writeFile(file, pointed);
       const args = ['--unhandled-rejections=strict', '--import', 'tsx', file];
       const env = { TSX_TSCONFIG_PATH: join(folder, 'tsconfig.json') };

@@ -5,6 +5,7 @@ import { packTarball } from '../package/tarball.ts';
 import { temporaryFolder } from '../servers/child.ts';
 import { startConsul } from '../servers/consul.ts';
 import { startEtcd } from '../servers/etcd.ts';
+import { postgresUrl, startPostgres } from '../servers/postgres.ts';
 import { fetchNode } from './nodes.ts';
 import { makeProject, type ProjectName } from './projects.ts';
 import { type Kit, nameOf, type Row } from './row.ts';
@@ -33,13 +34,19 @@ async function checkAll(chosen: readonly Row[]): Promise<string[]> {
   // It goes with this process, as an install does that another one's failure left behind.
   const place = temporaryFolder('compatibility');
   const tarball = await packTarball(join(place, 'source'));
-  const { HOLDFAST_ETCD: etcdAddress, HOLDFAST_CONSUL: consulAddress } = process.env;
+  const {
+    HOLDFAST_ETCD: etcdAddress,
+    HOLDFAST_CONSUL: consulAddress,
+    HOLDFAST_POSTGRES: postgresAddress,
+  } = process.env;
   await using etcd = etcdAddress ? undefined : await startEtcd();
   await using consul = consulAddress ? undefined : await startConsul();
+  await using postgres = postgresAddress ? undefined : await startPostgres({ schema: true });
   return await checkEach(chosen, {
     addresses: {
       etcd: etcd?.address ?? etcdAddress ?? '',
       consul: consul?.address ?? consulAddress ?? '',
+      postgres: postgresUrl(postgres?.address ?? postgresAddress ?? ''),
     },
     node: once((version) => fetchNode(version, join(root, '.cache', 'compatibility'))),
     project: once<ProjectName>((name) => makeProject(name, place, tarball)),

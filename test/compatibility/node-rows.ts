@@ -3,13 +3,26 @@ import { join } from 'node:path';
 import { run } from '../servers/run.ts';
 import { expectEnd, type Kit, type Row } from './row.ts';
 
-const SUBPATHS = ['consul', 'decorators', 'di', 'etcd', 'memory', 'nestjs', 'opentelemetry', 'testing'];
+const SUBPATHS = [
+  'consul',
+  'decorators',
+  'di',
+  'etcd',
+  'memory',
+  'nestjs',
+  'opentelemetry',
+  'postgres',
+  'testing',
+];
 
 /** Loads everything, and locks on every backend. */
-const program = (load: (specifier: string) => string, { etcd, consul }: Kit['addresses']): string => `
+const program = (
+  load: (specifier: string) => string,
+  { etcd, consul, postgres }: Kit['addresses'],
+): string => `
 ${load('reflect-metadata')};
 const { SyncManager } = ${load('holdfast')};
-const [consul, , , etcd, memory] = [${SUBPATHS.map((path) => load(`holdfast/${path}`)).join(', ')}];
+const [consul, , , etcd, memory, , , postgres] = [${SUBPATHS.map((path) => load(`holdfast/${path}`)).join(', ')}];
 async function use(backend) {
   const key = 'compatibility/' + process.pid;
   const sync = new SyncManager({ name: 'compatibility', backend });
@@ -21,6 +34,7 @@ Promise.all([
   use(memory.memory()),
   use(etcd.etcd({ hosts: ['${etcd}'] })),
   use(consul.consul({ addresses: ['${consul}'] })),
+  use(postgres.postgres({ connectionString: '${postgres}' })),
 ]).then((all) => console.log('locked', all.join()));
 `;
 
@@ -69,7 +83,7 @@ export const nodeRows: Row[] = cases.flatMap(({ version, line = version, flags =
           cwd: folder,
           timeout: 90_000,
         });
-        if (says === 'yes') expectEnd(result, 0, 'locked true,true,true');
+        if (says === 'yes') expectEnd(result, 0, 'locked true,true,true,true');
         else expectEnd(result, 1, 'ERR_REQUIRE_ESM');
       },
     };

@@ -58,6 +58,8 @@ const programs: Record<string, (addresses: Kit['addresses']) => string> = {
   import { consul } from 'holdfast/consul';${locks(`consul({ addresses: ['${consul}'] })`)}`,
   etcd3: ({ etcd }) => `
   import { etcd } from 'holdfast/etcd';${locks(`etcd({ hosts: ['${etcd}'] })`)}`,
+  pg: ({ postgres }) => `
+  import { postgres } from 'holdfast/postgres';${locks(`postgres({ connectionString: '${postgres}' })`)}`,
   '@opentelemetry/api': () => `
   import { SyncManager } from 'holdfast';
   import { memory } from 'holdfast/memory';

@@ -15,6 +15,7 @@ const projects = {
   newest: [
     'etcd3',
     'consul',
+    'pg',
     'inversify',
     'reflect-metadata',
     '@nestjs/common',
@@ -26,6 +27,7 @@ const projects = {
   lowest: [
     'etcd3@1.1.2',
     'consul@2.0.1',
+    'pg@8.11.0',
     'inversify@7.0.0',
     'reflect-metadata@0.2.2',
     '@opentelemetry/api@1.9.0',

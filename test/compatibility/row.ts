@@ -7,8 +7,8 @@ export interface Kit {
   node(version: string): Promise<string>;
   /** A folder that has installed the packed library and what stands beside it. */
   project(name: ProjectName): Promise<string>;
-  /** Of real servers, as `host:port`. */
-  readonly addresses: { readonly etcd: string; readonly consul: string };
+  /** Of real servers, as `host:port`; of Postgres a connection string. */
+  readonly addresses: { readonly etcd: string; readonly consul: string; readonly postgres: string };
 }
 
 /** One cell of a table of `docs/compatibility.md`. */

@@ -33,7 +33,8 @@ async function follow(steps: readonly Step[], folder: string): Promise<string> {
     if (step.name === 'save') {
       const content = step.content
         .replaceAll('127.0.0.1:2379', inject('etcdAddress'))
-        .replaceAll('127.0.0.1:8500', inject('consulAddress'));
+        .replaceAll('127.0.0.1:8500', inject('consulAddress'))
+        .replaceAll('127.0.0.1:5432', inject('postgresAddress'));
       await writeFile(join(folder, step.file), content);
       continue;
     }
@@ -52,6 +53,7 @@ test.each([
   ['A first lock', 'held true with token true\n'],
   ['On etcd', 'written true\n'],
   ['On Consul', 'leading with token true\n'],
+  ['On Postgres', 'reporting with token true\n'],
   ['With inversify', 'working false\n'],
 ])(
   'E10: "%s" of the README leads from an empty folder to a lock, as it stands, in five commands',

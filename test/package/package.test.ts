@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { postgresUrl } from '../servers/postgres.ts';
 import { run } from '../servers/run.ts';
 import { install } from './built.ts';
 import { packTarball } from './tarball.ts';
@@ -53,42 +54,40 @@ test('a CommonJS program can require it', async () => {
 });
 
 test.each([
-  ['etcd', 'etcd3', 'etcdAddress', 'hosts'],
-  ['consul', 'consul', 'consulAddress', 'addresses'],
-] as const)(
-  'with the core and %s only, nothing else is ever loaded',
-  async (backend, peer, address, option) => {
-    const where = await mkdtemp(join(project, `${backend}-`));
-    await mkdir(join(where, 'node_modules'));
-    await cp(join(project, 'node_modules', 'holdfast'), join(where, 'node_modules', 'holdfast'), {
-      recursive: true,
-    });
-    await install(where, 'rxjs', 'tslib', peer);
-    const use = `
+  ['etcd', 'etcd3', { hosts: inject('etcdAddress') }],
+  ['consul', 'consul', { addresses: [inject('consulAddress')] }],
+  ['postgres', 'pg', { connectionString: postgresUrl(inject('postgresAddress')) }],
+] as const)('with the core and %s only, nothing else is ever loaded', async (backend, peer, options) => {
+  const where = await mkdtemp(join(project, `${backend}-`));
+  await mkdir(join(where, 'node_modules'));
+  await cp(join(project, 'node_modules', 'holdfast'), join(where, 'node_modules', 'holdfast'), {
+    recursive: true,
+  });
+  await install(where, 'rxjs', 'tslib', peer);
+  const use = `
     const key = 'package/' + process.pid;
-    const sync = new SyncManager({ name: 'package', backend: ${backend}({ ${option}: ['${inject(address)}'] }) });
+    const sync = new SyncManager({ name: 'package', backend: ${backend}(${JSON.stringify(options)}) });
     sync.withLock(key, async (grant) => {
       const { ok } = await sync.commit({ when: [grant.isOwner] });
       console.log(grant.held, ok);
     }).then(() => sync.stop());`;
-    const names = `{ SyncManager }`;
-    const asModule = `import ${names} from 'holdfast'; import { ${backend} } from 'holdfast/${backend}';${use}`;
-    const asScript = `const ${names} = require('holdfast'); const { ${backend} } = require('holdfast/${backend}');${use}`;
-    // Experimental in some of the supported versions of Node, which then say so.
-    const quiet = (text: string) => text.replace(/^.*ExperimentalWarning.*\n(.*--trace-warnings.*\n)?/m, '');
-    for (const [file, code] of [
-      ['use.mjs', asModule],
-      ['use.cjs', asScript],
-    ] as const) {
-      const result = await runs(file, code, where);
-      expect({ ...result, stderr: quiet(result.stderr) }, file).toEqual({
-        code: 0,
-        stdout: 'true true\n',
-        stderr: '',
-      });
-    }
-  },
-);
+  const names = `{ SyncManager }`;
+  const asModule = `import ${names} from 'holdfast'; import { ${backend} } from 'holdfast/${backend}';${use}`;
+  const asScript = `const ${names} = require('holdfast'); const { ${backend} } = require('holdfast/${backend}');${use}`;
+  // Experimental in some of the supported versions of Node, which then say so.
+  const quiet = (text: string) => text.replace(/^.*ExperimentalWarning.*\n(.*--trace-warnings.*\n)?/m, '');
+  for (const [file, code] of [
+    ['use.mjs', asModule],
+    ['use.cjs', asScript],
+  ] as const) {
+    const result = await runs(file, code, where);
+    expect({ ...result, stderr: quiet(result.stderr) }, file).toEqual({
+      code: 0,
+      stdout: 'true true\n',
+      stderr: '',
+    });
+  }
+});
 
 test.each([
   ['holdfast/consul', 'consul'],

@@ -16,12 +16,14 @@ import { etcd } from 'holdfast/etcd';
 import { backendOf, type Driver, type Request, type Verdict, Window } from 'holdfast/kit';
 import { memory } from 'holdfast/memory';
 import { openTelemetry } from 'holdfast/opentelemetry';
+import { install, installSql, postgres } from 'holdfast/postgres';
 import {
   type ConformanceClientOptions,
   type ConformancePause,
   type ConformanceSubject,
   conformance,
 } from 'holdfast/testing';
+import { Pool } from 'pg';
 
 declare function same<T>(value: T): <U extends T>(other: U & (T extends U ? U : never)) => void;
 
@@ -40,6 +42,14 @@ etcd({
 });
 consul({ addresses: ['a:8500'], token: 't', lockFlags: 1n, node: 'n' });
 consul({ token: () => 't', tls: async () => ({ ca: 'pem' }) });
+postgres({ connectionString: 'postgres://a/b', schema: 's', listen: false });
+postgres({ pool: new Pool(), listen: 'postgres://a/b' });
+postgres({ query: async (text, values) => [{ text, values }] });
+void install(new Pool(), { schema: 's', role: 'app' });
+const sql: string = installSql({ role: 'app' });
+void sql;
+// @ts-expect-error a pool is no string
+postgres({ pool: 'postgres://a/b' });
 syncModule({ name: 'svc', backend, claimLeadership: false });
 
 new SyncManager({ name: 'svc', backend, logger: console, telemetry: openTelemetry() });
