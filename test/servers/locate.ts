@@ -59,6 +59,21 @@ const PROGRAMS = {
     versionArgs: ['--version'],
     places: ['/usr/lib/postgresql'],
   },
+  pgbouncer: {
+    packages: [
+      'pgbouncer',
+      'libc-ares2',
+      'libevent-2.1-7',
+      'libpam0g',
+      'libssl3',
+      'libsystemd0',
+      'libcap2',
+      'libgcrypt20',
+    ],
+    path: 'usr/sbin/pgbouncer',
+    suites: ['bookworm'],
+    versionArgs: ['--version'],
+  },
   // For comparisons only: no test needs it.
   'redis-server': {
     packages: [

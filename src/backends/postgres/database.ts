@@ -97,7 +97,7 @@ export class Database {
   ): void {
     const asked = (async () => query(text, values))();
     asked.then(
-      (rows) => call.resolve(rows),
+      (rows) => (Array.isArray(rows) ? call.resolve(rows) : call.reject(noRows())),
       (error: unknown) => call.reject(error),
     );
   }
@@ -158,6 +158,11 @@ function nothing(): void {}
 
 function hasState(error: unknown): boolean {
   return /^(?!57P|25P0|08)[0-9A-Z]{5}$/.test(String((error as { code?: unknown } | undefined)?.code));
+}
+
+function noRows(): SyncError {
+  const hint = 'with pg, `async (text, values) => (await pool.query(text, values)).rows`';
+  return new SyncError('bad-response', `postgres option "query" must give an array of rows: ${hint}`);
 }
 
 function stopped(): SyncError {
