@@ -25,6 +25,11 @@ export function follow(
     return () => {};
   }
   notices.begin();
+  const trouble = notices.takeTrouble();
+  if (trouble !== undefined) {
+    news({ why: 'failed', error: trouble });
+    return () => {};
+  }
   const { epoch } = notices.position;
   const undo: Cancel[] = [];
   let timer: NodeJS.Timeout | undefined;

@@ -29,7 +29,8 @@ export class Server {
     this.schema = quoteName(name);
     this.#database = database;
     if (listen === undefined) return;
-    this.notices = new Notices(listen, quoteName(name));
+    const notify = (channel: string) => database.query("SELECT pg_notify($1, '')", [channel]);
+    this.notices = new Notices({ dial: listen, notify }, name);
     this.interests = new Interests({
       schema: this.schema,
       query: (text, values) => this.query(text, values),
