@@ -39,6 +39,8 @@ const PROGRAMS = {
   postgres: {
     packages: [
       'postgresql-15',
+      'postgresql-client-15',
+      'libpq5',
       'libicu72',
       'libldap-2.5-0',
       'liblz4-1',

@@ -42,7 +42,7 @@ export class PostgresServer extends ServerProcess {
   /** Makes the data folder, where there is none yet. */
   async initialise(): Promise<this> {
     giveToNobody(this.folder);
-    const { code, stderr } = await this.#run('initdb', [
+    const { code, stderr } = await this.program('initdb', [
       '-D',
       this.dataDir,
       '-U',
@@ -71,7 +71,7 @@ export class PostgresServer extends ServerProcess {
   }
 
   /** Runs another program of the same version to its end. */
-  #run(name: string, args: readonly string[]): Promise<RunResult> {
+  program(name: string, args: readonly string[]): Promise<RunResult> {
     const { file, args: all, env } = asNobody(join(dirname(this.#binary), name), args);
     return run(file, all, { cwd: this.folder, timeout: 60_000, ...(env && { env }) });
   }

@@ -2,20 +2,26 @@ import { secured } from './secured.ts';
 
 /** Sessions, who we talk to, and who is told of what. @param s the schema, quoted. */
 export function sessions(s: string, channel: string): string {
+  const literal = s.replaceAll("'", "''");
   return `
 -- What this primary goes on with: another one when a replica is promoted, or a backup restored.
 CREATE FUNCTION ${s}.timeline_1() RETURNS text LANGUAGE sql STABLE AS $$
   SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8)
 $$;
 
--- The timeline in this run of the server: cheap to compare at each call, and another one behind the same address is never taken for it.
-CREATE FUNCTION ${s}.run_1() RETURNS text LANGUAGE sql STABLE AS $$
-  SELECT ${s}.timeline_1() || ' ' || extract(epoch FROM pg_catalog.pg_postmaster_start_time())
+-- The files of a table: others in another database, and where a dump was restored.
+CREATE FUNCTION ${s}.files_1() RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT pg_catalog.pg_relation_filepath('${literal}.meta')
 $$;
 
--- Where these tables are: a dump, wherever it is restored, makes them anew; a copy of the files has another timeline.
+-- Cheap to compare at each call: nothing else behind the same address is taken for it.
+CREATE FUNCTION ${s}.run_1() RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT ${s}.timeline_1() || ' ' || ${s}.files_1() || ' ' || extract(epoch FROM pg_catalog.pg_postmaster_start_time())
+$$;
+
+-- The same, over restarts.
 CREATE FUNCTION ${s}.origin_1() RETURNS text LANGUAGE sql STABLE AS $$
-  SELECT system_identifier || ' ' || ${s}.timeline_1() || ' ' || '${s.replaceAll("'", "''")}.records'::regclass::oid FROM pg_catalog.pg_control_system()
+  SELECT ${s}.timeline_1() || ' ' || ${s}.files_1() || ' ' || system_identifier FROM pg_catalog.pg_control_system()
 $$;
 
 -- Of what is granted nothing may be lost in a crash, whatever the user's setting is.
@@ -188,12 +194,6 @@ BEGIN
   SELECT m.version, m.readable_from INTO hello_1.version, hello_1.readable_from FROM meta m;
 END $$;
 
-CREATE TABLE ${s}.meta (
-  one boolean PRIMARY KEY DEFAULT true CHECK (one),
-  version int NOT NULL,
-  readable_from int NOT NULL,
-  origin text NOT NULL
-);
 INSERT INTO ${s}.meta (version, readable_from, origin) VALUES (1, 1, ${s}.origin_1());
 `;
 }
