@@ -39,6 +39,8 @@ const PROGRAMS = {
   postgres: {
     packages: [
       'postgresql-15',
+      'postgresql-client-15',
+      'libpq5',
       'libicu72',
       'libldap-2.5-0',
       'liblz4-1',
@@ -58,6 +60,21 @@ const PROGRAMS = {
     suites: ['bookworm'],
     versionArgs: ['--version'],
     places: ['/usr/lib/postgresql'],
+  },
+  pgbouncer: {
+    packages: [
+      'pgbouncer',
+      'libc-ares2',
+      'libevent-2.1-7',
+      'libpam0g',
+      'libssl3',
+      'libsystemd0',
+      'libcap2',
+      'libgcrypt20',
+    ],
+    path: 'usr/sbin/pgbouncer',
+    suites: ['bookworm'],
+    versionArgs: ['--version'],
   },
   // For comparisons only: no test needs it.
   'redis-server': {

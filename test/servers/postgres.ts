@@ -1,10 +1,10 @@
-import { chmodSync, chownSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { Client } from 'pg';
 import { installSql } from '../../src/backends/postgres/index.ts';
-import { librariesOf, locateBinary } from './locate.ts';
+import { locateBinary } from './locate.ts';
+import { asNobody, giveToNobody } from './nobody.ts';
 import { type PortReservation, reservePorts } from './ports.ts';
 import { type Command, retryInUse, ServerProcess } from './process.ts';
 import { type RunResult, run } from './run.ts';
@@ -17,9 +17,6 @@ export interface PostgresServerOptions {
   /** Wait for the disk. Tests want speed, benchmarks what is true. */
   readonly fsync?: boolean;
 }
-
-/** The server refuses to run as root: then it runs as nobody. */
-const NOBODY = 65_534;
 
 /** A running Postgres with one role, `postgres`, that needs no password. */
 export class PostgresServer extends ServerProcess {
@@ -44,12 +41,8 @@ export class PostgresServer extends ServerProcess {
 
   /** Makes the data folder, where there is none yet. */
   async initialise(): Promise<this> {
-    if (isRoot()) {
-      // Whoever it runs as has to come to its folder.
-      chmodSync(dirname(this.folder), 0o711);
-      chownSync(this.folder, NOBODY, NOBODY);
-    }
-    const { code, stderr } = await this.#run('initdb', [
+    giveToNobody(this.folder);
+    const { code, stderr } = await this.program('initdb', [
       '-D',
       this.dataDir,
       '-U',
@@ -78,8 +71,8 @@ export class PostgresServer extends ServerProcess {
   }
 
   /** Runs another program of the same version to its end. */
-  #run(name: string, args: readonly string[]): Promise<RunResult> {
-    const { file, args: all, env } = this.#as(join(dirname(this.#binary), name), args);
+  program(name: string, args: readonly string[]): Promise<RunResult> {
+    const { file, args: all, env } = asNobody(join(dirname(this.#binary), name), args);
     return run(file, all, { cwd: this.folder, timeout: 60_000, ...(env && { env }) });
   }
 
@@ -96,7 +89,7 @@ export class PostgresServer extends ServerProcess {
       }),
       ...this.#options.settings,
     };
-    return this.#as(this.#binary, [
+    return asNobody(this.#binary, [
       '-D',
       this.dataDir,
       ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
@@ -119,22 +112,11 @@ export class PostgresServer extends ServerProcess {
       socket.once('error', reject);
     });
   }
-
-  #as(file: string, args: readonly string[]): Command {
-    const env = { ...librariesOf(file), LC_ALL: 'C' };
-    if (!isRoot()) return { file, args, env };
-    const who = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups'];
-    return { file: 'setpriv', args: [...who, file, ...args], env };
-  }
 }
 
 /** @param address `host:port`, of a server that asks its only role for no password. */
 export function postgresUrl(address: string): string {
   return `postgres://postgres@${address}/postgres`;
-}
-
-function isRoot(): boolean {
-  return process.getuid?.() === 0;
 }
 
 export async function startPostgres(options: PostgresServerOptions = {}): Promise<PostgresServer> {

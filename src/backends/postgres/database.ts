@@ -1,7 +1,7 @@
-import { clearImmediate, clearTimeout, setImmediate, setTimeout } from '../../async/platform.ts';
 import { SettleOnce } from '../../async/settle-once.ts';
 import { refused, SyncError } from '../../contract/errors.ts';
 import { syncErrorOf } from './errors.ts';
+import { lateAfter } from './late.ts';
 
 /** What a statement gives, row by row. Numbers that may be large, and bytes, are asked for as text. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -22,11 +22,16 @@ export interface ClientLike {
   off?(event: 'error', listener: (error: Error) => void): unknown;
 }
 
+export interface Message {
+  readonly channel: string;
+  readonly payload?: string | undefined;
+}
+
 /** A connection that is ours alone, to listen on. */
 export interface ListenerLike {
   connect(): Promise<unknown>;
   query(text: string): Promise<unknown>;
-  on(event: 'notification', listener: (message: { payload?: string | undefined }) => void): unknown;
+  on(event: 'notification', listener: (message: Message) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'end', listener: () => void): unknown;
   end(): Promise<void>;
@@ -97,7 +102,7 @@ export class Database {
   ): void {
     const asked = (async () => query(text, values))();
     asked.then(
-      (rows) => call.resolve(rows),
+      (rows) => (Array.isArray(rows) ? call.resolve(rows) : call.reject(noRows())),
       (error: unknown) => call.reject(error),
     );
   }
@@ -142,22 +147,15 @@ export class Database {
   }
 }
 
-/** After a stall of the event loop timers come first, and what has arrived meanwhile only then: it is given its turn. */
-function lateAfter(ms: number, late: () => void): () => void {
-  let turn: NodeJS.Immediate | undefined;
-  const timer = setTimeout(() => {
-    turn = setImmediate(late);
-  }, ms);
-  return () => {
-    clearTimeout(timer);
-    clearImmediate(turn);
-  };
-}
-
 function nothing(): void {}
 
 function hasState(error: unknown): boolean {
   return /^(?!57P|25P0|08)[0-9A-Z]{5}$/.test(String((error as { code?: unknown } | undefined)?.code));
+}
+
+function noRows(): SyncError {
+  const hint = 'with pg, `async (text, values) => (await pool.query(text, values)).rows`';
+  return new SyncError('bad-response', `postgres option "query" must give an array of rows: ${hint}`);
 }
 
 function stopped(): SyncError {

@@ -6,9 +6,17 @@ import { quoteKey } from '../../contract/quote.ts';
 const STALE_TIMELINE = 'HF001';
 const NOT_DONE = new Set(['40001', '40P01', '55P03']);
 const MISSING = new Set(['3F000', '42883', '42P01', '42704']);
-/** The server goes, is not there yet, is a replica, or has no room. What it says it has not done. */
-const NOT_NOW = /^(?:57P03|57014|25006|53...)$/;
-const DENIED = /^(?:42501|28...|3D000)$/;
+/** A replica takes no writes, and has no timeline of its own to tell. */
+const REPLICA = new Set(['25006', '55000']);
+const FULL = '53300';
+/** The server goes, is not there yet, or has no room. What it says it has not done. */
+const NOT_NOW = /^(?:57P03|57014|53...)$/;
+const NO_RIGHT = '42501';
+const UNKNOWN_USER = /^28...$/;
+const NO_DATABASE = '3D000';
+/** What to do about a schema that is missing or too old. */
+export const HOW_TO_INSTALL =
+  'run `install` of holdfast/postgres, or the SQL that `npx holdfast-postgres sql` prints';
 /** The server ends the connection, and says nothing of what was under way. */
 const ENDED = /^(?:57P..|25P0[34]|08...|XX...)$/;
 
@@ -34,27 +42,63 @@ export function isOfOne(error: unknown): boolean {
   return state !== undefined && /^(?:22...|23...|54...)$/.test(state);
 }
 
+/** What pg says by itself where a server asks for a password and there is none, or a wrong kind of one. */
+const NO_PASSWORD = /^SASL: /;
+
 /** @param sent whether the statement may have left. */
 export function syncErrorOf(error: unknown, schema: string, sent: boolean): SyncError {
   if (error instanceof SyncError) return error;
-  const message = isError(error) ? error.message : String(error);
-  const cause = new Error(message);
+  const message = messageOf(error);
   const state = stateOf(error);
+  if (state === undefined && NO_PASSWORD.test(message)) {
+    return refused('permission-denied', `Postgres asks for a password, which is missing (${message})`);
+  }
   if (state === undefined || ENDED.test(state)) {
     return new SyncError('unavailable', `the connection to Postgres was lost or not made (${message})`, {
-      cause,
+      cause: new Error(message),
       outcome: sent ? 'unknown' : 'refused',
     });
   }
+  const name = quoteKey(schema);
   if (MISSING.has(state)) {
-    const hint =
-      'create it with `install` of holdfast/postgres, or print its SQL with `npx holdfast-postgres sql`';
     return refused(
       'rejected',
-      `the schema ${quoteKey(schema)} is not in this database, or not whole (${message}): ${hint}`,
+      `the schema ${name} is not in this database, or not whole (${message}): ${HOW_TO_INSTALL}`,
     );
   }
-  if (DENIED.test(state)) return refused('permission-denied', `Postgres refused (${message})`);
+  if (state === NO_RIGHT) {
+    const hint = `let the owner of the schema ${name} grant what is missing, with \`install\` and its option "role"`;
+    return refused('permission-denied', `Postgres denied the role a right (${message}): ${hint}`);
+  }
+  if (UNKNOWN_USER.test(state)) {
+    return refused(
+      'permission-denied',
+      `Postgres did not let the role in (${message}): check user, password and pg_hba.conf`,
+    );
+  }
+  if (state === NO_DATABASE) {
+    return refused(
+      'permission-denied',
+      `Postgres has no such database (${message}): create it, or correct the address`,
+    );
+  }
+  if (state === FULL) {
+    const hint = 'raise max_connections or the limit of the role, or go through PgBouncer';
+    return refused('unavailable', `Postgres has no connection left (${message}): ${hint}`);
+  }
+  if (REPLICA.has(state)) {
+    return refused('unavailable', `this Postgres is a replica, and no primary yet (${message})`);
+  }
   if (NOT_NOW.test(state)) return refused('unavailable', `Postgres cannot do it now (${message})`);
   return refused('rejected', `Postgres refused (${message})`);
+}
+
+/** Without the password of an address, which somebody else's function may have put into it. */
+function messageOf(error: unknown): string {
+  const { message, code } = isError(error)
+    ? (error as Error & { code?: unknown })
+    : { message: String(error), code: undefined };
+  // Of several addresses none of which answers Node says nothing but its code.
+  const text = message === '' ? String(code ?? 'without a reason') : message;
+  return text.replace(/(\w:\/\/[^\s:/@]*):[^\s/]*@/g, '$1:***@');
 }

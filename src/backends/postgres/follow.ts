@@ -25,6 +25,12 @@ export function follow(
     news(CHANGED);
     return () => {};
   }
+  notices.begin();
+  const trouble = notices.takeTrouble();
+  if (trouble !== undefined) {
+    news({ why: 'failed', error: trouble });
+    return () => {};
+  }
   const following = new Following(notices, news);
   following.begin(scope, position, isKnownThere(scope, position.seen, isOurs) ? undefined : interests);
   return () => following.end();
@@ -49,7 +55,6 @@ class Following {
     interests: Interests | undefined,
   ): void {
     const notices = this.#notices;
-    notices.begin();
     const present = notices.position.epoch;
     const interest = interestIn(scope, seen);
     // Who was not connected, and is, has to look once. Who is not yet, has to look from time to time.

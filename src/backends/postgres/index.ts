@@ -1,11 +1,11 @@
 import type { Backend, BackendTraits } from '../../contract/backend.ts';
-import { refused } from '../../contract/errors.ts';
+import { type Names, refuseUnknown } from '../../contract/options.ts';
 import { backendOf } from '../kit/backend.ts';
 import { ownListener, ownPools } from './client.ts';
 import { Database, type PoolLike, type Way } from './database.ts';
 import { PostgresDriver } from './driver.ts';
 import { syncErrorOf } from './errors.ts';
-import { checkSchema, invalid, type PostgresOptions, type Resolved, resolveOptions } from './options.ts';
+import { checkName, invalid, type PostgresOptions, type Resolved, resolveOptions } from './options.ts';
 import { schemaSql } from './schema/install.ts';
 import { Server } from './server.ts';
 
@@ -17,6 +17,8 @@ export interface InstallOptions {
   /** The role of the application: it may use what is created, and nothing else of it. Without it only the owner may. */
   readonly role?: string;
 }
+
+const INSTALL_OPTIONS: Names<InstallOptions> = { schema: true, role: true };
 
 /**
  * Postgres 13 and later. A session is a row with a time by the database's own clock; contenders stand in a queue, and each is told
@@ -58,10 +60,10 @@ export async function install(pool: PoolLike, options: InstallOptions = {}): Pro
 
 /** The SQL that `install` runs, for who runs migrations by other means. */
 export function installSql(options: InstallOptions = {}): string {
+  refuseUnknown(options, INSTALL_OPTIONS, invalid);
   const { schema = 'holdfast', role } = options;
-  checkSchema(schema);
-  if (role !== undefined && (typeof role !== 'string' || role === ''))
-    throw refused('invalid-option', 'postgres option "role" must be a name, not empty');
+  checkName('schema', schema);
+  if (role !== undefined) checkName('role', role);
   return schemaSql({ schema, ...(role !== undefined && { role }) });
 }
 

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { clearTimeout, setTimeout } from '../../async/platform.ts';
+import type { SyncError } from '../../contract/errors.ts';
 import type { ListenerLike } from './database.ts';
+import { deaf, hears } from './hearing.ts';
+import { quoteName } from './schema/install.ts';
 import { queueOf } from './scope.ts';
 
 /** Notices that are remembered, for who looked before one of them and begins to wait after it. */
@@ -11,11 +14,19 @@ const ANSWER_WITHIN = 5_000;
 /** Milliseconds. */
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 2_000;
+/** Until an address behind which nothing is told is tried again: it is a mistake, and somebody has to mend it. */
+const DEAF_PAUSE = 30_000;
 
 /** Of which changes somebody wants to hear. */
 export type Interest = { readonly keys: readonly string[] } | { readonly prefix: string };
 
 type Wake = (keys: readonly string[] | undefined) => void;
+
+export interface NoticesHost {
+  dial(): Promise<ListenerLike>;
+  /** By another connection than that. */
+  notify(channel: string): Promise<unknown>;
+}
 
 interface Told {
   readonly keys: readonly string[] | undefined;
@@ -26,7 +37,7 @@ interface Told {
  * look has missed nothing. Each connection is an epoch of its own: of what happened between two of them nothing is known.
  */
 export class Notices {
-  readonly #dial: () => Promise<ListenerLike>;
+  readonly #host: NoticesHost;
   readonly #channel: string;
   /** Lists, as most names have one who follows, and a set for each takes a twentieth of what a lock takes. */
   readonly #byName = new Map<string, Wake[]>();
@@ -39,10 +50,11 @@ export class Notices {
   #over = false;
   #timer: NodeJS.Timeout | undefined;
   #pause = FIRST_PAUSE;
+  #deaf = false;
+  #unsaid: SyncError | undefined;
 
-  /** @param channel as an SQL name. */
-  constructor(dial: () => Promise<ListenerLike>, channel: string) {
-    this.#dial = dial;
+  constructor(host: NoticesHost, channel: string) {
+    this.#host = host;
     this.#channel = channel;
   }
 
@@ -56,6 +68,13 @@ export class Notices {
     if (this.#wanted || this.#over) return;
     this.#wanted = true;
     void this.#connect();
+  }
+
+  /** Why nothing will be told at this address: once each time that it turns out. */
+  takeTrouble(): SyncError | undefined {
+    const trouble = this.#unsaid;
+    this.#unsaid = undefined;
+    return trouble;
   }
 
   /** Whether something in there was told of since; also if that is not known. */
@@ -109,18 +128,27 @@ export class Notices {
 
   async #connect(): Promise<void> {
     try {
-      const listener = await this.#dial();
+      const listener = await this.#host.dial();
       const left = (): void => this.#left(listener);
       listener.on('error', left);
       listener.on('end', left);
-      listener.on('notification', ({ payload }) => this.#hear(payload ?? '*'));
+      listener.on('notification', ({ channel, payload }) => {
+        if (channel === this.#channel) this.#hear(payload ?? '*');
+      });
       this.#listener = listener;
       await listener.connect();
-      await listener.query(`LISTEN ${this.#channel}`);
+      await listener.query(`LISTEN ${quoteName(this.#channel)}`);
+      const isHeard = await hears(listener, (channel) => this.#host.notify(channel));
       if (this.#over || this.#listener !== listener) {
         await listener.end();
         return;
       }
+      if (!isHeard) {
+        this.#giveUp(listener);
+        return;
+      }
+      this.#deaf = false;
+      this.#unsaid = undefined;
       this.#epoch = randomUUID();
       this.#pause = FIRST_PAUSE;
       this.#wakeAll();
@@ -128,6 +156,13 @@ export class Notices {
     } catch {
       this.#left(this.#listener);
     }
+  }
+
+  #giveUp(listener: ListenerLike): void {
+    if (!this.#deaf) this.#unsaid = deaf();
+    this.#deaf = true;
+    this.#pause = DEAF_PAUSE;
+    this.#left(listener);
   }
 
   /** A connection may be dead without a sign. */

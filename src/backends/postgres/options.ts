@@ -57,18 +57,16 @@ export function resolveOptions(options: PostgresOptions): Resolved {
       `must be milliseconds above 0 and below 2^31, not ${String(requestTimeout)}`,
     );
   }
-  checkSchema(schema);
+  checkName('schema', schema);
   const given = WAYS.filter((name) => options[name] !== undefined);
   if (given.length === 0)
     throw invalid('connectionString', 'is missing, and there is neither a "pool" nor a "query"');
   if (given.length > 1) throw invalid(given[1] as string, `must not be given together with "${given[0]}"`);
   const { connectionString, pool, query, listen = connectionString ?? false } = options;
+  if (connectionString !== undefined) checkAddress('connectionString', connectionString);
   if (listen !== false) checkAddress('listen', listen);
   const shared = { listen: listen === false ? undefined : listen, schema, requestTimeout };
-  if (connectionString !== undefined) {
-    checkAddress('connectionString', connectionString);
-    return { via: { connectionString }, ...shared };
-  }
+  if (connectionString !== undefined) return { via: { connectionString }, ...shared };
   if (query !== undefined) {
     if (typeof query !== 'function') throw invalid('query', `must be a function, not ${typeof query}`);
     return { via: { query }, ...shared };
@@ -77,17 +75,22 @@ export function resolveOptions(options: PostgresOptions): Resolved {
   return { via: { pool }, ...shared };
 }
 
-export function checkSchema(schema: unknown): void {
-  if (typeof schema !== 'string' || schema === '' || schema.includes('\0') || !schema.isWellFormed()) {
-    throw invalid('schema', 'must be a name, not empty');
+/** Dollars quote what functions are made of. */
+export function checkName(option: string, name: unknown): void {
+  if (typeof name !== 'string' || name === '' || /[\0$]/.test(name) || !name.isWellFormed()) {
+    throw invalid(option, 'must be a name, not empty and without "$"');
   }
-  if (Buffer.byteLength(schema) > MOST_BYTES)
-    throw invalid('schema', `must have at most ${MOST_BYTES} bytes`);
+  if (Buffer.byteLength(name) > MOST_BYTES) throw invalid(option, `must have at most ${MOST_BYTES} bytes`);
 }
 
 /** What it holds is never shown: there may be a password in it. */
 function checkAddress(option: string, text: unknown): void {
-  if (typeof text === 'string' && /^postgres(?:ql)?:\/\//.test(text)) return;
+  // Without a host, for a socket of this machine, it is none by Node's rules.
+  const isAddress =
+    typeof text === 'string' &&
+    /^postgres(?:ql)?:\/\//.test(text) &&
+    URL.canParse(text.replace('@/', '@host/'));
+  if (isAddress) return;
   throw invalid(option, 'must be an address such as postgres://user@host:5432/database');
 }
 

@@ -3,7 +3,8 @@ import type { Database, Lane, ListenerLike, Row } from './database.ts';
 import { isNotDone, isStale, syncErrorOf } from './errors.ts';
 import { Interests } from './interests.ts';
 import { Notices } from './notices.ts';
-import { quoteName, VERSION } from './schema/install.ts';
+import { quoteName } from './schema/install.ts';
+import { timelineOf, USABLE } from './schema/usable.ts';
 
 /** Where the notices stood at a moment. */
 export interface Listened {
@@ -28,7 +29,8 @@ export class Server {
     this.schema = quoteName(name);
     this.#database = database;
     if (listen === undefined) return;
-    this.notices = new Notices(listen, quoteName(name));
+    const notify = (channel: string) => database.query("SELECT pg_notify($1, '')", [channel]);
+    this.notices = new Notices({ dial: listen, notify }, name);
     this.interests = new Interests({
       schema: this.schema,
       query: (text, values) => this.query(text, values),
@@ -105,8 +107,10 @@ export class Server {
 
   /** Opens a session, and learns in the same step whom it is open with: the time of a session begins before the first request. */
   async open(name: string, ttl: number): Promise<string> {
+    // None is left where the schema turns out to be none of ours.
+    const opened = `CASE WHEN ${USABLE} THEN ${this.schema}.open_1(h.timeline, $1, $2) END AS id`;
     const asked = this.#database.query(
-      `SELECT h.*, ${this.schema}.open_1(h.timeline, $1, $2) AS id FROM ${this.schema}.hello_1() AS h`,
+      `SELECT h.*, ${opened} FROM ${this.schema}.hello_1() AS h`,
       [name, ttl],
       'sessions',
     );
@@ -124,7 +128,7 @@ export class Server {
 
   #learn(asked: Promise<readonly Row[]>): Promise<string> {
     const timeline = asked.then(
-      ([row]) => this.#timelineOf(row),
+      ([row]) => timelineOf(row, this.#name),
       (error: unknown) => {
         throw this.#nothingDone(error);
       },
@@ -134,14 +138,6 @@ export class Server {
       if (this.#timeline === timeline) this.#timeline = undefined;
     });
     return timeline;
-  }
-
-  #timelineOf(row: Row | undefined): string {
-    if (Number(row?.readable_from) > VERSION) {
-      const problem = `is of version ${String(row?.version)}, which this version of holdfast cannot use: update holdfast`;
-      throw refused('rejected', `the schema ${this.schema} ${problem}`);
-    }
-    return String(row?.timeline);
   }
 
   #nothingDone(error: unknown): SyncError {

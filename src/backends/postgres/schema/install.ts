@@ -39,9 +39,14 @@ BEGIN
   IF current_setting('server_encoding') <> 'UTF8' THEN
     RAISE EXCEPTION 'holdfast needs a database with the encoding UTF8, not %', current_setting('server_encoding');
   END IF;
-  CREATE SCHEMA IF NOT EXISTS ${s};
-  IF to_regclass(${quoteText(`${s}.meta`)}) IS NOT NULL THEN
+  IF to_regnamespace(${quoteText(s)}) IS NULL THEN
+    CREATE SCHEMA ${s};
+  ELSIF to_regprocedure(${quoteText(`${s}.hello_1()`)}) IS NOT NULL THEN
     SELECT version INTO v_version FROM ${s}.meta;
+  ELSIF EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(${quoteText(s)}))
+    OR EXISTS (SELECT FROM pg_proc WHERE pronamespace = to_regnamespace(${quoteText(s)}))
+  THEN
+    RAISE EXCEPTION 'the schema % holds something that is not of holdfast: choose another one', ${quoteText(s)};
   END IF;
   ${steps.join('\n  ')}
   REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ${s} FROM PUBLIC;

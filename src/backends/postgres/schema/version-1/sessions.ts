@@ -2,16 +2,32 @@ import { secured } from './secured.ts';
 
 /** Sessions, who we talk to, and who is told of what. @param s the schema, quoted. */
 export function sessions(s: string, channel: string): string {
+  const literal = s.replaceAll("'", "''");
   return `
--- Of this primary: it changes when a replica is promoted, or a copy restored.
+-- What this primary goes on with: another one when a replica is promoted, or a backup restored.
 CREATE FUNCTION ${s}.timeline_1() RETURNS text LANGUAGE sql STABLE AS $$
   SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8)
+$$;
+
+-- The files of a table: others in another database, and where a dump was restored.
+CREATE FUNCTION ${s}.files_1() RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT pg_catalog.pg_relation_filepath('${literal}.meta')
+$$;
+
+-- Cheap to compare at each call: nothing else behind the same address is taken for it.
+CREATE FUNCTION ${s}.run_1() RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT ${s}.timeline_1() || ' ' || ${s}.files_1() || ' ' || extract(epoch FROM pg_catalog.pg_postmaster_start_time())
+$$;
+
+-- The same, over restarts.
+CREATE FUNCTION ${s}.origin_1() RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT ${s}.timeline_1() || ' ' || ${s}.files_1() || ' ' || system_identifier FROM pg_catalog.pg_control_system()
 $$;
 
 -- Of what is granted nothing may be lost in a crash, whatever the user's setting is.
 CREATE FUNCTION ${s}.begin_1(p_timeline text) RETURNS void ${secured(s)} AS $$
 BEGIN
-  IF p_timeline IS DISTINCT FROM timeline_1() THEN
+  IF p_timeline IS DISTINCT FROM run_1() THEN
     RAISE EXCEPTION 'holdfast: another timeline' USING ERRCODE = 'HF001';
   END IF;
   IF current_setting('synchronous_commit') = 'off' THEN
@@ -163,29 +179,21 @@ END $$;
 -- for each such change tokens jump, and sessions get their time anew.
 CREATE FUNCTION ${s}.hello_1(OUT timeline text, OUT version int, OUT readable_from int, OUT encoding text) ${secured(s)} AS $$
 DECLARE
-  v_identifier text := (SELECT system_identifier::text FROM pg_control_system());
+  v_origin text := origin_1();
 BEGIN
-  timeline := timeline_1();
+  timeline := run_1();
   encoding := current_setting('server_encoding');
-  SELECT m.version, m.readable_from INTO hello_1.version, hello_1.readable_from FROM meta m;
-  IF NOT EXISTS (SELECT FROM meta m WHERE m.timeline = hello_1.timeline AND m.system_identifier = v_identifier) THEN
+  IF NOT EXISTS (SELECT FROM meta m WHERE m.origin = v_origin) THEN
     PERFORM FROM meta FOR UPDATE;
-    IF NOT EXISTS (SELECT FROM meta m WHERE m.timeline = hello_1.timeline AND m.system_identifier = v_identifier) THEN
+    IF NOT EXISTS (SELECT FROM meta m WHERE m.origin = v_origin) THEN
       PERFORM setval('revisions', nextval('revisions') + 1073741824);
       UPDATE sessions SET expires = clock_timestamp() + ttl;
-      UPDATE meta SET timeline = hello_1.timeline, system_identifier = v_identifier;
+      UPDATE meta SET origin = v_origin;
     END IF;
   END IF;
+  SELECT m.version, m.readable_from INTO hello_1.version, hello_1.readable_from FROM meta m;
 END $$;
 
-CREATE TABLE ${s}.meta (
-  one boolean PRIMARY KEY DEFAULT true CHECK (one),
-  version int NOT NULL,
-  readable_from int NOT NULL,
-  system_identifier text NOT NULL,
-  timeline text NOT NULL
-);
-INSERT INTO ${s}.meta (version, readable_from, system_identifier, timeline)
-  SELECT 1, 1, system_identifier::text, ${s}.timeline_1() FROM pg_control_system();
+INSERT INTO ${s}.meta (version, readable_from, origin) VALUES (1, 1, ${s}.origin_1());
 `;
 }

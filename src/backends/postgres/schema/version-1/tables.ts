@@ -1,6 +1,15 @@
 /** Tables: everything else stands on them. @param s the schema, quoted. */
 export function tables(s: string): string {
   return `
+CREATE TABLE ${s}.meta (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  version int NOT NULL,
+  -- The oldest version of the library that can still use it.
+  readable_from int NOT NULL,
+  -- Of which server, timeline and files the sequence is known to be right.
+  origin text NOT NULL
+);
+
 CREATE SEQUENCE ${s}.revisions MAXVALUE 140737488355327 CACHE 1;
 
 CREATE TABLE ${s}.sessions (

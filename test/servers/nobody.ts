@@ -1,0 +1,25 @@
+import { chmodSync, chownSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { librariesOf } from './locate.ts';
+import type { Command } from './process.ts';
+
+const NOBODY = 65_534;
+
+/** For programs that refuse to run as root: then they run as nobody. */
+export function asNobody(file: string, args: readonly string[]): Command {
+  const env = { ...librariesOf(file), LC_ALL: 'C' };
+  if (!isRoot()) return { file, args, env };
+  const who = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups'];
+  return { file: 'setpriv', args: [...who, file, ...args], env };
+}
+
+/** Whoever it runs as has to come to its folder. */
+export function giveToNobody(folder: string): void {
+  if (!isRoot()) return;
+  chmodSync(dirname(folder), 0o711);
+  chownSync(folder, NOBODY, NOBODY);
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
