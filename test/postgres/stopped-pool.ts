@@ -21,7 +21,7 @@ function stoppedClient(client: PoolClient, pause: ConformancePause): ClientLike 
       await client.query('BEGIN');
       try {
         const result = await client.query(text, values);
-        await pause('before COMMIT');
+        await pause(`before COMMIT of ${text}`);
         await client.query('COMMIT');
         return result;
       } catch (error) {

@@ -4,7 +4,9 @@ import type {
   BackendTraits,
   Commit,
   CommitResult,
+  Cursor,
   QueryResult,
+  Revision,
   Scope,
   SessionOptions,
 } from '../../contract/backend.ts';
@@ -13,9 +15,8 @@ import type { Cancel, Done, Driver, Lane, Request, Verdict } from '../kit/driver
 import { digestOf, encodeCursor, seenOf } from './cursor.ts';
 import type { Row } from './database.ts';
 import { isNotDone, isOfOne, isStale } from './errors.ts';
-import { follow, type Own } from './follow.ts';
+import { follow } from './follow.ts';
 import { keys, lockPath } from './keys.ts';
-import { Marks } from './marks.ts';
 import { placesOf } from './scope.ts';
 import type { Listened, Server } from './server.ts';
 import { type Form, formOf, recordOf, resultOf, type Said, scopeArrays } from './statements.ts';
@@ -27,6 +28,8 @@ const MOST_WRITES = 2;
 const MOST_READS = 1;
 /** What a session that cannot be buried yet is looked at again after, in milliseconds. */
 const BURY_AGAIN = 100;
+/** Of the last commits it is known how many notices had come before them. */
+const MOST_MARKS = 20_000;
 
 interface Prepared extends Request {
   readonly form: Form;
@@ -44,15 +47,15 @@ export class PostgresDriver implements Driver<Prepared> {
   readonly positionOf?: NonNullable<Driver['positionOf']>;
   readonly #server: Server;
   readonly #sessions = new Set<string>();
-  readonly #marks = new Marks();
+  /** Where a commit stood when it was sent, by its revision. */
+  readonly #marks = new Map<Revision, Listened>();
 
   constructor(server: Server, traits: BackendTraits) {
     this.traits = traits;
     this.#server = server;
     if (traits.wakes === 'polled') return;
-    const own: Own = { has: (key) => this.#isOurs(key), marks: this.#marks };
-    this.follow = (scope, since, news) => follow(server, scope, since, news, own);
-    this.positionOf = (key, revision) => encodeCursor({ ...this.#marks.positionOf(revision), seen: [key] });
+    this.follow = (scope, since, news) => follow(server, scope, since, news, (key) => this.#isOurs(key));
+    this.positionOf = (key, revision) => this.#positionOf(key, revision);
   }
 
   lockPath(key: string): string {
@@ -98,7 +101,7 @@ export class PostgresDriver implements Driver<Prepared> {
     });
     Promise.all(parts).then(
       () => {
-        for (const [request, verdict] of verdicts) this.#mark(request, verdict, position);
+        for (const verdict of verdicts.values()) this.#mark(verdict, position);
         done(requests.map((request) => verdicts.get(request) ?? 'again'));
       },
       // Nothing above rejects.
@@ -249,11 +252,17 @@ export class PostgresDriver implements Driver<Prepared> {
     return this.#sessions.has(key.slice(key.lastIndexOf('/') + 1));
   }
 
-  #mark({ form }: Prepared, verdict: Verdict<CommitResult>, position: Listened): void {
-    if (typeof verdict === 'string' || !('ok' in verdict) || !verdict.ok) return;
-    if (form.form === 'leave') this.#marks.delete(BigInt(form.revision));
-    else if (verdict.revision !== 0n)
-      this.#marks.add(verdict.revision, { ...position, ...(form.form === 'enter' && { entered: form.key }) });
+  #mark(verdict: Verdict<CommitResult>, position: Listened): void {
+    if (typeof verdict === 'string' || !('ok' in verdict) || !verdict.ok || verdict.revision === 0n) return;
+    this.#marks.set(verdict.revision, position);
+    if (this.#marks.size <= MOST_MARKS) return;
+    const [oldest] = this.#marks.keys();
+    if (oldest !== undefined) this.#marks.delete(oldest);
+  }
+
+  /** Who does not know any more reads. */
+  #positionOf(key: string, revision: Revision): Cursor {
+    return encodeCursor({ ...(this.#marks.get(revision) ?? { epoch: undefined, notices: 0 }), seen: [key] });
   }
 }
 

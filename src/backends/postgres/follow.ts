@@ -1,8 +1,7 @@
 import { clearTimeout, monotonic, setTimeout } from '../../async/platform.ts';
-import type { Cursor, Revision, Scope } from '../../contract/backend.ts';
+import type { Cursor, Scope } from '../../contract/backend.ts';
 import type { Cancel, News } from '../kit/driver.ts';
 import { decodeCursor } from './cursor.ts';
-import type { Marks } from './marks.ts';
 import type { Interest } from './notices.ts';
 import { placeOf, queueOf } from './scope.ts';
 import type { Server } from './server.ts';
@@ -12,20 +11,13 @@ const LOOK_EVERY = 250;
 /** The longest timer of Node. */
 const LONGEST = 2 ** 31 - 1;
 
-/** What this client has in the store itself. */
-export interface Own {
-  /** Whether what stands under a key is of one of its sessions. */
-  has(key: string): boolean;
-  readonly marks: Marks;
-}
-
-/** As `Driver.follow`. */
+/** As `Driver.follow`. @param isOurs whether what stands under a key is of a session of this client. */
 export function follow(
   { notices, interests }: Server,
   scope: Scope,
   since: Cursor,
   news: (news: News) => void,
-  own: Own,
+  isOurs: (key: string) => boolean,
 ): Cancel {
   const position = decodeCursor(since);
   if (position === undefined || notices === undefined || interests === undefined) {
@@ -60,19 +52,7 @@ export function follow(
   }
   undo.push(notices.follow(interest, changed));
   let isSure = epoch !== undefined;
-  const entered = scope.before === undefined ? undefined : own.marks.entered(scope.prefix, scope.before);
-  if (entered !== undefined) {
-    // Who stands in the queue is told, for as long as he does.
-    const left = (): void => {
-      own.marks.delete(scope.before as Revision);
-      changed();
-    };
-    if (epoch !== undefined && notices.since(position.notices, { keys: [entered] })) {
-      left();
-      return cancel;
-    }
-    undo.push(notices.follow({ keys: [entered] }, left));
-  } else if (!isKnownThere(scope, position.seen, own)) {
+  if (!isKnownThere(scope, position.seen, isOurs)) {
     const { since: from, cancel: forget } = interests.add(placeOf(scope), changed);
     undo.push(forget);
     if (from === undefined) isSure = false;
@@ -89,7 +69,11 @@ export function follow(
 const CHANGED: News = { why: 'changed' };
 
 /** Something of ours stands there, and that is enough to be told. */
-function isKnownThere(scope: Scope, seen: readonly string[] | undefined, own: Own): boolean {
-  if (scope.key !== undefined) return queueOf(scope.key) !== undefined && own.has(scope.key);
-  return queueOf(scope.prefix) === scope.prefix && seen?.some((key) => own.has(key)) === true;
+function isKnownThere(
+  scope: Scope,
+  seen: readonly string[] | undefined,
+  isOurs: (key: string) => boolean,
+): boolean {
+  if (scope.key !== undefined) return queueOf(scope.key) !== undefined && isOurs(scope.key);
+  return queueOf(scope.prefix) === scope.prefix && seen?.some(isOurs) === true;
 }

@@ -1,14 +1,15 @@
 import type { ConformancePause } from 'holdfast/testing';
 
-/** Stops the next transaction of a client before its COMMIT. */
+/** Stops the next transaction of a kind, of one client, before its COMMIT. */
 export class Gate {
-  #closed = false;
+  #kept: string | undefined;
   #reach = (): void => {};
   #open = (): void => {};
 
   readonly pause: ConformancePause = (step) => {
-    if (!this.#closed || step !== 'before COMMIT') return Promise.resolve();
-    this.#closed = false;
+    if (this.#kept === undefined || !step.startsWith('before COMMIT') || !step.includes(this.#kept))
+      return Promise.resolve();
+    this.#kept = undefined;
     const opened = new Promise<void>((resolve) => {
       this.#open = resolve;
     });
@@ -16,16 +17,16 @@ export class Gate {
     return opened;
   };
 
-  /** Resolves once somebody stands before it. */
-  close(): Promise<void> {
-    this.#closed = true;
+  /** Resolves once somebody stands before it. @param name of the function that it calls. */
+  close(name: string): Promise<void> {
+    this.#kept = `.${name}_1(`;
     return new Promise((resolve) => {
       this.#reach = resolve;
     });
   }
 
   open(): void {
-    this.#closed = false;
+    this.#kept = undefined;
     this.#open();
   }
 }
