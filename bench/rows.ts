@@ -7,6 +7,7 @@ import { failOverRows } from './rows/fail-over.ts';
 import { handOffRows } from './rows/hand-off.ts';
 import { heldRows } from './rows/held.ts';
 import { keyRows } from './rows/keys.ts';
+import { postgresRows } from './rows/postgres.ts';
 import { queueRows } from './rows/queue.ts';
 
 export const rows: readonly Row[] = [
@@ -19,4 +20,5 @@ export const rows: readonly Row[] = [
   ...handOffRows,
   ...heldRows,
   ...failOverRows,
+  ...postgresRows,
 ];

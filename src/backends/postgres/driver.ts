@@ -65,6 +65,8 @@ export class PostgresDriver implements Driver<Prepared> {
 
   async open({ name, ttl }: SessionOptions): Promise<{ id: string; ttl: number }> {
     const granted = Math.ceil(ttl);
+    // Who has a session is going to wait: what it looks at before it listens it would have to look at again.
+    this.#server.notices?.begin();
     const id = await this.#server.surely(() => this.#server.open(name, granted));
     this.#sessions.add(id);
     return { id, ttl: granted };

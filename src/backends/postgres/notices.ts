@@ -193,7 +193,7 @@ export class Notices {
   }
 
   #hear(payload: string): void {
-    const keys = payload === '*' ? undefined : (JSON.parse(payload) as string[]);
+    const keys = keysIn(payload);
     this.#count += 1;
     this.#told.push({ keys });
     if (this.#told.length > 2 * REMEMBERED) this.#told = this.#told.slice(-REMEMBERED);
@@ -214,6 +214,16 @@ export class Notices {
     const wakes = new Set<Wake>(this.#prefixes.keys());
     for (const each of this.#byName.values()) for (const wake of each) wakes.add(wake);
     for (const wake of wakes) wake(undefined);
+  }
+}
+
+/** Anybody may send a notice on any channel: what is none of ours may be about anything, as one that says so. */
+function keysIn(payload: string): readonly string[] | undefined {
+  try {
+    const keys: unknown = JSON.parse(payload);
+    return Array.isArray(keys) && keys.every((key) => typeof key === 'string') ? keys : undefined;
+  } catch {
+    return undefined;
   }
 }
 
