@@ -51,12 +51,28 @@ describe('the proof holds until COMMIT', () => {
       expect(await sync.commit(guarded(grant), { in: client })).toMatchObject({ ok: true });
       const asked = watch(other.commit(commit({ key, revision }) as never, live));
       const pid = await pidOf(client);
-      await until(async () => (await waitingFor(pid)) > 0);
+      await until(async () => asked.done || (await waitingFor(pid)) > 0);
       expect(asked.done).toBe(false);
       return asked;
     });
     await until(() => late.done);
     expect(late.value).toMatchObject({ ok: true });
+  });
+
+  test('whoever changes it by hand waits', async () => {
+    await using sync = manager();
+    const grant = await sync.acquire(uniqueKey('k'));
+    const late = await inClient(pool, async (client) => {
+      await sync.commit(guarded(grant), { in: client });
+      const update = "UPDATE holdfast.records SET value = '' WHERE key = $1";
+      const asked = watch(pool.query(update, [grant.isOwner.key]));
+      const pid = await pidOf(client);
+      await until(async () => asked.done || (await waitingFor(pid)) > 0);
+      expect(asked.done).toBe(false);
+      return asked;
+    });
+    await until(() => late.done);
+    expect(late.value?.rowCount).toBe(1);
   });
 
   test('also where its session is past its time: it is buried after', async () => {
