@@ -5,6 +5,7 @@ export type {
   BackendTraits,
   Commit,
   CommitResult,
+  CommittedWithin,
   Condition,
   Cursor,
   Mutation,
@@ -16,7 +17,7 @@ export type {
   StoredRecord,
 } from './contract/backend.ts';
 export { isSyncError, type RequestOutcome, SyncError, type SyncErrorCode } from './contract/errors.ts';
-export type { AcquireOptions, CallOptions, LockOptions } from './sync/callers/call-options.ts';
+export type { AcquireOptions, CallOptions, CommitOptions, LockOptions } from './sync/callers/call-options.ts';
 export type { AskingCall, ManagerTelemetry, Outcome } from './sync/callers/call-telemetry.ts';
 export type { Grant, Proof } from './sync/callers/grant.ts';
 export type { SyncCommit, SyncMutation } from './sync/callers/guarded-commit.ts';

@@ -1,5 +1,5 @@
 /**
- * The waist: what the engine needs of a coordination service, in five verbs, and two more that are optional.
+ * The waist: what the engine needs of a coordination service, in five verbs, and three more that are optional.
  *
  * A backend imports the contract, the kit, `async` and its own client; the engine imports no backend.
  * `holdfast/testing` has the suite that every backend must pass.
@@ -123,6 +123,16 @@ export type CommitResult =
   /** The server holds the key back for a while (Consul's lock-delay). Try again after `retryAfter` milliseconds. */
   | { readonly ok: false; readonly why: 'delayed'; readonly retryAfter: number };
 
+/** What a commit within a transaction of the user's has come to, which is final once that is committed. */
+export interface CommittedWithin {
+  readonly result: CommitResult;
+  /**
+   * Resolves when the transaction is over, whatever became of it. The store is asked only while somebody waits for this. Rejects
+   * with the signal's reason, and with `stopped` when the backend was disposed.
+   */
+  ended(signal: AbortSignal): Promise<void>;
+}
+
 export interface QueryOptions {
   /** Block until there may be something newer than this position. Without it the query answers at once. */
   readonly since?: Cursor;
@@ -206,6 +216,16 @@ export interface Backend extends AsyncDisposable {
   closeSession(id: string, signal: AbortSignal): Promise<void>;
   query(scope: Scope, options: QueryOptions): Promise<QueryResult>;
   commit(commit: Commit, signal: AbortSignal): Promise<CommitResult>;
+  /**
+   * Optional, where the store is the user's own database: a commit as a part of a transaction that he has begun there, and that
+   * decides. Rolled back, nothing was done. What it was conditioned on stays as it is until then, and a revision may become
+   * visible later than larger ones. Nothing travels with it, and it ends with the transaction's own connection, or with the
+   * backend: there is no signal, for nobody but the user can take back what he has begun.
+   *
+   * After a conflict the transaction can go on. An error with `refused` says that it cannot: it is to be rolled back and, if it
+   * gave way to another one, run again.
+   */
+  commitWithin?(transaction: unknown, commit: Commit): Promise<CommittedWithin>;
   /**
    * Optional. What `query` with `since` is for one record, for who holds thousands: without a promise, a signal and a
    * timer for each. Calls `wake` once, when there may be something newer than the position, or with the error when that

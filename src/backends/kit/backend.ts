@@ -6,6 +6,7 @@ import type {
   BackendTraits,
   Commit,
   CommitResult,
+  CommittedWithin,
   Cursor,
   QueryOptions,
   QueryResult,
@@ -27,6 +28,7 @@ import { Lifetime } from './lifetime.ts';
 import { polling } from './polling.ts';
 import { reading } from './reading.ts';
 import { Requests } from './requests.ts';
+import { untilOver } from './until-over.ts';
 
 const LONGEST_WAIT = 60_000;
 const POLL_INTERVAL = 250;
@@ -49,6 +51,7 @@ class DrivenBackend<R extends Request> implements Backend {
   readonly traits: BackendTraits;
   readonly watch?: NonNullable<Backend['watch']>;
   readonly positionOf?: NonNullable<Backend['positionOf']>;
+  readonly commitWithin?: NonNullable<Backend['commitWithin']>;
   readonly #driver: Driver<R>;
   readonly #limits: Limits;
   readonly #lifetime: Lifetime;
@@ -71,10 +74,14 @@ class DrivenBackend<R extends Request> implements Backend {
       lane: lanes?.writes,
       send: (requests, done) => driver.write(requests, done),
     });
-    const { follow, positionOf } = driver;
+    const { follow, positionOf, within } = driver;
     this.#follow = follow?.bind(driver) ?? polling(clock, pollInterval);
     if (follow !== undefined) this.watch = (key, since, wake) => this.#watch(key, since, wake);
     if (positionOf !== undefined) this.positionOf = (key, revision) => positionOf.call(driver, key, revision);
+    if (within !== undefined) {
+      this.commitWithin = (transaction, commit) =>
+        this.#within(commit, () => within.call(driver, transaction, commit));
+    }
   }
 
   lockPath(key: string): string {
@@ -125,6 +132,24 @@ class DrivenBackend<R extends Request> implements Backend {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#lifetime.end();
     await this.#driver.end();
+  }
+
+  async #within(
+    commit: Commit,
+    ask: () => ReturnType<NonNullable<Driver['within']>>,
+  ): Promise<CommittedWithin> {
+    const { signal } = new AbortController();
+    this.#lifetime.check(signal);
+    checkCommit(commit, this.#limits);
+    const { result, isOver } = await this.#lifetime.call(signal, ask);
+    const { clock = systemClock } = this.#driver;
+    return {
+      result,
+      ended: async (until) => {
+        this.#lifetime.check(until);
+        await this.#lifetime.call(until, (inner) => untilOver(isOver, clock, inner));
+      },
+    };
   }
 
   async #waited(scope: Scope, since: Cursor, wait: number, signal: AbortSignal): Promise<QueryResult> {

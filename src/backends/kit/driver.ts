@@ -43,6 +43,14 @@ export interface Driver<R extends Request = Request> {
   prepare(commit: Commit): R;
   /** One request to the server for commits that touch nothing in common. Calls `done` once, unless it is cancelled before. */
   write(requests: readonly R[], done: Done<CommitResult>): Cancel;
+  /**
+   * One commit by itself, on a connection of the user's, within the transaction that he has begun there: see
+   * `Backend.commitWithin`. Rejects with `invalid-option` for what is no such transaction. `isOver` asks once whether it has ended.
+   */
+  within?(
+    transaction: unknown,
+    commit: Commit,
+  ): Promise<{ readonly result: CommitResult; isOver(): Promise<boolean> }>;
   /** One request for reads. `at` says what was seen of the scope: it is another one when that has changed. */
   read(scopes: readonly Scope[], done: Done<QueryResult>): Cancel;
   /**

@@ -18,9 +18,11 @@ import type { Row } from './database.ts';
 import { isNotDone, isOfOne, isStale } from './errors.ts';
 import { follow } from './follow.ts';
 import { keys } from './keys.ts';
+import { OpenTransactions } from './open-transactions.ts';
 import { placesOf } from './scope.ts';
 import type { Listened, Server } from './server.ts';
 import { type Form, formOf, recordOf, resultOf, type Said, scopeArrays } from './statements.ts';
+import { commitWithin } from './within.ts';
 
 const MOST_MEMBERS = 200;
 const MOST_BYTES = 1024 * 1024;
@@ -47,6 +49,7 @@ export class PostgresDriver implements Driver<Prepared> {
   readonly follow?: NonNullable<Driver['follow']>;
   readonly positionOf?: NonNullable<Driver['positionOf']>;
   readonly #server: Server;
+  readonly #transactions: OpenTransactions;
   readonly #sessions = new Set<string>();
   /** Where a commit stood when it was sent, by its revision. */
   readonly #marks = new Map<Revision, Listened>();
@@ -54,6 +57,7 @@ export class PostgresDriver implements Driver<Prepared> {
   constructor(server: Server, traits: BackendTraits) {
     this.traits = traits;
     this.#server = server;
+    this.#transactions = new OpenTransactions(server);
     if (traits.wakes === 'polled') return;
     this.follow = (scope, since, news) => follow(server, scope, since, news, (key) => this.#isOurs(key));
     this.positionOf = (key, revision) => this.#positionOf(key, revision);
@@ -111,6 +115,14 @@ export class PostgresDriver implements Driver<Prepared> {
       (error: unknown) => done(this.#server.errorOf(error)),
     );
     return () => {};
+  }
+
+  async within(
+    transaction: unknown,
+    commit: Commit,
+  ): Promise<{ readonly result: CommitResult; isOver(): Promise<boolean> }> {
+    const { result, id } = await commitWithin(this.#server, transaction, commit);
+    return { result, isOver: async () => id === undefined || (await this.#transactions.isOver(id)) };
   }
 
   read(scopes: readonly Scope[], done: Done<QueryResult>): Cancel {

@@ -9,7 +9,15 @@ import { checkName, invalid, type PostgresOptions, type Resolved, resolveOptions
 import { schemaSql } from './schema/install.ts';
 import { Server } from './server.ts';
 
+export {
+  drizzleTransaction,
+  knexTransaction,
+  kyselyTransaction,
+  postgresTransaction,
+  prismaTransaction,
+} from './adapters.ts';
 export type { ClientLike, PoolLike, PostgresOptions, Query } from './options.ts';
+export type { Transaction } from './within.ts';
 
 export interface InstallOptions {
   /** Default `holdfast`. */

@@ -43,7 +43,7 @@ export class Server {
   }
 
   async query(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
-    await this.#known();
+    await this.timeline();
     return this.#database.query(text, values);
   }
 
@@ -63,11 +63,11 @@ export class Server {
     lane: Lane = 'work',
   ): Promise<readonly Row[]> {
     const text = `SELECT ${fields} FROM ${this.schema}.${name}_1($1, ${args}) ${as}`;
-    const timeline = await this.#known();
+    const timeline = await this.timeline();
     try {
       return await this.#database.query(text, [timeline, ...values], lane);
     } catch (error) {
-      if (isStale(error)) this.#timeline = undefined;
+      if (isStale(error)) this.forgetTimeline();
       throw error;
     }
   }
@@ -119,11 +119,17 @@ export class Server {
     return String(row?.id);
   }
 
-  #known(): Promise<string> {
+  /** Of the primary that we talk to. Rejects with a `SyncError`. */
+  timeline(): Promise<string> {
     return (
       this.#timeline ??
       this.#learn(this.#database.query(`SELECT * FROM ${this.schema}.hello_1()`, [], 'sessions'))
     );
+  }
+
+  /** It was another one. */
+  forgetTimeline(): void {
+    this.#timeline = undefined;
   }
 
   #learn(asked: Promise<readonly Row[]>): Promise<string> {

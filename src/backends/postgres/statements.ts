@@ -47,7 +47,7 @@ export function formOf(commit: Commit, isOurs: (session: string) => boolean): Fo
   return { form: then.length === 0 ? 'check' : 'any', commit: sqlCommit(commit) };
 }
 
-function sqlCommit({ when, then, read, count }: Commit): object {
+export function sqlCommit({ when, then, read, count }: Commit): object {
   return {
     when: when.map((condition) =>
       condition.revision === undefined ? condition : { ...condition, revision: String(condition.revision) },

@@ -25,10 +25,21 @@ export interface AcquireOptions extends CallOptions, LockOptions {
   readonly maxHold?: number;
 }
 
+export interface CommitOptions {
+  /** Gives up this call, with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /**
+   * A transaction of yours, in the database that is the store: what is written is a part of it, and final when it is committed.
+   * See the backend for what it takes.
+   */
+  readonly in?: unknown;
+}
+
 export const CALL: Names<CallOptions> = { signal: true, timeout: true };
 export const ACQUIRE: Names<AcquireOptions> = { ...CALL, metadata: true, maxHold: true };
 export const LOCK: Names<LockOptions> = { metadata: true };
-export const COMMIT: Names<Pick<CallOptions, 'signal'>> = { signal: true };
+export const COMMIT: Names<CommitOptions> = { signal: true, in: true };
+
 export function checkCallOptions<T extends CallOptions>(
   options: T | undefined,
   names: Names<T>,

@@ -31,6 +31,12 @@ export interface Proof {
   readonly handOff: number;
 }
 
+/** Whether a transaction of the user's is over, after so many milliseconds at the latest. Never rejects. */
+export type TransactionOver = (ms: number) => Promise<boolean>;
+
+/** Transactions of a grant of which nobody has asked whether they are over. A grant may be held for weeks. */
+const MOST_UNASKED = 100;
+
 export type GrantEnd = LossReason | 'released';
 
 /**
@@ -57,6 +63,7 @@ export class Grant implements AsyncDisposable {
   readonly #session: Session;
   readonly #release: (grant: Grant) => Promise<void>;
   #writes: Set<Promise<unknown>> | undefined;
+  #transactions: Set<TransactionOver> | undefined;
   #unsure = false;
   #ended: GrantEnd | undefined;
   #doubting: (() => void)[] | undefined;
@@ -124,7 +131,8 @@ export class Grant implements AsyncDisposable {
 
   /**
    * Gives the lock back. Idempotent; never rejects; nothing to do for a grant that was lost. Resolves when nothing of it is left, or
-   * after a TTL: then it goes on being removed.
+   * after a TTL: then it goes on being removed. It waits for a transaction that its proof went into (`sync.commit` with `in`): who
+   * awaits it within that transaction waits for himself, and for a TTL.
    */
   release(): Promise<void> {
     return this.#release(this);
@@ -147,14 +155,42 @@ export class Grant implements AsyncDisposable {
     });
   }
 
-  /** @internal Whether a guarded write without an answer may still be on its way to the store. */
-  get unsure(): boolean {
-    return this.#unsure;
+  /** @internal Its proof is part of a transaction of the user's, and has to hold until that is over. */
+  guardUntil(isOver: TransactionOver): void {
+    this.#transactions ??= new Set();
+    this.#transactions.add(isOver);
+    if (this.#transactions.size % MOST_UNASKED === 0) void this.#transactionsOver();
   }
 
-  /** @internal Guarded writes on their way: they must reach the store before the record goes. */
+  /** @internal Whether a guarded write without an answer may still be on its way to the store, or its transaction is open. */
+  get unsure(): boolean {
+    return this.#unsure || this.inTransaction;
+  }
+
+  /** @internal Whether its proof is part of a transaction that is not known to be over. */
+  get inTransaction(): boolean {
+    return (this.#transactions?.size ?? 0) > 0;
+  }
+
+  /**
+   * @internal Guarded writes on their way: they must reach the store before the record goes, and their transactions be over. Never
+   * rejects. Of a transaction that is open for longer than a TTL nobody waits for the end: the store does, whose record is locked.
+   */
   get pendingWrites(): Promise<unknown> | undefined {
-    return this.#writes?.size ? Promise.allSettled(this.#writes) : undefined;
+    return this.#writes?.size || this.inTransaction ? this.#atRest() : undefined;
+  }
+
+  async #atRest(): Promise<void> {
+    await Promise.allSettled(this.#writes ?? []);
+    await this.#transactionsOver();
+  }
+
+  async #transactionsOver(): Promise<void> {
+    const { ttl } = this.#session;
+    const ask = async (isOver: TransactionOver): Promise<void> => {
+      if (await isOver(ttl)) this.#transactions?.delete(isOver);
+    };
+    await Promise.all([...(this.#transactions ?? [])].map(ask));
   }
 
   /** @internal */

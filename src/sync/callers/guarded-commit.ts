@@ -1,10 +1,12 @@
 import { TextEncoder } from 'node:util';
+import { SettleOnce } from '../../async/settle-once.ts';
 import type { Backend, Commit, CommitResult, Condition, Mutation, Scope } from '../../contract/backend.ts';
 import { refused, type SyncError } from '../../contract/errors.ts';
 import { checkKey } from '../../contract/keys.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { checkShape, checkValue } from '../../contract/validate.ts';
 import type { CallersHost } from './callers-host.ts';
+import { commitWithin } from './commit-within.ts';
 import type { Grant, Proof } from './grant.ts';
 import type { Keyspace } from './keyspace.ts';
 import type { Proofs } from './proofs.ts';
@@ -59,13 +61,19 @@ export function checkCommit(
   return { when: conditions, then: mutations, ...(read ? { read: keyspace.scope(read) } : {}) };
 }
 
-/** Carries out what was checked. Grants whose proof is among the conditions wait for it before they give way. */
+/**
+ * Carries out what was checked. Grants whose proof is among the conditions wait for it before they give way.
+ *
+ * @param transaction of the user's, which decides.
+ */
 export async function guardedCommit(
   checked: Commit,
-  { backend, keyspace }: Pick<CallersHost, 'backend' | 'keyspace'>,
+  host: Pick<CallersHost, 'backend' | 'keyspace' | 'clock' | 'context'>,
   proofs: Proofs,
   signal: AbortSignal,
+  transaction?: unknown,
 ): Promise<CommitResult> {
+  const { backend, keyspace } = host;
   const grants: Grant[] = [];
   let over = false;
   for (const condition of checked.when) {
@@ -79,11 +87,24 @@ export async function guardedCommit(
     const { records } = await backend.query(checked.read, { signal });
     return { ok: false, why: 'conflict', read: keyspace.told(records) };
   }
-  const writing = backend.commit(checked, signal);
+  const writing =
+    transaction === undefined
+      ? backend.commit(checked, signal)
+      : commitWithin(checked, transaction, grants, host);
   for (const grant of grants) grant.guard(writing);
-  const result = await writing;
+  // Within a transaction it goes on, and so does the guard: the user takes it back by rolling back.
+  const result = await (transaction === undefined ? writing : unlessAborted(writing, signal));
   if (!('read' in result) || result.read === undefined) return result;
   return { ...result, read: keyspace.told(result.read) };
+}
+
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const call = new SettleOnce<T>().follow(signal);
+  work.then(
+    (value) => call.resolve(value),
+    (error: unknown) => call.reject(error),
+  );
+  return call.promise;
 }
 
 function checkCondition(condition: Condition | Proof, keyspace: Keyspace): Condition | Proof {

@@ -184,7 +184,10 @@ export class LocalQueue implements ContenderListener {
     else {
       turn.writes.then(() =>
         this.#host.notifications.during(() => {
-          if (this.#turn === turn) this.#release();
+          if (this.#turn !== turn) return;
+          this.#release();
+          // They have waited for a TTL, and perhaps for themselves.
+          if (turn.grant.inTransaction) this.#departures.nothingLeft();
         }),
       );
     }

@@ -152,6 +152,8 @@ export function forwardOnly(backend: Backend): Backend {
     commit,
     [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
   };
+  // Its revisions say nothing: what was never committed may be given once more after a crash. And it puts nothing that is owned.
+  if (backend.commitWithin !== undefined) verbs.commitWithin = backend.commitWithin.bind(backend);
   // What it wakes for is read.
   if (backend.watch !== undefined) verbs.watch = backend.watch.bind(backend);
   if (backend.positionOf !== undefined) verbs.positionOf = backend.positionOf.bind(backend);

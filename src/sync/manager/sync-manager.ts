@@ -9,10 +9,12 @@ import {
   CALL,
   type CallOptions,
   COMMIT,
+  type CommitOptions,
   checkCallOptions,
   LOCK,
   type LockOptions,
 } from '../callers/call-options.ts';
+import { checkWithin } from '../callers/commit-within.ts';
 import { Connecting } from '../callers/connecting.ts';
 import type { Grant } from '../callers/grant.ts';
 import { checkCommit, guardedCommit, type SyncCommit } from '../callers/guarded-commit.ts';
@@ -180,13 +182,25 @@ export class SyncManager implements AsyncDisposable {
    * `backend.traits.maxOperations`; with `invalid-key` a change of what is or may be a lock (a key with a segment `.lock`, or
    * one that this process holds or waits for). On a store where contenders race, the record of a lock that *another* process
    * holds is written over: its holder is told `record-overwritten`.
+   *
+   * With `in` it is a part of a transaction of yours: rolled back, nothing was written. A proof holds until your COMMIT, and the
+   * grant is given back after that: begin the transaction under the lock, and end it before the release. An error with `outcome`
+   * `refused` means that the transaction is to be rolled back, and, with `unavailable`, may be run again.
    */
-  async commit(commit: SyncCommit, options?: { readonly signal?: AbortSignal }): Promise<CommitResult> {
+  async commit(commit: SyncCommit, options?: CommitOptions): Promise<CommitResult> {
     // The work of a leader may still write what it has to when it is told to end.
     if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
     const { host, queues, proofs } = this.#parts;
     const checked = checkCommit(commit, host.backend, host.keyspace, queues.protectedKeys);
-    const signal = checkCallOptions(options, COMMIT).signal ?? new AbortController().signal;
+    const { signal = new AbortController().signal, in: transaction }: CommitOptions = checkCallOptions(
+      options,
+      COMMIT,
+    );
+    if (transaction !== undefined) {
+      checkWithin(host.backend);
+      throwIfAborted(signal);
+      return await guardedCommit(checked, host, proofs, signal, transaction);
+    }
     // What it begins, such as a connection, is not this caller's alone.
     return await host.context.run(() => guardedCommit(checked, host, proofs, signal));
   }

@@ -3,6 +3,7 @@ import { looks } from './looks.ts';
 import { queues } from './queues.ts';
 import { sessions } from './sessions.ts';
 import { tables } from './tables.ts';
+import { within } from './within.ts';
 
 /**
  * What is created in the database, as of version 1. Functions carry the version in which they came in their names, so that a
@@ -15,5 +16,5 @@ import { tables } from './tables.ts';
  * @param channel of the notices, as a literal.
  */
 export function version1(s: string, channel: string): string {
-  return [tables(s), sessions(s, channel), queues(s), looks(s), commits(s)].join('');
+  return [tables(s), sessions(s, channel), queues(s), looks(s), commits(s), within(s)].join('');
 }
