@@ -12,7 +12,8 @@ export class PostgresReplica extends PostgresServer {
   readonly #network: TcpProxy;
 
   constructor(binary: string, primary: PostgresServer, network: TcpProxy, reservation: PortReservation) {
-    super(binary, {}, reservation);
+    // It waits for so long before it looks whether it is to be promoted, once its primary is gone.
+    super(binary, { settings: { wal_retrieve_retry_interval: '100ms' } }, reservation);
     this.#primary = primary;
     this.#network = network;
   }
