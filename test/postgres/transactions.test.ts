@@ -116,7 +116,7 @@ describe('the proof holds until COMMIT', () => {
     await inClient(pool, (client) => sync.commit(commit, { in: client }));
     await until(() => told > 0);
     // What was notified after it comes after it.
-    await pool.query("SELECT pg_notify('holdfast', $1)", [`${key}/end`]);
+    await pool.query("SELECT pg_notify('holdfast', $1)", [JSON.stringify([`${key}/end`])]);
     await until(() => told > 1);
     expect(told).toBe(2);
     await listener.end();
