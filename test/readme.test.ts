@@ -46,7 +46,7 @@ const expected: Record<string, Record<string, string>> = {
     Health: 'true live true 1 0 true\n',
     OpenTelemetry: "[ 'lock acquire', 'lock hold' ]\n",
   },
-  'docs/postgres.md': { Postgres: '' },
+  'docs/postgres.md': { Postgres: '', 'In your own transaction': 'paid true\n' },
   'docs/testing.md': {
     'A service': 'theirs: undefined\nlost: record-gone\ntaken over\n',
     'Time in the hands of a test': 'after half a minute: true\nafter a stall: false\n',

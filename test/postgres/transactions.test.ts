@@ -77,12 +77,12 @@ describe('the proof holds until COMMIT', () => {
 
   test('also where its session is past its time: it is buried after', async () => {
     await using backend = connect();
-    const { id } = await backend.openSession({ name: 'svc', ttl: 500, lockDelay: 0 }, live);
+    const { id } = await backend.openSession({ name: 'svc', ttl: 2_000, lockDelay: 0 }, live);
     const key = `${backend.lockPath(uniqueKey('k'))}${id}`;
     const put = await backend.commit({ when: [], then: [{ put: key, value: bytes, session: id }] }, live);
     if (!put.ok) throw new Error(put.why);
     const burying = async () =>
-      (await pool.query('SELECT holdfast.bury_1(holdfast.timeline_1(), ARRAY[$1]) AS n', [id])).rows[0].n;
+      (await pool.query('SELECT holdfast.bury_1(holdfast.run_1(), ARRAY[$1]) AS n', [id])).rows[0].n;
     await inClient(pool, async (client) => {
       const when = [{ key, revision: put.revision }];
       const committed = await backend.commitWithin?.(client, { when, then: [] });

@@ -5,6 +5,7 @@ import { Pool } from 'pg';
 export class CountedPool implements PoolLike, AsyncDisposable {
   readonly #pool: Pool;
   readonly #counts = new Map<string, number>();
+  #underWay = 0;
 
   constructor(connectionString: string) {
     this.#pool = new Pool({ connectionString, max: 4 });
@@ -14,20 +15,27 @@ export class CountedPool implements PoolLike, AsyncDisposable {
     return [...this.#counts.values()].reduce((sum, count) => sum + count, 0);
   }
 
+  /** The client has heard itself where it listens, and says nothing more of its own accord. */
+  get listens(): boolean {
+    return this.#underWay === 0 && [...this.#counts.keys()].some((name) => name.includes('pg_notify'));
+  }
+
   count(name: string): number {
     return this.#counts.get(name) ?? 0;
-  }
-  get texts() {
-    return this.#counts;
   }
 
   async connect(): Promise<ClientLike> {
     const client = await this.#pool.connect();
     return {
-      query: (text, values) => {
+      query: async (text, values) => {
         const name = /\.([a-z_]+)_1\(/.exec(text)?.[1] ?? text;
         this.#counts.set(name, this.count(name) + 1);
-        return client.query(text, values);
+        this.#underWay += 1;
+        try {
+          return await client.query(text, values);
+        } finally {
+          this.#underWay -= 1;
+        }
       },
       release: (error) => client.release(error),
       on: (event, listener) => client.on(event, listener),

@@ -84,6 +84,7 @@ async function warmed(
   pools.push(pool);
   const sync = managers.make({ backend: postgres({ pool, listen: server.url }), ...options });
   await (await sync.acquire(uniqueKey('warm'))).release();
+  await until(() => pool.listens);
   return { sync, pool };
 }
 

@@ -29,7 +29,7 @@ export interface ManyLocksReport {
 const MOST_BYTES = { memory: 6_000, etcd: 5_000, consul: 5_000, postgres: 5_000 };
 
 /** Of one manager. */
-const MOST_SOCKETS = { memory: 0, etcd: 8, consul: 64, postgres: 5 };
+const MOST_SOCKETS = { memory: 0, etcd: 8, consul: 64, postgres: 4 };
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const fixture = fileURLToPath(new URL('./many-locks-fixture.ts', import.meta.url));

@@ -10,7 +10,7 @@ import { isOver, type RowOptions, type RowResult } from './row.ts';
 import { worldOf } from './stores.ts';
 
 /** On which a service waits; on Postgres all it has. */
-const MOST_WATCH_SOCKETS = { etcd: 2, consul: 2, postgres: 5 };
+const MOST_WATCH_SOCKETS = { etcd: 2, consul: 2, postgres: 4 };
 
 export type WaitedStore = keyof typeof MOST_WATCH_SOCKETS;
 

@@ -4,7 +4,7 @@ import type { ListenerLike, PoolLike, Pools } from './database.ts';
 /** Everything that is particular to the package pg, of which only a pool and a connection of its own are used. */
 
 /** Of the work: as many as are under way at a time. Sessions have one of their own, so that no renewal waits for anything. */
-const WORKING = { max: 3 };
+const WORKING = { max: 2 };
 const RENEWING = { max: 1, idleTimeoutMillis: 0 };
 
 interface Pg {

@@ -143,7 +143,7 @@ export const buryWithoutWaiting: Rule = {
     await database.sql(
       'SELECT pg_sleep(greatest(0, extract(epoch FROM expires - clock_timestamp()))::float8) FROM @.sessions',
     );
-    const bury = () => database.sql('SELECT @.bury_1(@.timeline_1(), NULL) AS number');
+    const bury = () => database.sql('SELECT @.bury_1(@.run_1(), NULL) AS number');
     for (const row of [
       'SELECT FROM @.sessions WHERE id = $1 FOR KEY SHARE',
       'SELECT FROM @.records WHERE session = $1 FOR SHARE',
