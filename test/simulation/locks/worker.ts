@@ -49,7 +49,7 @@ export class Worker {
       once ? this.#trying((options) => lock.tryLock(options)) : lock.lock({ timeout });
     const grant = await claims.asking(this.#key, ask());
     if (grant === undefined) return;
-    await this.#use(grant, asked);
+    await this.#use(grant, asked, false);
     // Often it holds on, and the next round finds it held.
     if (world.chance(0.6)) {
       await lock.release();
@@ -81,14 +81,14 @@ export class Worker {
     }
   }
 
-  async #use(grant: Grant, asked: number): Promise<void> {
+  async #use(grant: Grant, asked: number, isScoped: boolean): Promise<void> {
     const world = this.#world;
     this.#onTurn();
     if (!grant.held && !grant.signal.aborted) {
       const who = `${this.#process.name}: ${this.#key}, ${grant.token}`;
       world.violate('a lock was handed out that is not held', who);
     }
-    this.#workload.meet(this.#process, grant, asked);
+    this.#workload.meet(this.#process, grant, asked, isScoped);
     // Some hold on for as long as they can; but not when everybody has to get on.
     const rounds = Math.floor(world.between(0, !world.well && world.chance(0.15) ? 25 : 4));
     for (let round = 0; round < rounds && !grant.signal.aborted; round++) {
@@ -104,7 +104,7 @@ export class Worker {
   }
 
   async #finish(grant: Grant, asked: number): Promise<void> {
-    await this.#use(grant, asked);
+    await this.#use(grant, asked, true);
     const release = this.#workload.history(this.#key).releasing(this.#process.name, grant.token);
     if (await givenBack(this.#process.sync, grant)) release.done();
   }

@@ -54,7 +54,7 @@ export class LockWorkload implements Workload {
   }
 
   /** Somebody has this grant in hands, asked for at some time. The same one may be met again and again. */
-  meet(process: Process, grant: Grant, asked: number): void {
+  meet(process: Process, grant: Grant, asked: number, isScoped = false): void {
     const { world } = this;
     const { name } = process;
     const { grants } = this.claims(process);
@@ -67,10 +67,11 @@ export class LockWorkload implements Workload {
       .acquiring(name, world.mayOperate ? 0 : asked)
       .granted(token);
     const isHandOff = (token & 0xffffn) > 0n;
-    // Behind a standing claim it may have got in line just now. It is watched from when somebody is in line, and then takes its time.
-    const wasWatched = asked > 0 && world.clock.now() - asked >= TOLD;
-    if (world.mayTake && world.healed && isHandOff && wasWatched) {
-      this.#of(key).handedOn({ client: name, token }, asked);
+    // It is watched from when somebody is in line, and then takes its time.
+    const told = world.clock.now() - TOLD;
+    if (world.mayTake && world.healed && isHandOff && asked > 0 && asked <= told) {
+      // A standing claim may have been handed it long ago; who asked for himself has it from this moment on.
+      this.#of(key).handedOn({ client: name, token }, isScoped ? told : asked);
     }
     this.#of(key).granted({ client: name, token });
     world.note(() => `${name} holds ${key}, token ${token}`);
