@@ -53,6 +53,7 @@ const immediate = [
   'Leadership.stop',
   'Grant.assertHeld',
   'Grant.guard',
+  'Grant.guardUntil',
   'Grant.reconfirmed',
   'Grant.end',
   'Grant.announce',

@@ -25,7 +25,8 @@ const MOST_OPERATIONS = { queue: 128, race: 62 };
 /** One client of a store. Its end ends its calls, not its sessions: those end as a dead process's do. */
 export class MemoryDriver implements Driver {
   readonly traits: BackendTraits;
-  readonly keys: KeyRules = textKeys;
+  /** It has everything in one process: to ask for all of it is a mistake. */
+  readonly keys: KeyRules = { ...textKeys, prefixProblem: textKeys.keyProblem };
   readonly #store: MemoryStore;
 
   constructor(store: MemoryStore) {
