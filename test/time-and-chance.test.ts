@@ -14,6 +14,7 @@ const exceptions: Readonly<Record<string, string>> = {
   'src/async/clock.ts': 'makes of it the clock that is injected by default',
   'src/sync/manager/shutdown.ts': 'signals of the operating system end real processes',
   'src/backends/kit/batcher.ts': 'for requests to real servers: those of the memory store travel alone',
+  'src/backends/kit/late.ts': 'of requests over a real network',
   'src/backends/kit/endpoints.ts': 'of connections over a real network',
   'src/backends/consul/': 'its server, on the other side of a real network, keeps real time',
   'src/backends/etcd/': 'its server, on the other side of a real network, keeps real time',

@@ -1,6 +1,7 @@
-import { clearImmediate, clearTimeout, monotonic, setImmediate, setTimeout } from '../../async/platform.ts';
+import { monotonic } from '../../async/platform.ts';
 import { isThenable } from '../../async/realms.ts';
 import { isSyncError, type SyncError } from '../../contract/errors.ts';
+import { lateAfter } from '../kit/late.ts';
 import { ExchangeError, type Exchanger, type Exchanging, exchange } from './client.ts';
 import { type ConsulConnection, type Lane, UnprovidedError, wasRested } from './connection.ts';
 import {
@@ -37,8 +38,8 @@ export class Asking implements Exchanger {
   readonly #done: (outcome: Answer | SyncError) => void;
   readonly #timeout: number;
   readonly #begun = monotonic();
-  #timer: NodeJS.Timeout | undefined;
-  #late: NodeJS.Immediate | undefined;
+  /** Of what is to be done when it takes long. */
+  #undo: (() => void) | undefined;
   #connection: ConsulConnection | undefined;
   #exchanging: Exchanging | undefined;
   /** The same call by another connection, while this one may yet be answered. */
@@ -60,8 +61,8 @@ export class Asking implements Exchanger {
 
   begin(): void {
     // One that blocks waits with good reason: its silence says nothing before it is over.
-    if (this.#call.blocks) this.#after(this.#timeout, () => this.#end());
-    else this.#after(this.#timeout / 2, () => this.#silent());
+    if (this.#call.blocks) this.#undo = lateAfter(this.#timeout, () => this.#end());
+    else this.#undo = lateAfter(this.#timeout / 2, () => this.#silent());
     this.#send();
   }
 
@@ -171,7 +172,7 @@ export class Asking implements Exchanger {
 
   /** Half of its time is over. */
   #silent(): void {
-    this.#after(this.#timeout - (monotonic() - this.#begun), () => this.#end());
+    this.#undo = lateAfter(this.#timeout - (monotonic() - this.#begun), () => this.#end());
     const connection = this.#connection;
     if (connection === undefined || this.#exchanging === undefined) return;
     if (connection.heardAt >= this.#sentAt) {
@@ -209,13 +210,6 @@ export class Asking implements Exchanger {
     doubt.begin();
   }
 
-  /** After a stall of the event loop timers come first, and what has arrived meanwhile only then: it is given its turn. */
-  #after(ms: number, late: () => void): void {
-    this.#timer = setTimeout(() => {
-      this.#late = setImmediate(late);
-    }, ms);
-  }
-
   /** Its own exchanges are over. */
   #finish(outcome: Answer | SyncError): void {
     this.#exchanging = undefined;
@@ -230,8 +224,7 @@ export class Asking implements Exchanger {
   #settle(): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
-    clearTimeout(this.#timer);
-    clearImmediate(this.#late);
+    this.#undo?.();
     this.#exchanging?.cut();
     this.#second?.cancel();
     return true;

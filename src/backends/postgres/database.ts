@@ -1,7 +1,7 @@
 import { SettleOnce } from '../../async/settle-once.ts';
 import { refused, SyncError } from '../../contract/errors.ts';
-import { syncErrorOf } from './errors.ts';
-import { lateAfter } from './late.ts';
+import { lateAfter } from '../kit/late.ts';
+import { isAnswer, syncErrorOf } from './errors.ts';
 
 /** What a statement gives, row by row. Numbers that may be large, and bytes, are asked for as text. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -141,17 +141,13 @@ export class Database {
       giveBack();
       call.resolve(rows as Row[]);
     } catch (error) {
-      giveBack(hasState(error) ? undefined : (error as Error));
+      giveBack(isAnswer(error) ? undefined : (error as Error));
       call.reject(error);
     }
   }
 }
 
 function nothing(): void {}
-
-function hasState(error: unknown): boolean {
-  return /^(?!57P|25P0|08)[0-9A-Z]{5}$/.test(String((error as { code?: unknown } | undefined)?.code));
-}
 
 function noRows(): SyncError {
   const hint = 'with pg, `async (text, values) => (await pool.query(text, values)).rows`';

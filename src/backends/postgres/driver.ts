@@ -21,7 +21,7 @@ import { keys } from './keys.ts';
 import { OpenTransactions } from './open-transactions.ts';
 import { placesOf } from './scope.ts';
 import type { Listened, Server } from './server.ts';
-import { type Form, formOf, recordOf, resultOf, type Said, scopeArrays } from './statements.ts';
+import { type Form, formOf, recordOf, resultOf, type Said, scopeArrays, sizeOf } from './statements.ts';
 import { commitWithin } from './within.ts';
 
 const MOST_MEMBERS = 200;
@@ -92,8 +92,7 @@ export class PostgresDriver implements Driver<Prepared> {
 
   prepare(commit: Commit): Prepared {
     const form = formOf(commit, (session) => this.#sessions.has(session));
-    const bytes = 'commit' in form ? JSON.stringify(form.commit).length : 2 * form.key.length + 64;
-    return { commit, form, bytes, cost: 1 };
+    return { commit, form, bytes: sizeOf(form), cost: 1 };
   }
 
   /** Those of one form go together; the forms side by side. */
@@ -106,14 +105,10 @@ export class PostgresDriver implements Driver<Prepared> {
       const told = await this.#send(form, members);
       for (const [n, member] of members.entries()) verdicts.set(member, told[n] ?? 'again');
     });
-    Promise.all(parts).then(
-      () => {
-        for (const verdict of verdicts.values()) this.#mark(verdict, position);
-        done(requests.map((request) => verdicts.get(request) ?? 'again'));
-      },
-      // Nothing above rejects.
-      (error: unknown) => done(this.#server.errorOf(error)),
-    );
+    void Promise.all(parts).then(() => {
+      for (const verdict of verdicts.values()) this.#mark(verdict, position);
+      done(requests.map((request) => verdicts.get(request) ?? 'again'));
+    });
     return () => {};
   }
 
@@ -132,10 +127,11 @@ export class PostgresDriver implements Driver<Prepared> {
     const text =
       `SELECT n, key, encode(value, 'hex') AS value, session, created::text, revision::text, left_ms FROM ` +
       `${schema}.look_1($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::bigint[])`;
-    this.#server.query(text, scopeArrays(scopes)).then(
-      (rows) => done(this.#shown(scopes, rows, position, sentAt)),
-      (error: unknown) => done(this.#server.errorOf(error)),
-    );
+    this.#server
+      .query(text, scopeArrays(scopes))
+      // What a function of the user's gives may be no row of this statement.
+      .then((rows) => this.#shown(scopes, rows, position, sentAt))
+      .then(done, (error: unknown) => done(this.#server.errorOf(error)));
     return () => {};
   }
 
@@ -248,7 +244,7 @@ export class PostgresDriver implements Driver<Prepared> {
     forms: readonly Extract<Form, { form: 'any' | 'check' }>[],
     form: 'any' | 'check',
   ): Promise<Verdict<CommitResult>[]> {
-    const json = JSON.stringify(forms.map(({ commit }) => commit));
+    const json = `[${forms.map((each) => each.json).join(',')}]`;
     const { schema } = this.#server;
     const rows =
       form === 'check'

@@ -25,6 +25,12 @@ function stateOf(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }
 
+/** The server has answered, on a connection that is as good as before. */
+export function isAnswer(error: unknown): boolean {
+  const state = stateOf(error);
+  return state !== undefined && !ENDED.test(state);
+}
+
 /** The primary is another one than it was: ask it who it is, and again. */
 export function isStale(error: unknown): boolean {
   return stateOf(error) === STALE_TIMELINE;

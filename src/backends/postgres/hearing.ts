@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { SettleOnce } from '../../async/settle-once.ts';
 import { refused, type SyncError } from '../../contract/errors.ts';
+import { lateAfter } from '../kit/late.ts';
 import type { ListenerLike } from './database.ts';
-import { lateAfter } from './late.ts';
 
 /** Milliseconds. Until then everybody looks from time to time: it may be long. */
 const HEARD_WITHIN = 5_000;

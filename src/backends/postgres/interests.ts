@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { clearTimeout, setTimeout } from '../../async/platform.ts';
+import { clearTimeout, setTimeout, sleep } from '../../async/platform.ts';
 import type { Row } from './database.ts';
 
 /** Seconds for which the database keeps an interest, and milliseconds after which it is written anew. */
@@ -33,7 +33,7 @@ export class Interests {
   #fresh = new Set<string>();
   #writing = false;
   #renewing: NodeJS.Timeout | undefined;
-  #over = false;
+  readonly #ending = new AbortController();
   #written = false;
 
   constructor(host: InterestsHost) {
@@ -61,7 +61,7 @@ export class Interests {
   }
 
   async end(): Promise<void> {
-    this.#over = true;
+    this.#ending.abort();
     clearTimeout(this.#renewing);
     if (!this.#written) return;
     await this.#host
@@ -81,14 +81,15 @@ export class Interests {
   async #write(): Promise<void> {
     this.#writing = true;
     try {
-      while (this.#fresh.size > 0 && !this.#over) {
+      while (this.#fresh.size > 0 && !this.#ending.signal.aborted) {
         const names = [...this.#fresh];
         this.#fresh = new Set();
         try {
           await this.#settle(names);
         } catch {
           // It is tried again with the next renewal; until then everybody looks from time to time.
-          if (!this.#over) for (const name of names) if (this.#places.has(name)) this.#fresh.add(name);
+          if (!this.#ending.signal.aborted)
+            for (const name of names) if (this.#places.has(name)) this.#fresh.add(name);
           return;
         }
       }
@@ -105,8 +106,8 @@ export class Interests {
     const horizon = BigInt(String(first?.at));
     for (;;) {
       const [now] = await this.#host.query('SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS at', []);
-      if (BigInt(String(now?.at)) >= horizon || this.#over) break;
-      await new Promise((resolve) => setTimeout(resolve, SETTLE_EVERY));
+      if (BigInt(String(now?.at)) >= horizon || this.#ending.signal.aborted) break;
+      await sleep(SETTLE_EVERY, undefined, { signal: this.#ending.signal });
     }
     const since = this.#host.count();
     for (const name of names) {
@@ -122,7 +123,7 @@ export class Interests {
   #renew(): void {
     this.#renewing = undefined;
     for (const [name, { count }] of this.#places) if (count === 0) this.#places.delete(name);
-    if (this.#places.size === 0 || this.#over) return;
+    if (this.#places.size === 0 || this.#ending.signal.aborted) return;
     this.#renewing = setTimeout(() => this.#renew(), RENEWED_EVERY);
     this.#host
       .query(`SELECT ${this.#host.schema}.watch_1($1, $2::text[], $3)`, [

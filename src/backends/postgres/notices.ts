@@ -127,9 +127,12 @@ export class Notices {
   }
 
   async #connect(): Promise<void> {
+    let listener: ListenerLike | undefined;
     try {
-      const listener = await this.#host.dial();
-      const left = (): void => this.#left(listener);
+      listener = await this.#host.dial();
+      if (this.#over) return;
+      const dialled = listener;
+      const left = (): void => this.#left(dialled);
       listener.on('error', left);
       listener.on('end', left);
       listener.on('notification', ({ channel, payload }) => {
@@ -154,7 +157,7 @@ export class Notices {
       this.#wakeAll();
       this.#askLater(listener);
     } catch {
-      this.#left(this.#listener);
+      this.#left(listener);
     }
   }
 

@@ -13,8 +13,8 @@ export type Form =
     }
   | { readonly form: 'leave'; readonly key: string; readonly queue: string; readonly revision: string }
   /** Changes nothing. */
-  | { readonly form: 'check'; readonly commit: object }
-  | { readonly form: 'any'; readonly commit: object };
+  | { readonly form: 'check'; readonly json: string }
+  | { readonly form: 'any'; readonly json: string };
 
 /** @param isOurs whether a session is one of this client. */
 export function formOf(commit: Commit, isOurs: (session: string) => boolean): Form {
@@ -44,7 +44,14 @@ export function formOf(commit: Commit, isOurs: (session: string) => boolean): Fo
       return { form: 'leave', key, queue, revision: String(condition.revision) };
     }
   }
-  return { form: then.length === 0 ? 'check' : 'any', commit: sqlCommit(commit) };
+  return { form: then.length === 0 ? 'check' : 'any', json: JSON.stringify(sqlCommit(commit)) };
+}
+
+/** Characters that it adds to a statement, its value among them. */
+export function sizeOf(form: Form): number {
+  if ('json' in form) return form.json.length;
+  // The key goes with its queue and with the directories that it lies in.
+  return 64 + 4 * form.key.length + ('value' in form ? form.value.length : 0);
 }
 
 export function sqlCommit({ when, then, read, count }: Commit): object {

@@ -1,5 +1,5 @@
 import type { Commit, CommitResult } from '../../contract/backend.ts';
-import { refused, type SyncError } from '../../contract/errors.ts';
+import { refused, SyncError } from '../../contract/errors.ts';
 import { invalid } from '../../contract/options.ts';
 import { isNotDone, isStale, syncErrorOf } from './errors.ts';
 import type { Server } from './server.ts';
@@ -31,6 +31,8 @@ export async function commitWithin(
   let answer: Answer;
   try {
     const { rows } = await transaction.query(text, values);
+    if (rows[0] === undefined)
+      throw new SyncError('bad-response', 'the transaction gave no row to a statement that has one');
     answer = rows[0] as Answer;
   } catch (error) {
     if (isStale(error)) server.forgetTimeline();
