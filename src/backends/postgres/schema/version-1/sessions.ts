@@ -162,7 +162,7 @@ BEGIN
 END $$;
 
 -- From now on a change in these places is told. Whoever was under way may not have seen it: they are over when no transaction
--- is left that is older than what this gives.
+-- is left that was open at a look after this one's COMMIT.
 CREATE FUNCTION ${s}.watch_1(p_listener text, p_places text[], p_seconds int) RETURNS void ${secured(s)} AS $$
 BEGIN
   INSERT INTO interests SELECT p, p_listener, clock_timestamp() + p_seconds * interval '1 s'
