@@ -18,11 +18,10 @@ export class Fifo<T> {
     if (this.size === 0) return undefined;
     const item = this.#items[this.#front];
     this.#items[this.#front++] = undefined;
-    const { length } = this.#items;
-    if (this.#front === length) this.#items = [];
-    else if (this.#front < LEAST_MOVED || this.#front * 2 < length) return item;
-    else this.#items = this.#items.slice(this.#front);
-    this.#front = 0;
+    if (this.#front >= LEAST_MOVED && this.#front * 2 >= this.#items.length) {
+      this.#items = this.#items.slice(this.#front);
+      this.#front = 0;
+    }
     return item;
   }
 }

@@ -26,6 +26,7 @@ export class Departures {
   }
 
   nothingLeft(): void {
+    if (this.#waiting.length === 0) return;
     for (const waiting of this.#waiting.splice(0)) end(waiting);
   }
 }

@@ -204,6 +204,11 @@ export class Grant implements AsyncDisposable {
     this.reconfirmed();
   }
 
+  /** @internal Whether somebody has asked for the signal. */
+  get observed(): boolean {
+    return this.#controller !== undefined;
+  }
+
   /** @internal */
   announce(): void {
     this.#controller?.abort(this.#reason());

@@ -51,11 +51,14 @@ export interface TurnOver {
   readonly races: boolean;
 }
 
+/** `yield`: released, and not asked for again at once. */
+export type Next = 'hand-on' | 'release' | 'yield';
+
 /**
- * What becomes of it: handed on to the next in line here, or released, to be asked for again at once if anybody waits. `yield`: not
+ * What becomes of it: handed on to the next in line here, or released, to be asked for again at once if anybody waits, or not
  * at once. Where everyone goes for one record, who gives it back and takes it again at once leaves nobody else a chance.
  */
-export function afterTurn(over: TurnOver, { limit, within }: HandOffLimits): 'hand-on' | 'release' | 'yield' {
+export function afterTurn(over: TurnOver, { limit, within }: HandOffLimits): Next {
   if (over.waiting === 0) return 'release';
   // A write of the one before, still on its way, would pass for one of the next: the store sees the same record.
   if (over.believed && !over.unsure && over.handOffs < limit && over.heldFor < within) return 'hand-on';

@@ -25,10 +25,12 @@ export async function hold<T>(
     const result = await telemetry.holding(grant, () =>
       detectDeadlocks ? runUnder(grant, () => work(grant)) : work(grant),
     );
-    // In doubt is not lost: that is known at the latest at the deadline.
-    await grant.settled;
-    // Giving it back early is the work's own business.
-    if (grant.ended !== 'released') grant.assertHeld();
+    if (!grant.held) {
+      // In doubt is not lost: that is known at the latest at the deadline.
+      await grant.settled;
+      // Giving it back early is the work's own business.
+      if (grant.ended !== 'released') grant.assertHeld();
+    }
     return result;
   } finally {
     await limited(clock, options?.signal, options?.timeout, grant.release());

@@ -6,7 +6,7 @@ import type { ContenderHost } from '../contender/contender-host.ts';
 import type { LossReason, Notice } from '../contender/lock-machine.ts';
 import { Departures } from './departures.ts';
 import { Grant } from './grant.ts';
-import { afterTurn, type HandOffLimits, type Tenure, type Turn } from './hand-off.ts';
+import { afterTurn, type HandOffLimits, type Next, type Tenure, type Turn } from './hand-off.ts';
 import type { Proofs } from './proofs.ts';
 import type { QueueEvents, Ticket, Told } from './ticket.ts';
 
@@ -131,7 +131,7 @@ export class LocalQueue implements ContenderListener {
     }
     this.#endTurn({ name: 'given-back', grant: holder, writes: holder.pendingWrites });
     holder.end('released');
-    this.#host.notifications.post(() => holder.announce());
+    if (holder.observed) this.#host.notifications.post(() => holder.announce());
     this.#events.notice({ tell: 'released', grant: holder });
     return this.#giveUp(ticket, impatient);
   }
@@ -178,16 +178,19 @@ export class LocalQueue implements ContenderListener {
   /** Gives the contender's place or grant back; but a grant's own writes must reach the store before. */
   #giveUp(ticket?: Ticket, impatient = false): Promise<void> {
     if (this.#turn.name === 'yielding') this.#endTurn(NOBODY);
-    const left = this.#departures.add(ticket, impatient);
     const turn = this.#turn;
-    if (turn.name !== 'given-back' || turn.writes === undefined) this.#release();
+    const writes = turn.name === 'given-back' ? turn.writes : undefined;
+    const next = writes === undefined ? this.#handOn() : undefined;
+    if (next === 'hand-on') return Promise.resolve();
+    const left = this.#departures.add(ticket, impatient);
+    if (next !== undefined) this.#letGo(next);
     else {
-      turn.writes.then(() =>
+      writes?.then(() =>
         this.#host.notifications.during(() => {
           if (this.#turn !== turn) return;
           this.#release();
           // They have waited for a TTL, and perhaps for themselves.
-          if (turn.grant.inTransaction) this.#departures.nothingLeft();
+          if (turn.name === 'given-back' && turn.grant.inTransaction) this.#departures.nothingLeft();
         }),
       );
     }
@@ -196,26 +199,35 @@ export class LocalQueue implements ContenderListener {
   }
 
   #release(tenure = this.#tenure): void {
+    const next = this.#handOn(tenure);
+    if (next !== 'hand-on') this.#letGo(next);
+  }
+
+  /** To the next in line here, if it may be: or says what is to be done instead. */
+  #handOn(tenure = this.#tenure): Next {
     const turn = this.#turn;
     this.#turn = NOBODY;
     const { length: waiting } = this.#tickets;
+    if (waiting === 0 || tenure === undefined) return 'release';
     const next = afterTurn(
       {
         waiting,
-        believed: waiting > 0 && turn.name === 'given-back' && this.#isBelieved,
+        believed: turn.name === 'given-back' && this.#isBelieved,
         unsure: turn.name === 'given-back' && turn.grant.unsure,
-        handOffs: tenure?.handOffs ?? 0,
-        heldFor: tenure === undefined ? 0 : this.#host.clock.now() - tenure.since,
+        handOffs: tenure.handOffs,
+        heldFor: this.#host.clock.now() - tenure.since,
         races: this.#host.backend.traits.contention === 'race',
       },
       this.#limits,
     );
-    if (next === 'hand-on' && tenure !== undefined) {
-      tenure.handOffs += 1;
-      this.#grant(tenure);
-      this.#departures.nothingLeft();
-      return;
-    }
+    if (next !== 'hand-on') return next;
+    tenure.handOffs += 1;
+    this.#grant(tenure);
+    this.#departures.nothingLeft();
+    return next;
+  }
+
+  #letGo(next: Exclude<Next, 'hand-on'>): void {
     this.#contender.release();
     if (this.#tickets.length === 0) return;
     if (next === 'yield')

@@ -78,8 +78,10 @@ export class Session {
    * stall or a stopped process, this look may come before any timer has run.
    */
   get trusted(): boolean {
-    if (this.#ended !== undefined || this.#clock.now() >= this.#deadline) return false;
-    this.#noticeSleep();
+    if (this.#ended !== undefined) return false;
+    const now = this.#clock.now();
+    if (now >= this.#deadline) return false;
+    this.#noticeSleep(this.#clock.wall() - now);
     return !this.#suspect;
   }
 
@@ -109,8 +111,7 @@ export class Session {
    * The monotonic clock stands still while a machine is suspended; the wall clock does not. When the latter ran
    * ahead by more than the margin, either the machine slept or somebody set the clock: one renewal tells which.
    */
-  #noticeSleep(): void {
-    const { lead } = instant(this.#clock);
+  #noticeSleep(lead: number): void {
     if (lead - this.#wallLead > this.#margin) {
       this.#wallLead = lead;
       this.#suspect = true;
