@@ -27,7 +27,7 @@ export class PostgresPeers {
     const client = new Client({ connectionString: url });
     await client.connect();
     await client.query('LISTEN bare');
-    const { rows } = await client.query('SELECT holdfast.timeline_1() AS timeline');
+    const { rows } = await client.query('SELECT holdfast.run_1() AS timeline');
     return new PostgresPeers(client, session, rows[0].timeline);
   }
 

@@ -267,7 +267,7 @@ test('another primary: the transaction is to be run again, and then it is known'
   const own = new pg.Pool({ connectionString: server.url });
   const grant = await sync.acquire('k');
   const change =
-    "CREATE OR REPLACE FUNCTION holdfast.timeline_1() RETURNS text LANGUAGE sql STABLE AS $$ SELECT 'FFFFFFFE' $$";
+    "CREATE OR REPLACE FUNCTION holdfast.timeline_1() RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT 'FFFFFFFE' $$";
   await server.sql(change);
   const commit = () => inClient(own, (client) => sync.commit(guarded(grant), { in: client }));
   await expect(commit()).rejects.toMatchObject({ code: 'unavailable', outcome: 'refused' });

@@ -161,6 +161,22 @@ test('50 managers in line for one key: 2 commits and at most 5 requests a turn, 
   expect((statements() - before) / clients.length).toBeLessThanOrEqual(5);
 });
 
+test('who waits behind the holder alone is told by the notice itself, and looks at nothing', async () => {
+  await using managers = new Managers(world);
+  const [{ sync }, { sync: next, pool }] = [await warmed(managers), await warmed(managers)];
+  const key = uniqueKey('hand-off');
+  for (let turn = 0; turn < 5; turn++) {
+    const grant = await sync.acquire(key);
+    const taking = next.acquire(key);
+    await until(() => pool.count('look') > turn && pool.listens);
+    const before = pool.statements;
+    await grant.release();
+    const taken = await taking;
+    expect(pool.statements - before).toBe(0);
+    await taken.release();
+  }
+});
+
 /** Of our clients, as the server sees them. */
 async function connections(): Promise<number> {
   const text = `SELECT count(*)::int AS number FROM pg_stat_activity WHERE application_name = 'holdfast'`;

@@ -1,5 +1,6 @@
 import { refused } from '../../contract/errors.ts';
 import type { ListenerLike, PoolLike, Pools } from './database.ts';
+import { PreparedPool, type PreparingPoolLike } from './prepared.ts';
 
 /** Everything that is particular to the package pg, of which only a pool and a connection of its own are used. */
 
@@ -10,7 +11,7 @@ const RENEWING = { max: 1, idleTimeoutMillis: 0 };
 interface Pg {
   readonly Pool: new (
     options: object,
-  ) => PoolLike & {
+  ) => PreparingPoolLike & {
     on(event: 'error', listener: (error: Error) => void): unknown;
     end(): Promise<void>;
   };
@@ -50,9 +51,9 @@ interface OwnPool {
 }
 
 function ownPool(connectionString: string, timeout: number, size: object): OwnPool {
-  let made: Promise<InstanceType<Pg['Pool']>> | undefined;
+  let made: Promise<{ readonly pool: PoolLike; end(): Promise<void> }> | undefined;
   let ending: Promise<void> | undefined;
-  const make = async (): Promise<InstanceType<Pg['Pool']>> => {
+  const make = async (): Promise<{ readonly pool: PoolLike; end(): Promise<void> }> => {
     const { Pool } = await load();
     const pool = new Pool({
       ...settings(connectionString, timeout),
@@ -61,12 +62,12 @@ function ownPool(connectionString: string, timeout: number, size: object): OwnPo
     });
     // Of a connection that broke while nobody used it. The next request takes another one.
     pool.on('error', () => undefined);
-    return pool;
+    return { pool: new PreparedPool(pool), end: () => pool.end() };
   };
   return {
-    get: () => {
+    get: async () => {
       made ??= make();
-      return made;
+      return (await made).pool;
     },
     end: () => {
       ending ??= (async () => (await made?.catch(() => undefined))?.end())();

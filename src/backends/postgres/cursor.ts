@@ -11,27 +11,45 @@ export interface Position {
   readonly ends?: number;
   /** Set when only these keys can change the answer. */
   readonly seen?: readonly string[];
-  /** There was nothing else in the scope. */
-  readonly complete?: boolean;
+  /** What stood under them, if there was nothing else in the scope: when some of it is gone, the rest is all that is left. */
+  readonly shown?: readonly StoredRecord[];
 }
 
 /** More than these are not worth being told one by one. */
 const MOST_SEEN = 8;
+/** Bytes of values: thousands wait at a time, each with a cursor of its own. */
+const MOST_SHOWN = 1_024;
 
 /** @param more whether there was more in the scope than was asked for. */
 export function seenOf(
   scope: Scope,
   records: readonly StoredRecord[],
   more: boolean,
-): Pick<Position, 'seen' | 'complete'> {
+): Pick<Position, 'seen' | 'shown'> {
   const isBounded = scope.youngest !== undefined || scope.oldest === records.length;
   // Whatever is made from now on is younger: it neither belongs to the youngest before, nor pushes out one of the oldest.
   if (!isBounded || records.length > MOST_SEEN) return {};
-  return { seen: records.map(({ key }) => key), complete: scope.youngest !== undefined && !more };
+  const seen = records.map(({ key }) => key);
+  const bytes = records.reduce((sum, { value }) => sum + value.byteLength, 0);
+  return scope.youngest === undefined || more || bytes > MOST_SHOWN ? { seen } : { seen, shown: records };
 }
 
-export function encodeCursor({ epoch = '', notices, ends, seen, complete }: Position): Cursor {
-  return JSON.stringify([epoch, notices, ends ?? null, ...(seen === undefined ? [] : [seen, complete])]);
+type Shown = [value: string, session: string | null, created: string, revision: string];
+type Encoded = [epoch: string, notices: number, ends: number | null, seen?: string[], shown?: Shown[]];
+
+export function encodeCursor({ epoch = '', notices, ends, seen, shown }: Position): Cursor {
+  const encoded: Encoded = [epoch, notices, ends ?? null];
+  if (seen !== undefined) encoded.push([...seen]);
+  if (shown !== undefined)
+    encoded.push(
+      shown.map(({ value, session, created, revision }) => [
+        Buffer.from(value).toString('base64'),
+        session ?? null,
+        String(created),
+        String(revision),
+      ]),
+    );
+  return JSON.stringify(encoded);
 }
 
 /** Of who looks from time to time: another one as soon as anything in it is. */
@@ -45,21 +63,27 @@ export function digestOf(records: readonly StoredRecord[]): Cursor {
 /** `undefined` for what is no cursor of this backend. */
 export function decodeCursor(cursor: Cursor): Position | undefined {
   try {
-    const [epoch, notices, ends, seen, complete = false] = JSON.parse(cursor) as [
-      string,
-      number,
-      number | null,
-      string[]?,
-      boolean?,
-    ];
+    const [epoch, notices, ends, seen, shown] = JSON.parse(cursor) as Encoded;
     if (typeof epoch !== 'string' || typeof notices !== 'number') return undefined;
     return {
       epoch: epoch === '' ? undefined : epoch,
       notices,
       ...(ends !== null && { ends }),
-      ...(seen !== undefined && { seen: [...seen], complete }),
+      ...(seen !== undefined && { seen: [...seen] }),
+      ...(seen !== undefined &&
+        shown !== undefined && { shown: shown.map((each, n) => recordOf(seen[n], each)) }),
     };
   } catch {
     return undefined;
   }
+}
+
+function recordOf(key: string | undefined, [value, session, created, revision]: Shown): StoredRecord {
+  return {
+    key: String(key),
+    value: new Uint8Array(Buffer.from(value, 'base64')),
+    session: session ?? undefined,
+    created: BigInt(created),
+    revision: BigInt(revision),
+  };
 }

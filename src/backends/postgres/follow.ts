@@ -1,8 +1,9 @@
 import { clearTimeout, monotonic, setTimeout } from '../../async/platform.ts';
-import type { Cursor, Scope } from '../../contract/backend.ts';
+import type { Cursor, Scope, StoredRecord } from '../../contract/backend.ts';
 import type { Cancel, News } from '../kit/driver.ts';
-import { decodeCursor, type Position } from './cursor.ts';
+import { decodeCursor, encodeCursor, type Position } from './cursor.ts';
 import type { Interests } from './interests.ts';
+import type { Notice } from './notice.ts';
 import type { Interest, Notices } from './notices.ts';
 import { placeOf, queueOf } from './scope.ts';
 import type { Server } from './server.ts';
@@ -42,6 +43,9 @@ class Following {
   #unlisten: Cancel | undefined;
   #forget: Cancel | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** What is in the scope, if that is known. */
+  #shown: readonly StoredRecord[] | undefined;
+  #ends: number | undefined;
   #over = false;
 
   constructor(notices: Notices, news: (news: News) => void) {
@@ -51,7 +55,7 @@ class Following {
 
   begin(
     scope: Scope,
-    { epoch, notices: heard, seen, ends }: Position,
+    { epoch, notices: heard, seen, shown, ends }: Position,
     interests: Interests | undefined,
   ): void {
     const notices = this.#notices;
@@ -62,7 +66,9 @@ class Following {
       this.#changed();
       return;
     }
-    this.#unlisten = notices.follow(interest, this.#changed);
+    this.#shown = shown;
+    this.#ends = ends;
+    this.#unlisten = notices.follow(interest, this.#told);
     let isSure = present !== undefined;
     if (interests !== undefined) {
       const { since, cancel } = interests.add(placeOf(scope), this.#changed);
@@ -85,6 +91,24 @@ class Following {
     this.#unlisten?.();
     this.#forget?.();
   }
+
+  /** Where nothing else was, and some of it went, the rest is all there is: nobody has to look. */
+  readonly #told = ({ gone }: Notice): void => {
+    if (this.#over) return;
+    const left = this.#shown?.filter(({ key, revision }) => gone?.get(key) !== revision);
+    if (left === undefined || left.length === this.#shown?.length) {
+      this.#changed();
+      return;
+    }
+    this.end();
+    const at = encodeCursor({
+      ...this.#notices.position,
+      ...(this.#ends !== undefined && { ends: this.#ends }),
+      seen: left.map(({ key }) => key),
+      shown: left,
+    });
+    this.#news({ why: 'shown', shown: { records: left, at } });
+  };
 
   readonly #changed = (): void => {
     if (this.#over) return;

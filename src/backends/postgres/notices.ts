@@ -3,6 +3,7 @@ import { clearTimeout, setTimeout } from '../../async/platform.ts';
 import type { SyncError } from '../../contract/errors.ts';
 import type { ListenerLike } from './database.ts';
 import { deaf, hears } from './hearing.ts';
+import { ANYTHING, type Notice, noticeOf } from './notice.ts';
 import { quoteName } from './schema/install.ts';
 import { queueOf } from './scope.ts';
 
@@ -20,16 +21,14 @@ const DEAF_PAUSE = 30_000;
 /** Of which changes somebody wants to hear. */
 export type Interest = { readonly keys: readonly string[] } | { readonly prefix: string };
 
-type Wake = (keys: readonly string[] | undefined) => void;
+type Wake = (notice: Notice) => void;
 
 export interface NoticesHost {
   dial(): Promise<ListenerLike>;
   /** By another connection than that. */
   notify(channel: string): Promise<unknown>;
-}
-
-interface Told {
-  readonly keys: readonly string[] | undefined;
+  /** What notices are signed with, once that is known. */
+  secret(): string | undefined;
 }
 
 /**
@@ -45,7 +44,7 @@ export class Notices {
   #listener: ListenerLike | undefined;
   #epoch: string | undefined;
   #count = 0;
-  #told: Told[] = [];
+  #told: Notice[] = [];
   #wanted = false;
   #over = false;
   #timer: NodeJS.Timeout | undefined;
@@ -87,7 +86,7 @@ export class Notices {
       .some(({ keys }) => keys === undefined || keys.some((key) => isIn(key, interest)));
   }
 
-  /** Calls `wake` at each notice about it, with the keys, or at one that may be about anything. Returns what takes it back. */
+  /** Calls `wake` with each notice about it, or one that may be about anything. Returns what takes it back. */
   follow(interest: Interest, wake: Wake): () => void {
     if ('keys' in interest) {
       for (const key of interest.keys) this.#add(key, wake);
@@ -136,7 +135,7 @@ export class Notices {
       listener.on('error', left);
       listener.on('end', left);
       listener.on('notification', ({ channel, payload }) => {
-        if (channel === this.#channel) this.#hear(payload ?? '*');
+        if (channel === this.#channel) this.#hear(noticeOf(payload, this.#host.secret()));
       });
       this.#listener = listener;
       await listener.connect();
@@ -195,11 +194,11 @@ export class Notices {
     this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
   }
 
-  #hear(payload: string): void {
-    const keys = keysIn(payload);
+  #hear(notice: Notice): void {
     this.#count += 1;
-    this.#told.push({ keys });
+    this.#told.push(notice);
     if (this.#told.length > 2 * REMEMBERED) this.#told = this.#told.slice(-REMEMBERED);
+    const { keys } = notice;
     if (keys === undefined) {
       this.#wakeAll();
       return;
@@ -210,23 +209,13 @@ export class Notices {
       for (const wake of this.#byName.get(queueOf(key) ?? '') ?? []) wakes.add(wake);
       for (const [wake, prefix] of this.#prefixes) if (key.startsWith(prefix)) wakes.add(wake);
     }
-    for (const wake of wakes) wake(keys);
+    for (const wake of wakes) wake(notice);
   }
 
   #wakeAll(): void {
     const wakes = new Set<Wake>(this.#prefixes.keys());
     for (const each of this.#byName.values()) for (const wake of each) wakes.add(wake);
-    for (const wake of wakes) wake(undefined);
-  }
-}
-
-/** Anybody may send a notice on any channel: what is none of ours may be about anything, as one that says so. */
-function keysIn(payload: string): readonly string[] | undefined {
-  try {
-    const keys: unknown = JSON.parse(payload);
-    return Array.isArray(keys) && keys.every((key) => typeof key === 'string') ? keys : undefined;
-  } catch {
-    return undefined;
+    for (const wake of wakes) wake(ANYTHING);
   }
 }
 

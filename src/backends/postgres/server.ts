@@ -21,6 +21,7 @@ export class Server {
   readonly #name: string;
   readonly #database: Database;
   #timeline: Promise<string> | undefined;
+  #secret: string | undefined;
   readonly #burying = new Set<Promise<unknown>>();
   #over = false;
 
@@ -30,7 +31,7 @@ export class Server {
     this.#database = database;
     if (listen === undefined) return;
     const notify = (channel: string) => database.query("SELECT pg_notify($1, '')", [channel]);
-    this.notices = new Notices({ dial: listen, notify }, name);
+    this.notices = new Notices({ dial: listen, notify, secret: () => this.#secret }, name);
     this.interests = new Interests({
       schema: this.schema,
       query: (text, values) => this.query(text, values),
@@ -134,7 +135,11 @@ export class Server {
 
   #learn(asked: Promise<readonly Row[]>): Promise<string> {
     const timeline = asked.then(
-      ([row]) => timelineOf(row, this.#name),
+      ([row]) => {
+        const known = timelineOf(row, this.#name);
+        this.#secret = String(row?.secret);
+        return known;
+      },
       (error: unknown) => {
         throw this.#nothingDone(error);
       },

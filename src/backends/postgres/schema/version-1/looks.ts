@@ -4,7 +4,7 @@ export function looks(s: string): string {
 -- What a scope shows: a key; or what lies from p_low up to p_high, of which p_queue is all if it is a queue; the oldest or the youngest of it.
 CREATE FUNCTION ${s}.show_1(
   p_key text, p_low text, p_high text, p_queue text, p_limit int, p_before bigint
-) RETURNS SETOF ${s}.records LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = ${s}, pg_catalog, pg_temp AS $$
+) RETURNS SETOF ${s}.records LANGUAGE plpgsql STABLE AS $$
 BEGIN
   IF p_key IS NOT NULL THEN
     RETURN QUERY SELECT * FROM records WHERE key = p_key;
@@ -22,18 +22,21 @@ BEGIN
   END IF;
 END $$;
 
--- Many scopes in one look. Milliseconds left say how long the session of a record may yet live without a renewal.
+-- Many scopes in one look. Milliseconds left say how long the session of a record may yet live without a renewal. In PL/pgSQL the
+-- database plans it once for each connection, and not at each call.
 CREATE FUNCTION ${s}.look_1(
   p_keys text[], p_lows text[], p_highs text[], p_queues text[], p_limits int[], p_befores bigint[]
 ) RETURNS TABLE (n int, key text, value bytea, session text, created bigint, revision bigint, left_ms float8)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ${s}, pg_catalog, pg_temp AS $$
-  SELECT w.nr::int - 1, r.key, r.value, r.session, r.created, r.revision,
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = ${s}, pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY SELECT w.nr::int - 1, r.key, r.value, r.session, r.created, r.revision,
     extract(epoch FROM o.expires - clock_timestamp())::float8 * 1000
   FROM unnest(p_keys, p_lows, p_highs, p_queues, p_limits, p_befores) WITH ORDINALITY AS w (k, lo, hi, q, li, be, nr)
     CROSS JOIN LATERAL show_1(k, lo, hi, q, li, be) WITH ORDINALITY AS r (key, queue, value, session, created, revision, place)
     LEFT JOIN sessions o ON o.id = r.session
-  ORDER BY w.nr, r.place
-$$;
+  ORDER BY w.nr, r.place;
+END $$;
 
 -- What a commit that changes nothing comes to, in one snapshot.
 CREATE FUNCTION ${s}.holds_1(p_when jsonb) RETURNS boolean

@@ -8,6 +8,8 @@ CREATE FUNCTION ${s}.enter_1(
   p_timeline text, p_key text, p_queue text, p_value bytea, p_session text, p_places text[],
   OUT verdict int, OUT revision bigint, OUT members int
 ) ${secured(s)} AS $$
+DECLARE
+  v_wanted boolean;
 BEGIN
   PERFORM begin_1(p_timeline);
   -- Also where it is about to go: to wait for that under the lock of the queue would be to wait for each other.
@@ -28,8 +30,9 @@ BEGIN
     RETURN;
   END IF;
   verdict := 1;
-  SELECT count(*) INTO members FROM records WHERE queue = p_queue;
-  IF EXISTS (SELECT FROM interests WHERE place = ANY (p_places)) THEN
+  SELECT count(*), EXISTS (SELECT FROM interests WHERE place = ANY (p_places)) INTO members, v_wanted
+    FROM records WHERE queue = p_queue;
+  IF v_wanted THEN
     PERFORM tell_1(ARRAY[p_key]);
   END IF;
 END $$;
@@ -47,7 +50,7 @@ BEGIN
   IF EXISTS (SELECT FROM records WHERE queue = p_queue)
     OR EXISTS (SELECT FROM interests WHERE place = ANY (p_places))
   THEN
-    PERFORM tell_1(ARRAY[p_key]);
+    PERFORM tell_1(ARRAY[p_key], ARRAY[p_revision]);
   END IF;
   RETURN true;
 END $$;
@@ -92,12 +95,13 @@ CREATE FUNCTION ${s}.leave_many_1(p_timeline text, p_keys text[], p_queues text[
 RETURNS SETOF int ${secured(s)} AS $$
 DECLARE
   v_gone text[];
+  v_revisions bigint[];
   v_queue bigint;
   v_told text[];
 BEGIN
   PERFORM begin_1(p_timeline);
-  SELECT array_agg(key) INTO v_gone FROM (
-    SELECT r.key FROM records r JOIN unnest(p_keys, p_revisions) AS w (k, v) ON r.key = w.k AND r.revision = w.v
+  SELECT array_agg(key), array_agg(revision) INTO v_gone, v_revisions FROM (
+    SELECT r.key, r.revision FROM records r JOIN unnest(p_keys, p_revisions) AS w (k, v) ON r.key = w.k AND r.revision = w.v
     ORDER BY r.key FOR UPDATE OF r
   ) gone;
   FOR v_queue IN SELECT DISTINCT lock_of_1(q) AS id FROM unnest(p_queues) AS q ORDER BY id LOOP
@@ -105,13 +109,13 @@ BEGIN
   END LOOP;
   DELETE FROM records WHERE key = ANY (v_gone);
   IF EXISTS (SELECT FROM interests WHERE place = ANY (p_places)) THEN
-    PERFORM tell_1(coalesce(v_gone, '{}'));
+    v_told := v_gone;
   ELSE
-    SELECT array_agg(k) INTO v_told FROM unnest(p_keys, p_queues) AS w (k, q)
-      WHERE k = ANY (v_gone) AND EXISTS (SELECT FROM records WHERE queue = q);
-    IF v_told IS NOT NULL THEN
-      PERFORM tell_1(v_told);
-    END IF;
+    SELECT array_agg(k), array_agg(v) INTO v_told, v_revisions FROM unnest(v_gone, v_revisions) AS w (k, v)
+      WHERE EXISTS (SELECT FROM records WHERE queue = queue_of_1(k));
+  END IF;
+  IF v_told IS NOT NULL THEN
+    PERFORM tell_1(v_told, v_revisions);
   END IF;
   RETURN QUERY SELECT w.nr::int - 1 FROM unnest(p_keys) WITH ORDINALITY AS w (k, nr) WHERE k = ANY (v_gone);
 END $$;

@@ -4,30 +4,32 @@ import { secured } from './secured.ts';
 export function sessions(s: string, channel: string): string {
   const literal = s.replaceAll("'", "''");
   return `
--- What this primary goes on with: another one when a replica is promoted, or a backup restored.
-CREATE FUNCTION ${s}.timeline_1() RETURNS text LANGUAGE sql STABLE AS $$
+-- What this primary goes on with: another one when a replica is promoted, or a backup restored. Volatile, as the position in the log is:
+-- else it would not be made a part of what calls it, but planned anew at each call.
+CREATE FUNCTION ${s}.timeline_1() RETURNS text LANGUAGE sql VOLATILE AS $$
   SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8)
 $$;
 
 -- The files of a table: others in another database, and where a dump was restored.
-CREATE FUNCTION ${s}.files_1() RETURNS text LANGUAGE sql STABLE AS $$
+CREATE FUNCTION ${s}.files_1() RETURNS text LANGUAGE sql VOLATILE AS $$
   SELECT pg_catalog.pg_relation_filepath('${literal}.meta')
 $$;
 
 -- Cheap to compare at each call: nothing else behind the same address is taken for it.
-CREATE FUNCTION ${s}.run_1() RETURNS text LANGUAGE sql STABLE AS $$
+CREATE FUNCTION ${s}.run_1() RETURNS text LANGUAGE sql VOLATILE AS $$
   SELECT ${s}.timeline_1() || ' ' || ${s}.files_1() || ' ' || extract(epoch FROM pg_catalog.pg_postmaster_start_time())
 $$;
 
 -- The same, over restarts.
-CREATE FUNCTION ${s}.origin_1() RETURNS text LANGUAGE sql STABLE AS $$
+CREATE FUNCTION ${s}.origin_1() RETURNS text LANGUAGE sql VOLATILE AS $$
   SELECT ${s}.timeline_1() || ' ' || ${s}.files_1() || ' ' || system_identifier FROM pg_catalog.pg_control_system()
 $$;
 
--- Of what is granted nothing may be lost in a crash, whatever the user's setting is.
-CREATE FUNCTION ${s}.begin_1(p_timeline text) RETURNS void ${secured(s)} AS $$
+-- Of what is granted nothing may be lost in a crash, whatever the user's setting is. As all that is only called by others here, it runs
+-- with their rights and their search path: to set it anew takes as long as a look at a table.
+CREATE FUNCTION ${s}.begin_1(p_timeline text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  IF p_timeline IS DISTINCT FROM run_1() THEN
+  IF p_timeline IS DISTINCT FROM ${s}.run_1() THEN
     RAISE EXCEPTION 'holdfast: another timeline' USING ERRCODE = 'HF001';
   END IF;
   IF current_setting('synchronous_commit') = 'off' THEN
@@ -40,38 +42,50 @@ CREATE FUNCTION ${s}.lock_of_1(p_name text) RETURNS bigint LANGUAGE sql IMMUTABL
 $$;
 
 -- A session that may own what is put now. It stays until the end of this transaction.
-CREATE FUNCTION ${s}.live_1(p_session text) RETURNS boolean ${secured(s)} AS $$
+CREATE FUNCTION ${s}.live_1(p_session text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM FROM sessions WHERE id = p_session AND expires > clock_timestamp() FOR KEY SHARE;
   RETURN FOUND;
 END $$;
 
--- In as many notices as it takes; above a thousand keys one that says "anything".
-CREATE FUNCTION ${s}.tell_1(p_keys text[]) RETURNS void ${secured(s)} AS $$
+-- Of changes, in as many notices as it takes; above a thousand keys one that says "anything". With revisions: of records that are gone.
+-- Whoever may connect can send a notice, and whoever is told that all before him are gone believes that he holds a lock: so that is signed.
+CREATE FUNCTION ${s}.tell_1(p_keys text[], p_revisions bigint[] DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  v_chunk text[] := '{}';
-  v_bytes int := 0;
-  v_key text;
+  v_secret text;
+  v_items text := '';
+  v_item text;
 BEGIN
   IF cardinality(p_keys) > 1000 THEN
     PERFORM pg_notify(${channel}, '*');
     RETURN;
   END IF;
-  FOREACH v_key IN ARRAY p_keys LOOP
-    -- As JSON a byte may become six.
-    IF v_bytes > 0 AND v_bytes + 6 * octet_length(v_key) + 4 > 7800 THEN
-      PERFORM pg_notify(${channel}, to_jsonb(v_chunk)::text);
-      v_chunk := '{}';
-      v_bytes := 0;
-    END IF;
-    v_chunk := v_chunk || v_key;
-    v_bytes := v_bytes + 6 * octet_length(v_key) + 4;
-  END LOOP;
-  IF v_bytes > 7800 THEN
-    PERFORM pg_notify(${channel}, '*');
-  ELSIF v_bytes > 0 THEN
-    PERFORM pg_notify(${channel}, to_jsonb(v_chunk)::text);
+  IF p_revisions IS NOT NULL THEN
+    SELECT secret INTO v_secret FROM meta;
   END IF;
+  FOR n IN 1 .. cardinality(p_keys) LOOP
+    v_item := to_jsonb(p_keys[n])::text;
+    IF p_revisions IS NOT NULL THEN
+      v_item := '[' || v_item || ',"' || p_revisions[n] || '"]';
+    END IF;
+    IF octet_length(v_items) + octet_length(v_item) > 7800 THEN
+      PERFORM notify_1(v_items, v_secret);
+      v_items := '';
+    END IF;
+    v_items := concat_ws(',', nullif(v_items, ''), v_item);
+  END LOOP;
+  IF v_items <> '' THEN
+    PERFORM notify_1(v_items, v_secret);
+  END IF;
+END $$;
+
+CREATE FUNCTION ${s}.notify_1(p_items text, p_secret text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_notify(${channel}, CASE
+    WHEN octet_length(p_items) > 7800 THEN '*'
+    WHEN p_secret IS NULL THEN '[' || p_items || ']'
+    ELSE encode(sha256(convert_to(p_secret || p_items || p_secret, 'UTF8')), 'hex') || '[' || p_items || ']'
+  END);
 END $$;
 
 -- What somebody does to the tables by himself is told as well, and ends with a session what it owns. Ours say so themselves.
@@ -106,13 +120,14 @@ BEGIN
 END $$;
 
 -- Ends sessions and what they own. The rows of the sessions are locked, and nothing is put under them any more.
-CREATE FUNCTION ${s}.end_sessions_1(p_ids text[]) RETURNS void ${secured(s)} AS $$
+CREATE FUNCTION ${s}.end_sessions_1(p_ids text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   v_keys text[];
+  v_revisions bigint[];
   v_queue bigint;
 BEGIN
-  SELECT array_agg(key) INTO v_keys
-    FROM (SELECT key FROM records WHERE session = ANY (p_ids) ORDER BY key FOR UPDATE) owned;
+  SELECT array_agg(key), array_agg(revision) INTO v_keys, v_revisions
+    FROM (SELECT key, revision FROM records WHERE session = ANY (p_ids) ORDER BY key FOR UPDATE) owned;
   FOR v_queue IN
     SELECT DISTINCT lock_of_1(coalesce(queue, key)) AS id FROM records WHERE key = ANY (v_keys) ORDER BY id
   LOOP
@@ -120,7 +135,9 @@ BEGIN
   END LOOP;
   DELETE FROM records WHERE key = ANY (v_keys);
   DELETE FROM sessions WHERE id = ANY (p_ids);
-  PERFORM tell_1(coalesce(v_keys, '{}'));
+  IF v_keys IS NOT NULL THEN
+    PERFORM tell_1(v_keys, v_revisions);
+  END IF;
 END $$;
 
 CREATE FUNCTION ${s}.close_1(p_timeline text, p_id text) RETURNS void ${secured(s)} AS $$
@@ -177,7 +194,9 @@ END $$;
 
 -- Whom we talk to. After a promotion, or in a copy, what this primary knows of the sequence may be older than what was granted: once
 -- for each such change tokens jump, and sessions get their time anew.
-CREATE FUNCTION ${s}.hello_1(OUT timeline text, OUT version int, OUT readable_from int, OUT encoding text) ${secured(s)} AS $$
+CREATE FUNCTION ${s}.hello_1(
+  OUT timeline text, OUT version int, OUT readable_from int, OUT encoding text, OUT secret text
+) ${secured(s)} AS $$
 DECLARE
   v_origin text := origin_1();
 BEGIN
@@ -191,7 +210,7 @@ BEGIN
       UPDATE meta SET origin = v_origin;
     END IF;
   END IF;
-  SELECT m.version, m.readable_from INTO hello_1.version, hello_1.readable_from FROM meta m;
+  SELECT m.version, m.readable_from, m.secret INTO hello_1.version, hello_1.readable_from, hello_1.secret FROM meta m;
 END $$;
 
 INSERT INTO ${s}.meta (version, readable_from, origin) VALUES (1, 1, ${s}.origin_1());

@@ -7,7 +7,9 @@ CREATE TABLE ${s}.meta (
   -- The oldest version of the library that can still use it.
   readable_from int NOT NULL,
   -- Of which server, timeline and files the sequence is known to be right.
-  origin text NOT NULL
+  origin text NOT NULL,
+  -- What notices are signed with that are believed without a look.
+  secret text NOT NULL DEFAULT replace(gen_random_uuid()::text, '-', '')
 );
 
 CREATE SEQUENCE ${s}.revisions MAXVALUE 140737488355327 CACHE 1;
