@@ -172,6 +172,23 @@ describe('giving back within the transaction', () => {
   });
 });
 
+test('what is given back while its transaction is open holds up nothing else', async () => {
+  // Whoever waited for the transaction would wait for longer than anybody here.
+  const backend = postgres({ connectionString: url, requestTimeout: 100_000 });
+  await using sync = new SyncManager({ name: 'svc', backend, session: { ttl: 1_000, lockDelay: 0 } });
+  const grants = await Promise.all([1, 2, 3].map(() => sync.acquire(uniqueKey('k'))));
+  await inClient(pool, async (client) => {
+    for (const grant of grants) await sync.commit(guarded(grant), { in: client });
+    const pid = await pidOf(client);
+    const given = grants.map((grant) => grant.release());
+    await until(async () => (await waitingFor(pid)) > 0);
+    await Promise.all(given);
+    for (let n = 0; n < 5; n++) await (await sync.acquire(uniqueKey('other'), { timeout: 20_000 })).release();
+    for (const { isOwner } of grants) expect(await stands(isOwner.key)).toBe(true);
+  });
+  for (const { isOwner } of grants) await until(async () => !(await stands(isOwner.key)));
+}, 60_000);
+
 describe('isolation', () => {
   const levels = ['REPEATABLE READ', 'SERIALIZABLE'];
 

@@ -4,7 +4,8 @@ import { quoteKey } from '../../contract/quote.ts';
 
 /** SQLSTATEs, as far as they say more than that something was refused. */
 const STALE_TIMELINE = 'HF001';
-const NOT_DONE = new Set(['40001', '40P01', '55P03']);
+const NOT_DONE = new Set(['40001', '40P01']);
+const LOCKED = '55P03';
 const MISSING = new Set(['3F000', '42883', '42P01', '42704']);
 /** A replica takes no writes, and has no timeline of its own to tell. */
 const REPLICA = new Set(['25006', '55000']);
@@ -42,10 +43,15 @@ export function isNotDone(error: unknown): boolean {
   return state !== undefined && NOT_DONE.has(state);
 }
 
-/** Of a value that the database cannot hold, or of a right that only one of several commits lacks. */
+/** Somebody keeps it for longer than one may wait. */
+export function isLocked(error: unknown): boolean {
+  return stateOf(error) === LOCKED;
+}
+
+/** Of a value that the database cannot hold, a right that only one of several commits lacks, or a record that somebody keeps. */
 export function isOfOne(error: unknown): boolean {
   const state = stateOf(error);
-  return state !== undefined && /^(?:22...|23...|54...)$/.test(state);
+  return state !== undefined && (state === LOCKED || /^(?:22...|23...|54...)$/.test(state));
 }
 
 /** What pg says by itself where a server asks for a password and there is none, or a wrong kind of one. */
@@ -94,6 +100,9 @@ export function syncErrorOf(error: unknown, schema: string, sent: boolean): Sync
   }
   if (REPLICA.has(state)) {
     return refused('unavailable', `this Postgres is a replica, and no primary yet (${message})`);
+  }
+  if (state === LOCKED) {
+    return refused('unavailable', `a transaction that is open keeps what is to be removed (${message})`);
   }
   if (NOT_NOW.test(state)) return refused('unavailable', `Postgres cannot do it now (${message})`);
   return refused('rejected', `Postgres refused (${message})`);

@@ -1,7 +1,7 @@
 import type { Commit, CommitResult } from '../../contract/backend.ts';
 import { refused, SyncError } from '../../contract/errors.ts';
 import { invalid } from '../../contract/options.ts';
-import { isNotDone, isStale, syncErrorOf } from './errors.ts';
+import { isLocked, isNotDone, isStale, syncErrorOf } from './errors.ts';
 import type { Server } from './server.ts';
 import { resultOf, type Said, sqlCommit } from './statements.ts';
 
@@ -69,7 +69,7 @@ function tooIsolated(isolation: string): SyncError {
 function errorWithin(error: unknown, server: Server): SyncError {
   const again = 'roll the transaction back, and run it again';
   if (isStale(error)) return refused('unavailable', `Postgres has another primary now: ${again}`);
-  if (!isNotDone(error)) return server.errorOf(error);
+  if (!isNotDone(error) && !isLocked(error)) return server.errorOf(error);
   const { message } = syncErrorOf(error, '', true);
   return refused('unavailable', `the transaction gave way to another one: ${again}. ${message}`);
 }

@@ -1,4 +1,4 @@
-import { secured } from './secured.ts';
+import { IMPATIENT, secured } from './secured.ts';
 
 /** What locks are made of: to enter a queue and to leave it, alone and many at a time. @param s the schema, quoted. */
 export function queues(s: string): string {
@@ -39,7 +39,7 @@ END $$;
 
 -- Leaves the line. Nobody is told where nobody stands and nobody looks.
 CREATE FUNCTION ${s}.leave_1(p_timeline text, p_key text, p_queue text, p_revision bigint, p_places text[])
-RETURNS boolean ${secured(s)} AS $$
+RETURNS boolean ${secured(s)} ${IMPATIENT} AS $$
 BEGIN
   PERFORM begin_1(p_timeline);
   DELETE FROM records WHERE key = p_key AND revision = p_revision;
@@ -92,7 +92,7 @@ END $$;
 
 -- Gives the places, from 0, of those that were there.
 CREATE FUNCTION ${s}.leave_many_1(p_timeline text, p_keys text[], p_queues text[], p_revisions bigint[], p_places text[])
-RETURNS SETOF int ${secured(s)} AS $$
+RETURNS SETOF int ${secured(s)} ${IMPATIENT} AS $$
 DECLARE
   v_gone text[];
   v_revisions bigint[];

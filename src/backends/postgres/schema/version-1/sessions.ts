@@ -1,4 +1,4 @@
-import { secured } from './secured.ts';
+import { IMPATIENT, secured } from './secured.ts';
 
 /** Sessions, who we talk to, and who is told of what. @param s the schema, quoted. */
 export function sessions(s: string, channel: string): string {
@@ -140,7 +140,7 @@ BEGIN
   END IF;
 END $$;
 
-CREATE FUNCTION ${s}.close_1(p_timeline text, p_id text) RETURNS void ${secured(s)} AS $$
+CREATE FUNCTION ${s}.close_1(p_timeline text, p_id text) RETURNS void ${secured(s)} ${IMPATIENT} AS $$
 BEGIN
   PERFORM begin_1(p_timeline);
   PERFORM FROM sessions WHERE id = p_id FOR UPDATE;
