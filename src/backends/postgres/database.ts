@@ -135,7 +135,9 @@ export class Database {
       // Of one that is thrown away there may be more to come.
       if (broken === undefined) client.off?.('error', nothing);
     };
-    call.finally(() => giveBack(new Error('given up')));
+    call.finally(() => {
+      if (!out) giveBack(new Error('given up'));
+    });
     try {
       const { rows } = await client.query(text, [...values]);
       giveBack();

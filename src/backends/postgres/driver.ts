@@ -98,17 +98,22 @@ export class PostgresDriver implements Driver<Prepared> {
   /** Those of one form go together; the forms side by side. */
   write(requests: readonly Prepared[], done: Done<CommitResult>): Cancel {
     const { position } = this.#server;
+    const byForm = new Map<Form['form'], Prepared[]>();
+    for (const request of requests) {
+      const same = byForm.get(request.form.form);
+      if (same === undefined) byForm.set(request.form.form, [request]);
+      else same.push(request);
+    }
     const verdicts = new Map<Prepared, Verdict<CommitResult>>();
-    const parts = FORMS.map(async (form) => {
-      const members = requests.filter((request) => request.form.form === form);
-      if (members.length === 0) return;
+    const parts = [...byForm].map(async ([form, members]) => {
       const told = await this.#send(form, members);
-      for (const [n, member] of members.entries()) verdicts.set(member, told[n] ?? 'again');
+      for (const [n, member] of members.entries()) {
+        const verdict = told[n] ?? 'again';
+        verdicts.set(member, verdict);
+        this.#mark(verdict, position);
+      }
     });
-    void Promise.all(parts).then(() => {
-      for (const verdict of verdicts.values()) this.#mark(verdict, position);
-      done(requests.map((request) => verdicts.get(request) ?? 'again'));
-    });
+    void Promise.all(parts).then(() => done(requests.map((request) => verdicts.get(request) ?? 'again')));
     return () => {};
   }
 
@@ -277,7 +282,6 @@ export class PostgresDriver implements Driver<Prepared> {
   }
 }
 
-const FORMS = ['enter', 'leave', 'any', 'check'] as const;
 const GONE: CommitResult = { ok: true, revision: 0n };
 const CONFLICT: CommitResult = { ok: false, why: 'conflict' };
 
