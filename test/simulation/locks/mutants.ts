@@ -31,7 +31,7 @@ const takesEnded: Patch = {
 const distrustsLate: Patch = {
   file: SESSION,
   in: 'Session.trusted',
-  find: '|| this.#clock.now() >= this.#deadline',
+  find: 'if (now >= this.#deadline) return false;',
   put: '',
 };
 
