@@ -45,7 +45,8 @@ const lastRevision = (server: PostgresServer) => number(server, 'SELECT last_val
 const soonestEnd = (server: PostgresServer) =>
   number(server, 'SELECT min(extract(epoch FROM expires)) FROM holdfast.sessions');
 
-test.each(['synchronous', 'asynchronous'] as const)(
+// Each has servers of its own.
+test.concurrent.each(['synchronous', 'asynchronous'] as const)(
   'a replica that is %s is promoted',
   async (kind) => {
     await using primary = await startPostgres({ schema: true });
@@ -105,7 +106,7 @@ test.each(['synchronous', 'asynchronous'] as const)(
   180_000,
 );
 
-test('a dump is restored under those who use it: tokens rise all the same', async () => {
+test.concurrent('a dump is restored under those who use it: tokens rise all the same', async () => {
   await using server = await startPostgres({ schema: true });
   await using managers = managersAt(server.address);
   const [holder, worker] = [managers.make(), managers.make()];
@@ -135,7 +136,7 @@ test('a dump is restored under those who use it: tokens rise all the same', asyn
   expect(kept.grants.map(({ held }) => held)).toEqual([true, true, true]);
 }, 120_000);
 
-test('all connections are ended by an administrator, again and again: nothing is lost', async () => {
+test.concurrent('all connections are ended by an administrator, again and again: nothing is lost', async () => {
   await using server = await startPostgres({ schema: true });
   await using managers = managersAt(server.address);
   const [holder, worker, rival] = [managers.make(), managers.make(), managers.make()];

@@ -21,7 +21,8 @@ test.each(stores)(
   300_000,
 );
 
-test.each(stores)(
+// These wait most of the time.
+test.concurrent.each(stores)(
   'A1: a server (%s) that is silent for 3 s in the midst of a burst costs nothing that was held before',
   (store) => expectDone('A1', store, 4_000, (...world) => burst('outage', ...world)),
   300_000,
@@ -31,6 +32,6 @@ test.each(stores)(
 // On Postgres the looks are counted in `postgres-counts.test.ts`.
 test.concurrent.each(['etcd', 'consul'] as const)(
   'A2: 2,000 locks held on %s and nobody doing anything cost at most 4 requests a second beyond renewals',
-  (store) => expectDone('A2', store, 2_000, (...world) => idle(20_000, ...world)),
+  (store) => expectDone('A2', store, 2_000, (...world) => idle(10_000, ...world)),
   300_000,
 );

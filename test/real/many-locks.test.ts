@@ -15,7 +15,8 @@ const some: [StoreName, 'scoped' | 'standing', number][] = [
   ['postgres', 'standing', 2_000],
 ];
 
-test.each(some)(
+// Each waits for the end of its session most of the time, and measures nothing but its own process.
+test.concurrent.each(some)(
   'FAULTS 30: many locks on one session on %s (%s): one renewal a period, all lost by the deadline',
   async (store, kind, count) => {
     const { done, figures } = await onOwnStore(store, (_, address) =>

@@ -17,6 +17,8 @@ export interface System {
   readonly name: string;
   /** The mistakes that its checks must catch. */
   readonly mutants: Mutants;
+  /** A seed to try first for some of them: what it catches is caught at once, and one that catches nothing any more costs a run. */
+  readonly caughtBy?: Readonly<Record<string, number>>;
   /** How many runs the tests make. */
   readonly seeds: number;
   /** How many turns each of them has at least, on average. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LockSetClient } from './lock-set-client.ts';
-import { type Variant, variants } from './lock-set-protocol.ts';
+import type { Variant } from './lock-set-protocol.ts';
 
 /** Milliseconds. */
 const LONGEST = 5_000;
@@ -15,7 +15,7 @@ const AT_ONCE = 2;
 /** Decides who is stopped, and for how long. */
 export class Freezer {
   /** How often somebody was stopped between a read and a write until somebody else had written. */
-  readonly done: Record<Variant, number> = { commit: 0, tokens: 0, unchecked: 0 };
+  readonly done: Map<Variant, number>;
   /** Stopped at some other instant. */
   anywhere = 0;
   /** Milliseconds. */
@@ -26,7 +26,8 @@ export class Freezer {
   readonly #frozen = new Set<LockSetClient>();
 
   /** @param written the largest token under which a write was accepted so far. */
-  constructor(count: number, written: (variant: Variant) => bigint) {
+  constructor(variants: readonly Variant[], count: number, written: (variant: Variant) => bigint) {
+    this.done = new Map(variants.map((variant) => [variant, 0]));
     this.#count = count;
     this.#written = written;
   }
@@ -36,7 +37,7 @@ export class Freezer {
     // Not before each has had its first: without that nothing would have been tried.
     const finished = () => {
       const wanted = isOver() ? Math.min(1, this.#count) : this.#count;
-      return variants.every((variant) => this.done[variant] >= wanted);
+      return [...this.done.values()].every((done) => done >= wanted);
     };
     while (!finished()) {
       await sleep(Math.random() * PAUSE_ANYWHERE);
@@ -50,16 +51,20 @@ export class Freezer {
 
   /** This client has read and is about to write. It is told to go on: perhaps while it is stopped. */
   between(client: LockSetClient, variant: Variant, token: bigint): void {
-    const wanted = this.done[variant] < this.#count && !this.#between.has(variant);
+    const wanted = this.#doneOf(variant) < this.#count && !this.#between.has(variant);
     if (wanted && this.#between.size < AT_ONCE && !this.#frozen.has(client)) {
       const overtaken = (): boolean => this.#written(variant) > token;
       const over = this.#freeze(client, overtaken, LONGEST).then(() => {
         this.#between.delete(variant);
-        if (overtaken()) this.done[variant]++;
+        if (overtaken()) this.done.set(variant, this.#doneOf(variant) + 1);
       });
       this.#between.set(variant, over);
     }
     client.tell(variant);
+  }
+
+  #doneOf(variant: Variant): number {
+    return this.done.get(variant) ?? 0;
   }
 
   async #freeze(client: LockSetClient, enough: () => boolean, bound: number): Promise<void> {

@@ -45,8 +45,13 @@ export class LockSetClient implements AsyncDisposable {
     this.#child.kill('SIGCONT');
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Ends it in the middle of whatever it does. Resolves when all that it has told is heard. */
+  async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.left;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
   }
 }

@@ -2,15 +2,13 @@
 
 import { createInterface } from 'node:readline';
 import { type Grant, isSyncError, SyncManager } from 'holdfast';
+import pg from 'pg';
 import { QUIET } from '../quiet.ts';
+import { givenBack } from '../scenarios/world.ts';
+import { postgresUrl } from '../servers/postgres.ts';
 import type { Seen, Step } from '../testing/replay.ts';
-import {
-  type ClientSettings,
-  type Message,
-  type Outcome,
-  type Variant,
-  variants,
-} from './lock-set-protocol.ts';
+import { type ClientSettings, isInOrder, type Message, type Variant } from './lock-set-protocol.ts';
+import { besideTheLock, noProof, outside, proofBy, type Register, rowsOf } from './lock-set-registers.ts';
 import { worldOf } from './stores.ts';
 
 const settings = JSON.parse(process.argv[2] ?? '') as ClientSettings;
@@ -20,6 +18,17 @@ const sync = new SyncManager({
   backend: worldOf(settings.store, settings.address).backend(),
   session: { ttl: settings.ttl, lockDelay: 0 },
 });
+// It connects where a variant uses it, and not before.
+const pool = new pg.Pool({ connectionString: postgresUrl(settings.address), connectionTimeoutMillis: 5_000 });
+// Of a connection that broke while nobody used it.
+pool.on('error', () => undefined);
+const registers: Record<Variant, Register> = {
+  commit: besideTheLock(sync, `${settings.stem}/value`),
+  tokens: outside(settings.outside.tokens),
+  unchecked: outside(settings.outside.unchecked),
+  transaction: rowsOf(pool, settings.table, 'transaction', proofBy(sync)),
+  unproved: rowsOf(pool, settings.table, 'unproved', noProof),
+};
 const stopping = new AbortController();
 const goOn = new Map<string, () => void>();
 
@@ -27,8 +36,9 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   if (line === 'stop') stopping.abort(new Error('told to stop'));
   else goOn.get(line)?.();
 });
-await Promise.all(variants.map(work));
+await Promise.all(settings.variants.map(work));
 await sync.stop();
+await pool.end();
 process.stdin.destroy();
 
 function tell(message: Message): void {
@@ -48,8 +58,8 @@ async function work(variant: Variant): Promise<void> {
       saw(variant, from, ['acquire', String(grant.token)]);
       await increment(variant, grant, round);
       const releasing = now();
-      await grant.release();
-      saw(variant, releasing, ['release', String(grant.token)]);
+      const known = await givenBack(sync, grant);
+      saw(variant, releasing, [known ? 'release' : 'release?', String(grant.token)]);
     } catch (error) {
       // The session expired while this process was stopped.
       if (!stopping.signal.aborted && !isSyncError(error, 'lost')) throw error;
@@ -59,20 +69,25 @@ async function work(variant: Variant): Promise<void> {
 
 async function increment(variant: Variant, grant: Grant, round: number): Promise<void> {
   look(variant, grant);
-  const value = await read(variant, grant);
-  if (value === 'refused' || !look(variant, grant)) return;
+  const asking = now();
+  const read = await registers[variant].read(grant);
+  if (read === 'refused') return;
+  const { value } = read;
+  if (isInOrder(variant)) saw(variant, asking, value === undefined ? ['read'] : ['read', value]);
+  if (!look(variant, grant)) return;
+  const next = `${Number(value?.split(' ')[0] ?? 0) + 1} ${settings.client}.${round}`;
+  const token = String(grant.token);
   await new Promise<void>((resolve) => {
     goOn.set(variant, resolve);
-    tell({ tells: 'between', variant, token: String(grant.token) });
+    tell({ tells: 'between', variant, token, value: next, at: now() });
   });
   // Told, and not heeded: the process may be stopped between any look and its write.
   look(variant, grant);
-  const next = `${Number(value.split(' ')[0]) + 1} ${settings.client}.${round}`;
-  const from = now();
-  const outcome = await write(variant, grant, next);
+  const writing = now();
+  const outcome = await registers[variant].write(grant, next).catch(() => 'unknown' as const);
   const step = ({ accepted: 'write', refused: 'refused', unknown: 'write?' } as const)[outcome];
-  if (variant === 'commit') saw(variant, from, [step, String(grant.token), next]);
-  tell({ tells: 'outcome', variant, token: String(grant.token), outcome });
+  if (isInOrder(variant)) saw(variant, writing, [step, token, next]);
+  tell({ tells: 'outcome', variant, token, outcome });
 }
 
 /** The instant is taken before the look, since the process may be stopped after it. */
@@ -81,40 +96,6 @@ function look(variant: Variant, grant: Grant): boolean {
   const { held } = grant;
   if (held) tell({ tells: 'seen', variant, seen: seen(at, at, ['look', String(grant.token)]) });
   return held;
-}
-
-async function read(variant: Variant, grant: Grant): Promise<string | 'refused'> {
-  if (variant !== 'commit') {
-    const response = await fetch(settings.outside[variant], { headers: { 'x-token': String(grant.token) } });
-    return response.ok ? await response.text() : 'refused';
-  }
-  const from = now();
-  const asked = sync.commit({ when: [grant.isOwner], read: { key: `${settings.stem}/value` } });
-  const result = await asked.catch((error: unknown) => {
-    // This process was stopped for as long as a request may take.
-    if (isSyncError(error, 'unavailable')) return undefined;
-    throw error;
-  });
-  if (!result?.ok) return 'refused';
-  const [record] = result.read ?? [];
-  const value = record === undefined ? undefined : new TextDecoder().decode(record.value);
-  saw(variant, from, value === undefined ? ['read'] : ['read', value]);
-  return value ?? '';
-}
-
-async function write(variant: Variant, grant: Grant, value: string): Promise<Outcome> {
-  try {
-    if (variant === 'commit') {
-      const then = [{ put: `${settings.stem}/value`, value }];
-      return (await sync.commit({ when: [grant.isOwner], then })).ok ? 'accepted' : 'refused';
-    }
-    const headers = { 'x-token': String(grant.token) };
-    const response = await fetch(settings.outside[variant], { method: 'PUT', headers, body: value });
-    await response.text();
-    return response.ok ? 'accepted' : 'refused';
-  } catch {
-    return 'unknown';
-  }
 }
 
 function saw(variant: Variant, from: number, step: Step): void {

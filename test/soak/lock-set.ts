@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { live, uniqueKey } from '../scenarios/world.ts';
-import { replay, type Seen } from '../testing/replay.ts';
+import { live, uniqueKey, until } from '../scenarios/world.ts';
+import { replay } from '../testing/replay.ts';
 import { Freezer } from './freezer.ts';
-import { LockSetClient } from './lock-set-client.ts';
-import { type ClientSettings, type Outcome, type Variant, variants } from './lock-set-protocol.ts';
+import { LockSetCrew } from './lock-set-crew.ts';
+import { type ClientSettings, isGuarded, isInOrder, type Variant, variantsOn } from './lock-set-protocol.ts';
+import { IncrementTable } from './lock-set-table.ts';
+import { Tally } from './lock-set-tally.ts';
 import { OutsideStore } from './outside-store.ts';
 import { isOver, type RowOptions, type RowResult } from './row.ts';
 import { type StoreName, worldOf } from './stores.ts';
@@ -12,40 +14,24 @@ export interface LockSetOptions extends RowOptions {
   /** How often, in each variant, a client is stopped between its read and its write until somebody else has written. */
   readonly count: number;
   readonly clients?: number;
+  /** Default: all that the store has. */
+  readonly variants?: readonly Variant[];
+  /** How many clients are killed. */
+  readonly kills?: number;
+  /** What happens to the server, one after the other. */
+  readonly disasters?: readonly (() => Promise<void>)[];
 }
 
 /** Milliseconds: the shortest of etcd. */
 const TTL = 2_000;
 const DEFAULT_CLIENTS = 5;
+/** Milliseconds between two disasters, at most. */
+const PAUSE = 3_000;
+/** Milliseconds within which all goes on after a disaster. It only ends a run that fails. */
+const BOUND = 60_000;
 
 type Settings = Omit<ClientSettings, 'client'>;
-
-type Tallies = Readonly<Record<Variant, Tally>>;
-
-class Tally {
-  readonly seen: Seen[] = [];
-  readonly outcomes: Record<Outcome, number> = { accepted: 0, refused: 0, unknown: 0 };
-  /** Of an accepted write. */
-  largest = 0n;
-
-  ended(outcome: Outcome, token: bigint): void {
-    this.outcomes[outcome]++;
-    if (outcome === 'accepted' && token > this.largest) this.largest = token;
-  }
-
-  /** Acknowledged increments that the value at the end lacks. */
-  lost(value: string | undefined): number {
-    return Math.max(0, this.outcomes.accepted - counted(value));
-  }
-}
-
-function accepted(tallies: Tallies): number {
-  return variants.reduce((sum, variant) => sum + tallies[variant].outcomes.accepted, 0);
-}
-
-function counted(value: string | undefined): number {
-  return Number(value?.split(' ')[0] ?? 0);
-}
+type Tallies = ReadonlyMap<Variant, Tally>;
 
 /**
  * Jepsen's lock set: processes read a value, increment it and write it back under a lock, and are stopped for up to 5 s
@@ -59,73 +45,102 @@ export async function lockSet(
 ): Promise<RowResult> {
   await using tokens = await OutsideStore.open({ checks: true });
   await using unchecked = await OutsideStore.open({ checks: false });
+  const [stem, variants] = [uniqueKey('set'), options.variants ?? variantsOn(store)];
+  const name = `increments_${stem.slice(0, stem.indexOf('/'))}`;
+  await using table = store === 'postgres' ? await IncrementTable.create(address, name) : undefined;
   const outside = { tokens: tokens.url, unchecked: unchecked.url };
-  const settings = { store, address, stem: uniqueKey('set'), ttl: TTL, outside };
-  const tallies = { commit: new Tally(), tokens: new Tally(), unchecked: new Tally() };
-  const freezer = new Freezer(options.count, (variant) => tallies[variant].largest);
-  await work(settings, options, tallies, freezer);
+  const settings = { store, address, stem, ttl: TTL, variants, outside, table: name };
+  const tallies: Tallies = new Map(variants.map((variant) => [variant, new Tally()]));
+  const freezer = new Freezer(variants, options.count, (variant) => tallies.get(variant)?.largest ?? 0n);
+  const killed = await work(settings, options, tallies, freezer);
 
-  const values = { commit: await written(settings), tokens: tokens.value, unchecked: unchecked.value };
+  const count = async (variant: Variant): Promise<number> => {
+    if (variant === 'tokens') return counted(tokens.value);
+    if (variant === 'unchecked') return counted(unchecked.value);
+    return variant === 'commit' ? counted(await recorded(settings)) : ((await table?.count(variant)) ?? 0);
+  };
   let operations = 0;
-  for (const variant of variants) {
-    const verdict = replay(tallies[variant].seen).check();
+  const told: string[] = [];
+  const wrong: string[] = [];
+  for (const [variant, tally] of tallies) {
+    const verdict = replay(tally.seen).check();
     assert(verdict.ok, `${store}, ${variant}: ${verdict.ok ? '' : verdict.message}`);
     operations += verdict.operations;
+    const [total, stopped] = [await count(variant), freezer.done.get(variant) ?? 0];
+    const { accepted, refused, unknown } = tally.outcomes;
+    const lost = tally.lost(total);
+    told.push(`${variant}: ${lost} of ${accepted} increments lost, ${refused} refused, ${unknown} unknown`);
+    if (isGuarded(variant)) {
+      if (lost > 0) wrong.push(`${variant} has lost some`);
+      if (total > accepted + unknown) wrong.push(`${variant} has more than were made`);
+      // Each of those that somebody else overtook.
+      if (refused + unknown < stopped) wrong.push(`${variant} took what came too late`);
+    } else if (lost === 0) wrong.push(`${variant} has lost none`);
   }
-  const told = variants.map((variant) => {
-    const { accepted, refused, unknown } = tallies[variant].outcomes;
-    const lost = tallies[variant].lost(values[variant]);
-    return `${variant}: ${lost} of ${accepted} increments lost, ${refused} refused, ${unknown} unknown`;
-  });
-  const stopped = variants.reduce((sum, variant) => sum + freezer.done[variant], 0);
+  const stopped = [...freezer.done.values()].reduce((sum, done) => sum + done, 0);
   const figures =
     `lock set on ${store}: ${told.join('; ')}; stopped ${stopped} times between read and write and ${freezer.anywhere} times ` +
-    `anywhere, for up to ${(freezer.longest / 1_000).toFixed(1)} s; ${operations} operations in order`;
-  for (const variant of ['commit', 'tokens'] as const) {
-    const { accepted, refused, unknown } = tallies[variant].outcomes;
-    assert.equal(tallies[variant].lost(values[variant]), 0, figures);
-    assert(counted(values[variant]) <= accepted + unknown, figures);
-    // Each of those that somebody else overtook.
-    assert(refused + unknown >= freezer.done[variant], figures);
-  }
-  assert(tallies.unchecked.lost(values.unchecked) > 0, figures);
-  return { done: accepted(tallies), figures };
+    `anywhere, for up to ${(freezer.longest / 1_000).toFixed(1)} s; ${killed} killed, ` +
+    `${options.disasters?.length ?? 0} disasters; ${operations} operations in order`;
+  assert.deepEqual(wrong, [], figures);
+  return { done: acceptedOf(tallies), figures };
 }
 
+function acceptedOf(tallies: Tallies): number {
+  return [...tallies.values()].reduce((sum, { outcomes }) => sum + outcomes.accepted, 0);
+}
+
+function counted(value: string | undefined): number {
+  return Number(value?.split(' ')[0] ?? 0);
+}
+
+/** Resolves to how many clients were killed. */
 async function work(
   settings: Settings,
   options: LockSetOptions,
   tallies: Tallies,
   freezer: Freezer,
-): Promise<void> {
-  const clients = Array.from(
-    { length: options.clients ?? DEFAULT_CLIENTS },
-    (_, number) =>
-      new LockSetClient({ ...settings, client: `c${number}` }, (client, message) => {
-        const tally = tallies[message.variant];
-        if (message.tells === 'seen') tally.seen.push(message.seen);
-        else if (message.tells === 'outcome') tally.ended(message.outcome, BigInt(message.token));
-        else freezer.between(client, message.variant, BigInt(message.token));
-        if (message.tells === 'outcome') options.onProgress?.(accepted(tallies));
-      }),
-  );
-  try {
-    const ended = clients.map(async ({ name, left }) => {
-      const { code, complaint } = await left;
-      throw new Error(`${name} ended with ${code}: ${complaint}`);
-    });
-    await Promise.race([freezer.run(clients, () => isOver(options)), ...ended]);
-    for (const client of clients) client.tell('stop');
-    for (const { name, left } of clients) {
-      assert.deepEqual({ name, ...(await left) }, { name, code: 0, complaint: '' });
+): Promise<number> {
+  const tallyOf = (variant: Variant): Tally => tallies.get(variant) as Tally;
+  await using crew = new LockSetCrew(settings, options.clients ?? DEFAULT_CLIENTS, {
+    told: (client, message) => {
+      const tally = tallyOf(message.variant);
+      if (message.tells === 'seen') tally.seen.push(message.seen);
+      else if (message.tells === 'outcome') tally.ended(message.outcome, BigInt(message.token));
+      else freezer.between(client, message.variant, BigInt(message.token));
+      if (message.tells === 'outcome') options.onProgress?.(acceptedOf(tallies));
+    },
+    diedWriting: ({ variant, token }, seen) => {
+      tallyOf(variant).ended('unknown', BigInt(token));
+      if (isInOrder(variant)) tallyOf(variant).seen.push(seen);
+    },
+  });
+  const goesOn = async (): Promise<void> => {
+    const before = [...tallies.values()].map((tally) => [tally, tally.outcomes.accepted] as const);
+    await until(() => before.every(([tally, accepted]) => tally.outcomes.accepted > accepted), BOUND);
+  };
+  const kills = Array.from({ length: options.kills ?? 0 }, () => () => crew.killAny());
+  const harm = async (all: readonly (() => Promise<void>)[]): Promise<void> => {
+    for (const each of all) {
+      await goesOn();
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * PAUSE));
+      await each();
     }
-  } finally {
-    await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
-  }
+    if (all.length > 0) await goesOn();
+  };
+  const over = Promise.all([
+    freezer.run(crew.clients, () => isOver(options)),
+    harm(kills),
+    harm(options.disasters ?? []),
+  ]);
+  await Promise.race([over, crew.failure]);
+  const { killed } = crew;
+  await crew.stop();
+  return killed;
 }
 
-/** What stands there at the end. */
-async function written({ store, address, stem }: Settings): Promise<string | undefined> {
+/** What stands beside the lock at the end. */
+async function recorded({ store, address, stem }: Settings): Promise<string | undefined> {
   await using operator = worldOf(store, address).backend();
   const { records } = await operator.query({ key: `${stem}/value` }, { signal: live });
   return records[0] && new TextDecoder().decode(records[0].value);

@@ -5,6 +5,7 @@ import { failovers } from './failovers.ts';
 import { idle } from './idle.ts';
 import { keys } from './keys.ts';
 import { lockSet } from './lock-set.ts';
+import { lockSetWithFailover, lockSetWithRestarts } from './lock-set-postgres.ts';
 import { lostReleases } from './lost-releases.ts';
 import { buildLibrary, manyLocks } from './many-locks.ts';
 import type { RowOptions, RowResult } from './row.ts';
@@ -122,5 +123,17 @@ export const rows: readonly Row[] = [
     what: 'times that a client is stopped between its read and its write, for each kind of store',
     run: (options) => onOwnStore(store, (_, address) => lockSet(store, address, options)),
   })),
+  {
+    name: 'lock-set-postgres',
+    count: 20,
+    what: 'times of that; 20 clients are killed too, and the server four times',
+    run: lockSetWithRestarts,
+  },
+  {
+    name: 'lock-set-failover-postgres',
+    count: 5,
+    what: 'times of that, while a synchronous replica takes the place of its killed primary',
+    run: lockSetWithFailover,
+  },
   { name: 'failovers', count: 20, what: 'leaders of three etcd members killed', run: failovers },
 ];

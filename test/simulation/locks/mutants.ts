@@ -31,7 +31,7 @@ const takesEnded: Patch = {
 const distrustsLate: Patch = {
   file: SESSION,
   in: 'Session.trusted',
-  find: '|| this.#clock.now() >= this.#deadline',
+  find: 'if (now >= this.#deadline) return false;',
   put: '',
 };
 
@@ -239,4 +239,28 @@ export const mutants: Mutants = {
       put: '({ at } = await lock.backend.query(aheadOf(lock, contender), { signal })); $&',
     },
   ],
+};
+
+/** Which seed caught them when somebody last looked, where it is not among the first. */
+export const caughtBy: Readonly<Record<string, number>> = {
+  'deadline counted from the response': 205,
+  'deadline = 2 x TTL': 30,
+  'trust in the timer instead of the clock': 14,
+  'a late renewal resurrects': 58,
+  'no check of the deadline after a wait': 14,
+  'release without a condition': 104,
+  'an unknown commit taken for a failure': 62,
+  "abort that leaves the waiter's record": 164,
+  'stale continuation applied to a newer epoch': 61,
+  'local hand-off after the grant was lost': 68,
+  'local hand-off while a write of the one before is on its way': 45,
+  'a write under a proof that was handed on': 18,
+  'a proof that does not say whose it is passes for the one who holds now': 38,
+  'an unknown outcome taken for a refusal by its code': 398,
+  'the same, of guarded writes only': 427,
+  'a reset of the store forgotten with a failed clean-up': 26,
+  'a put without an answer says nothing of a reset': 113,
+  'a record of before a reset taken for a put that had no answer': 402,
+  'local hand-off of a record that is gone: not watched while somebody waits': 278,
+  'missed wake-up: the cursor is taken after the read': 45,
 };

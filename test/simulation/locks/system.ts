@@ -1,10 +1,11 @@
 import type { System } from '../system.ts';
-import { mutants } from './mutants.ts';
+import { caughtBy, mutants } from './mutants.ts';
 import { LockWorkload } from './workload.ts';
 
 export const locks: System = {
   name: 'locks',
   mutants,
+  caughtBy,
   seeds: 2_000,
   turns: 10,
   begin: (world) => new LockWorkload(world),

@@ -3,6 +3,12 @@ import { systems } from '../systems.ts';
 import { mutate } from './copy.ts';
 import { placesIn } from './places.ts';
 
+test.each(systems)('the seeds to try first are of mistakes that there are: $name', (system) => {
+  const { caughtBy = {}, mutants } = system;
+  expect(Object.keys(mutants)).toEqual(expect.arrayContaining(Object.keys(caughtBy)));
+  for (const seed of Object.values(caughtBy)) expect(seed).toBeLessThanOrEqual(2_000);
+});
+
 describe.each(systems)('every patch fits the library as it is: $name', ({ mutants }) => {
   test.each(Object.entries(mutants))('%s', (_, patches) => {
     const changed = mutate(patches);

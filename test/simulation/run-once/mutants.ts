@@ -33,3 +33,12 @@ export const mutants: Mutants = {
     { file: RUN_ONCE, in: 'OnceRuns.finish', find: 'this.#keys.delete(key);', put: '' },
   ],
 };
+
+/** Which seed caught them when somebody last looked, where it is not among the first. */
+export const caughtBy: Readonly<Record<string, number>> = {
+  'noted by whoever held the lock once': 219,
+  'a note without an answer taken for a success': 13,
+  'a note without an answer put again, without a look for it': 109,
+  'a last run in the future is recent for ever': 12,
+  'the lock of a run that is not due is kept': 292,
+};

@@ -1,10 +1,11 @@
 import type { System } from '../system.ts';
-import { mutants } from './mutants.ts';
+import { caughtBy, mutants } from './mutants.ts';
 import { RunOnceWorkload } from './workload.ts';
 
 export const runOnce: System = {
   name: 'run-once',
   mutants,
+  caughtBy,
   seeds: 500,
   turns: 5,
   harm: 8_000,
