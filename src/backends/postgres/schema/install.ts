@@ -1,10 +1,13 @@
-import { version1 } from './version-1/index.ts';
+import { called1, version1 } from './version-1/index.ts';
 
 /** The newest version of the schema that this library knows. */
 export const VERSION = 1;
 
 /** Migrations, forward only: what each adds to the one before. */
 const MIGRATIONS = [version1] as const;
+
+/** Of all versions whose functions the library still calls. */
+const CALLED = called1;
 
 /** Of two that install at a time one waits for the other. */
 const INSTALLING = 7308604899;
@@ -47,6 +50,9 @@ BEGIN
     OR EXISTS (SELECT FROM pg_proc WHERE pronamespace = to_regnamespace(${quoteText(s)}))
   THEN
     RAISE EXCEPTION 'the schema % holds something that is not of holdfast: choose another one', ${quoteText(s)};
+  ELSIF has_schema_privilege('public', ${quoteText(s)}::regnamespace, 'CREATE') THEN
+    -- Our functions would call theirs, with the rights of the owner.
+    RAISE EXCEPTION 'everybody may create something in the schema %: choose another one', ${quoteText(s)};
   END IF;
   ${steps.join('\n  ')}
   REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ${s} FROM PUBLIC;
@@ -56,5 +62,5 @@ END $install$;`;
 
 function grants(s: string, role: string): string {
   return `GRANT USAGE ON SCHEMA ${s} TO ${role};
-  GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ${s} TO ${role};`;
+  GRANT EXECUTE ON FUNCTION ${CALLED.map((name) => `${s}.${name}`).join(', ')} TO ${role};`;
 }
