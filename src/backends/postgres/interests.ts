@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import { systemClock } from '../../async/clock.ts';
 import { clearTimeout, setTimeout, sleep } from '../../async/platform.ts';
+import { within } from '../../async/within.ts';
 import type { Row } from './database.ts';
 
 /** Seconds for which the database keeps an interest, and milliseconds after which it is written anew. */
 const KEPT = 90;
 const RENEWED_EVERY = 30_000;
+/** Milliseconds. What the server does not take back in time runs out by itself. */
+const TAKEN_BACK_WITHIN = 250;
 /** Milliseconds between looks whether those are over who may not have seen it. */
 const SETTLE_EVERY = 100;
 
@@ -64,9 +68,8 @@ export class Interests {
     this.#ending.abort();
     clearTimeout(this.#renewing);
     if (!this.#written) return;
-    await this.#host
-      .query(`SELECT ${this.#host.schema}.unwatch_1($1)`, [this.#listener])
-      .catch(() => undefined);
+    const takenBack = this.#host.query(`SELECT ${this.#host.schema}.unwatch_1($1)`, [this.#listener]);
+    await within(systemClock, TAKEN_BACK_WITHIN, takenBack);
   }
 
   #begin(name: string): Place {
