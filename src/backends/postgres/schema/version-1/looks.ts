@@ -30,9 +30,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ${s}, pg_catalog, pg_temp
   SELECT w.nr::int - 1, r.key, r.value, r.session, r.created, r.revision,
     extract(epoch FROM o.expires - clock_timestamp())::float8 * 1000
   FROM unnest(p_keys, p_lows, p_highs, p_queues, p_limits, p_befores) WITH ORDINALITY AS w (k, lo, hi, q, li, be, nr)
-    CROSS JOIN LATERAL show_1(k, lo, hi, q, li, be) WITH ORDINALITY AS r (key, queue, value, session, created, revision, place)
+    CROSS JOIN LATERAL show_1(k, lo, hi, q, li, be) WITH ORDINALITY AS r
     LEFT JOIN sessions o ON o.id = r.session
-  ORDER BY w.nr, r.place
+  ORDER BY w.nr, r.ordinality
 $$;
 
 -- What a commit that changes nothing comes to, in one snapshot.
@@ -50,9 +50,9 @@ $$;
 CREATE FUNCTION ${s}.shown_1(p_scope jsonb) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ${s}, pg_catalog, pg_temp AS $$
   SELECT coalesce(jsonb_agg(jsonb_build_object('key', key, 'value', encode(value, 'hex'), 'session', session,
-      'created', created::text, 'revision', revision::text) ORDER BY place), '[]')
+      'created', created::text, 'revision', revision::text) ORDER BY ordinality), '[]')
   FROM show_1(p_scope ->> 'key', p_scope ->> 'low', p_scope ->> 'high', p_scope ->> 'queue', (p_scope ->> 'limit')::int,
-    (p_scope ->> 'before')::bigint) WITH ORDINALITY AS r (key, queue, value, session, created, revision, place)
+    (p_scope ->> 'before')::bigint) WITH ORDINALITY
 $$;
 
 CREATE FUNCTION ${s}.counted_1(p_scope jsonb) RETURNS int
