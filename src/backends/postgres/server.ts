@@ -21,6 +21,7 @@ export class Server {
   readonly #name: string;
   readonly #database: Database;
   #timeline: Promise<string> | undefined;
+  #known: string | undefined;
   readonly #burying = new Set<Promise<unknown>>();
   #over = false;
 
@@ -33,6 +34,7 @@ export class Server {
     this.notices = new Notices({ dial: listen, notify }, name);
     this.interests = new Interests({
       schema: this.schema,
+      watch: (...values) => this.surely(() => this.call('watch', values, '')),
       query: (text, values) => this.query(text, values),
       count: () => this.position.notices,
     });
@@ -130,11 +132,12 @@ export class Server {
   /** It was another one. */
   forgetTimeline(): void {
     this.#timeline = undefined;
+    this.#database.moved();
   }
 
   #learn(asked: Promise<readonly Row[]>): Promise<string> {
     const timeline = asked.then(
-      ([row]) => timelineOf(row, this.#name),
+      ([row]) => this.#met(timelineOf(row, this.#name)),
       (error: unknown) => {
         throw this.#nothingDone(error);
       },
@@ -143,6 +146,16 @@ export class Server {
     timeline.catch(() => {
       if (this.#timeline === timeline) this.#timeline = undefined;
     });
+    return timeline;
+  }
+
+  /** Another one than before: whoever we listen to may be the one before. */
+  #met(timeline: string): string {
+    if (this.#known !== undefined && this.#known !== timeline && !this.#over) {
+      this.notices?.again();
+      this.interests?.again();
+    }
+    this.#known = timeline;
     return timeline;
   }
 

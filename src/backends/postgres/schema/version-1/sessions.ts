@@ -24,12 +24,19 @@ CREATE FUNCTION ${s}.origin_1() RETURNS text LANGUAGE sql STABLE AS $$
   SELECT ${s}.timeline_1() || ' ' || ${s}.files_1() || ' ' || system_identifier FROM pg_catalog.pg_control_system()
 $$;
 
+-- Whoever is shown another server than he has his session at might take a lock for his own.
+CREATE FUNCTION ${s}.same_1(p_timeline text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF p_timeline IS DISTINCT FROM ${s}.run_1() THEN
+    RAISE EXCEPTION 'holdfast: another timeline' USING ERRCODE = 'HF001';
+  END IF;
+  RETURN true;
+END $$;
+
 -- Of what is granted nothing may be lost in a crash, whatever the user's setting is.
 CREATE FUNCTION ${s}.begin_1(p_timeline text) RETURNS void ${secured(s)} AS $$
 BEGIN
-  IF p_timeline IS DISTINCT FROM run_1() THEN
-    RAISE EXCEPTION 'holdfast: another timeline' USING ERRCODE = 'HF001';
-  END IF;
+  PERFORM same_1(p_timeline);
   IF current_setting('synchronous_commit') = 'off' THEN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
@@ -163,8 +170,9 @@ END $$;
 
 -- From now on a change in these places is told. Whoever was under way may not have seen it: they are over when no transaction
 -- is left that was open at a look after this one's COMMIT.
-CREATE FUNCTION ${s}.watch_1(p_listener text, p_places text[], p_seconds int) RETURNS void ${secured(s)} AS $$
+CREATE FUNCTION ${s}.watch_1(p_timeline text, p_listener text, p_places text[], p_seconds int) RETURNS void ${secured(s)} AS $$
 BEGIN
+  PERFORM same_1(p_timeline);
   INSERT INTO interests SELECT p, p_listener, clock_timestamp() + p_seconds * interval '1 s'
     FROM (SELECT DISTINCT p FROM unnest(p_places) AS p ORDER BY p) AS places
     ON CONFLICT (place, listener) DO UPDATE SET until = excluded.until;
