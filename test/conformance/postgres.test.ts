@@ -1,6 +1,8 @@
-import { postgres } from 'holdfast/postgres';
+import { randomBytes } from 'node:crypto';
+import { installSql, postgres } from 'holdfast/postgres';
 import { conformance } from 'holdfast/testing';
-import { describe, inject, it } from 'vitest';
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, inject, it } from 'vitest';
 import { endingRules } from '../../src/testing/conformance/ending.ts';
 import { queueRules } from '../../src/testing/conformance/queues.ts';
 import { scopeRules } from '../../src/testing/conformance/scopes.ts';
@@ -9,12 +11,18 @@ import { tieRules } from '../../src/testing/conformance/ties.ts';
 import { waitRules } from '../../src/testing/conformance/waits.ts';
 import { wakeRules } from '../../src/testing/conformance/wakes.ts';
 import { watchRules } from '../../src/testing/conformance/watches.ts';
-import { postgresUrl } from '../servers/postgres.ts';
+import { urlFor } from '../postgres/databases.ts';
 import { uniquePrefix } from './unique-prefix.ts';
 
-const connectionString = postgresUrl(inject('postgresAddress'));
+const address = inject('postgresAddress');
+const superuser = urlFor({ address });
 
-describe('postgres', () => {
+describe('postgres, as a role that may do no more than it must', () => {
+  const role = `app_${randomBytes(5).toString('hex')}`;
+  const connectionString = urlFor({ address }, { user: role });
+  beforeAll(() => sql(`CREATE ROLE ${role} LOGIN; ${installSql({ role })}`));
+  afterAll(() => sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`));
+
   const cases = conformance({
     name: 'postgres',
     open: () => postgres({ connectionString }),
@@ -40,7 +48,7 @@ const waiting = [
 describe('postgres, without a connection that listens', () => {
   const cases = conformance({
     name: 'postgres, polled',
-    open: () => postgres({ connectionString, listen: false }),
+    open: () => postgres({ connectionString: superuser, listen: false }),
     prefix: uniquePrefix,
     sessionTtl: 1000,
     expiryFactor: 1,
@@ -49,3 +57,10 @@ describe('postgres, without a connection that listens', () => {
   const chosen = process.env.HOLDFAST_SOAK ? cases : cases.filter(({ name }) => waiting.includes(name));
   for (const { name, run } of chosen) it.concurrent(name, run, 120_000);
 });
+
+async function sql(text: string): Promise<void> {
+  const client = new Client({ connectionString: superuser });
+  await client.connect();
+  await client.query(text);
+  await client.end();
+}

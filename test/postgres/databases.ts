@@ -1,6 +1,5 @@
 import { Pool } from 'pg';
 import { type InstallOptions, install } from '../../src/backends/postgres/index.ts';
-import type { PostgresServer } from '../servers/postgres.ts';
 
 interface Login {
   readonly user?: string;
@@ -9,7 +8,7 @@ interface Login {
 }
 
 /** An address of the server for somebody. */
-export function urlFor(server: PostgresServer, login: Login = {}): string {
+export function urlFor(server: { readonly address: string }, login: Login = {}): string {
   const { user = 'postgres', password, database = 'postgres' } = login;
   return `postgres://${user}${password === undefined ? '' : `:${password}`}@${server.address}/${database}`;
 }

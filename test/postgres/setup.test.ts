@@ -108,6 +108,14 @@ describe('a database that cannot be used is refused in one sentence', () => {
       message: expect.stringContaining('holds something that is not of holdfast: choose another one'),
     });
   });
+
+  test('where everybody may create functions beside ours, by install', async () => {
+    await server.sql('CREATE SCHEMA open; GRANT CREATE ON SCHEMA open TO PUBLIC');
+    await expect(installInto(server.url, { schema: 'open' })).rejects.toMatchObject({
+      code: 'rejected',
+      message: expect.stringContaining('everybody may create something in the schema "open"'),
+    });
+  });
 });
 
 describe('who is not let in is told why', () => {
@@ -301,15 +309,48 @@ describe('a role of the application', () => {
     await client.end();
   });
 
-  test('is the only one that was granted anything', async () => {
+  test('nor call what only our own functions call, and nobody else may call any', async () => {
     const client = new Client({ connectionString: app() });
     await client.connect();
     const { rows } = await client.query(
-      `SELECT proname, has_function_privilege('stranger', oid, 'EXECUTE') AS open, has_function_privilege(oid, 'EXECUTE') AS ours
-       FROM pg_proc WHERE pronamespace = to_regnamespace('"it''s ""ours"""')`,
+      `SELECT proname AS name, has_function_privilege('stranger', oid, 'EXECUTE') AS open, has_function_privilege(oid, 'EXECUTE') AS ours
+       FROM pg_proc WHERE pronamespace = to_regnamespace('"it''s ""ours"""') ORDER BY proname`,
     );
+    const ending = client.query(`SELECT "it's ""ours""".end_sessions_1(ARRAY['x'])`);
+    await expect(ending).rejects.toThrow('permission denied for function end_sessions_1');
     await client.end();
-    expect(rows.length).toBeGreaterThan(15);
-    expect(rows.filter(({ open, ours }) => open || !ours)).toEqual([]);
+    expect(rows.filter(({ open }) => open)).toEqual([]);
+    expect(rows.filter(({ ours }) => ours).map(({ name }) => name)).toEqual([
+      'bury_1',
+      'check_1',
+      'close_1',
+      'commit_1',
+      'commit_within_1',
+      'enter_1',
+      'enter_many_1',
+      'hello_1',
+      'leave_1',
+      'leave_many_1',
+      'look_1',
+      'open_1',
+      'renew_1',
+      'unwatch_1',
+      'watch_1',
+    ]);
+    expect(rows.length).toBeGreaterThan(25);
+  });
+
+  test('may commit in a transaction of its own', async () => {
+    await using backend = postgres({ connectionString: app(), schema: `it's "ours"` });
+    const client = new Client({ connectionString: app() });
+    await client.connect();
+    await client.query('BEGIN');
+    const then = [{ put: 'k', value: new Uint8Array([1]) }];
+    const committed = await backend.commitWithin?.(client, { when: [], then });
+    const over = committed?.ended(live);
+    await client.query('COMMIT');
+    await over;
+    await client.end();
+    expect((await backend.query({ key: 'k' }, { signal: live })).records).toHaveLength(1);
   });
 });

@@ -106,7 +106,7 @@ describe('the proof holds until COMMIT', () => {
       if (payload?.includes(key)) told++;
     });
     await listener.query('LISTEN holdfast');
-    await pool.query('SELECT holdfast.watch_1($1, ARRAY[$2], 60)', [key, `${key}/data`]);
+    await pool.query('SELECT holdfast.watch_1(holdfast.run_1(), $1, ARRAY[$2], 60)', [key, `${key}/data`]);
     const commit = { then: [data(key)] };
     const rolledBack = inClient(pool, async (client) => {
       await sync.commit(commit, { in: client });

@@ -30,6 +30,10 @@ export class ClientSockets implements Disposable {
     subscribe(CHANNEL, this.#onSocket);
   }
 
+  get open(): number {
+    return [...this.#open].filter(({ destroyed }) => !destroyed).length;
+  }
+
   [Symbol.dispose](): void {
     unsubscribe(CHANNEL, this.#onSocket);
   }

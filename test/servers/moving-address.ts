@@ -27,8 +27,13 @@ export class MovingAddress implements AsyncDisposable {
 
   /** Whoever is connected is cut off. */
   move(target: string): void {
-    this.#target = target;
+    this.lead(target);
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Whoever is connected stays so, and comes there only with his next connection: as with names that are looked up. */
+  lead(target: string): void {
+    this.#target = target;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -58,6 +59,14 @@ export class PostgresServer extends ServerProcess {
     return this;
   }
 
+  /** Each connection has a process of its own, which would go on by itself where the server is stopped. */
+  override async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const children = this.running && process.platform === 'linux' ? childrenOf(this.pid) : [];
+    await super.kill(signal);
+    // Of those that are stopped none would notice that the server is gone.
+    for (const child of children) signalTo(child, signal === 'SIGSTOP' ? signal : 'SIGCONT');
+  }
+
   /** Runs one statement as the superuser. */
   async sql(text: string, values: readonly unknown[] = []): Promise<Record<string, unknown>[]> {
     const client = new Client({ connectionString: this.url });
@@ -111,6 +120,22 @@ export class PostgresServer extends ServerProcess {
       });
       socket.once('error', reject);
     });
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .trim()
+    .split(' ')
+    .filter(Boolean)
+    .map(Number);
+}
+
+function signalTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended meanwhile.
   }
 }
 

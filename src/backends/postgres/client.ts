@@ -1,6 +1,7 @@
 import { refused } from '../../contract/errors.ts';
 import type { ListenerLike, PoolLike, Pools } from './database.ts';
 import { PreparedPool, type PreparingPoolLike } from './prepared.ts';
+import { Sockets } from './sockets.ts';
 
 /** Everything that is particular to the package pg, of which only a pool and a connection of its own are used. */
 
@@ -51,12 +52,13 @@ interface OwnPool {
 }
 
 function ownPool(connectionString: string, timeout: number, size: object): OwnPool {
+  const sockets = new Sockets();
   let made: Promise<{ readonly pool: PoolLike; end(): Promise<void> }> | undefined;
   let ending: Promise<void> | undefined;
   const make = async (): Promise<{ readonly pool: PoolLike; end(): Promise<void> }> => {
     const { Pool } = await load();
     const pool = new Pool({
-      ...settings(connectionString, timeout),
+      ...settings(connectionString, timeout, sockets),
       ...size,
       allowExitOnIdle: true,
     });
@@ -70,7 +72,7 @@ function ownPool(connectionString: string, timeout: number, size: object): OwnPo
       return (await made).pool;
     },
     end: () => {
-      ending ??= (async () => (await made?.catch(() => undefined))?.end())();
+      ending ??= sockets.end((async () => (await made?.catch(() => undefined))?.end())());
       return ending;
     },
   };
@@ -78,11 +80,15 @@ function ownPool(connectionString: string, timeout: number, size: object): OwnPo
 
 export async function ownListener(connectionString: string, timeout: number): Promise<ListenerLike> {
   const { Client } = await load();
-  return new Client(settings(connectionString, timeout));
+  const sockets = new Sockets();
+  const client = new Client(settings(connectionString, timeout, sockets));
+  const end = client.end.bind(client);
+  return Object.assign(client, { end: () => sockets.end(end()) });
 }
 
-function settings(connectionString: string, timeout: number): object {
+function settings(connectionString: string, timeout: number, { make }: Sockets): object {
   return {
+    stream: make,
     connectionString,
     connectionTimeoutMillis: timeout,
     keepAlive: true,

@@ -59,6 +59,9 @@ export class Database {
   readonly #timeout: number;
   readonly #schema: string;
   readonly #under = new Set<SettleOnce<readonly Row[]>>();
+  /** After how many moves a connection was met first. */
+  readonly #met = new WeakMap<ClientLike, number>();
+  #moves = 0;
   #closed = false;
 
   constructor(via: Way, schema: string, timeout: number) {
@@ -94,6 +97,21 @@ export class Database {
     await this.#end();
   }
 
+  /** Another primary has answered: what is connected by now may lead to the one before, for as long as that lives. */
+  moved(): void {
+    this.#moves += 1;
+  }
+
+  async #connect(pool: PoolLike): Promise<ClientLike> {
+    for (;;) {
+      const client = await pool.connect();
+      const met = this.#met.get(client) ?? this.#moves;
+      this.#met.set(client, met);
+      if (met === this.#moves) return client;
+      client.release(new Error('given up'));
+    }
+  }
+
   #byFunction(
     query: Query,
     text: string,
@@ -115,7 +133,7 @@ export class Database {
   ): Promise<void> {
     let client: ClientLike;
     try {
-      client = await (await pool()).connect();
+      client = await this.#connect(await pool());
     } catch (error) {
       call.reject(syncErrorOf(error, this.#schema, false));
       return;

@@ -128,15 +128,15 @@ export class PostgresDriver implements Driver<Prepared> {
   read(scopes: readonly Scope[], done: Done<QueryResult>): Cancel {
     const { position } = this.#server;
     const sentAt = monotonic();
-    const { schema } = this.#server;
-    const text =
-      `SELECT n, key, encode(value, 'hex') AS value, session, created::text, revision::text, left_ms FROM ` +
-      `${schema}.look_1($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::bigint[])`;
+    const fields = "n, key, encode(value, 'hex') AS value, session, created::text, revision::text, left_ms";
+    const args = '$2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bigint[]';
     this.#server
-      .query(text, scopeArrays(scopes))
+      .select(fields, 'look', args, scopeArrays(scopes))
       // What a function of the user's gives may be no row of this statement.
       .then((rows) => this.#shown(scopes, rows, position, sentAt))
-      .then(done, (error: unknown) => done(this.#server.errorOf(error)));
+      .then(done, (error: unknown) => {
+        done(isStale(error) ? scopes.map(() => 'again') : this.#server.errorOf(error));
+      });
     return () => {};
   }
 
@@ -250,11 +250,8 @@ export class PostgresDriver implements Driver<Prepared> {
     form: 'any' | 'check',
   ): Promise<Verdict<CommitResult>[]> {
     const json = `[${forms.map((each) => each.json).join(',')}]`;
-    const { schema } = this.#server;
-    const rows =
-      form === 'check'
-        ? await this.#server.query(`SELECT ${schema}.check_1($1::text::jsonb)::text AS said`, [json])
-        : await this.#server.select('said::text', 'commit', '$2::text::jsonb', [json], 'AS said');
+    const name = form === 'check' ? form : 'commit';
+    const rows = await this.#server.select('said::text', name, '$2::text::jsonb', [json], 'AS said');
     const said = JSON.parse(String(rows[0]?.said)) as Said[];
     const dead = said.flatMap((each) => each.dead ?? []);
     // What is past its time is in the way: once it is buried, it is not.

@@ -6,7 +6,7 @@ import { quoteKey } from '../../contract/quote.ts';
 const STALE_TIMELINE = 'HF001';
 const NOT_DONE = new Set(['40001', '40P01']);
 const LOCKED = '55P03';
-const MISSING = new Set(['3F000', '42883', '42P01', '42704']);
+const MISSING = new Set(['3F000', '42883', '42P01']);
 /** A replica takes no writes, and has no timeline of its own to tell. */
 const REPLICA = new Set(['25006', '55000']);
 const FULL = '53300';

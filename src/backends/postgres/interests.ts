@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import { systemClock } from '../../async/clock.ts';
 import { clearTimeout, setTimeout, sleep } from '../../async/platform.ts';
+import { within } from '../../async/within.ts';
 import type { Row } from './database.ts';
 
 /** Seconds for which the database keeps an interest, and milliseconds after which it is written anew. */
 const KEPT = 90;
 const RENEWED_EVERY = 30_000;
+/** Milliseconds. What the server does not take back in time runs out by itself. */
+const TAKEN_BACK_WITHIN = 250;
 /** Milliseconds between looks whether those are over who may not have seen it. */
 const SETTLE_EVERY = 100;
 
@@ -17,6 +21,8 @@ interface Place {
 
 export interface InterestsHost {
   readonly schema: string;
+  /** As `watch_1`, at the primary that we talk to. */
+  watch(listener: string, places: readonly string[], seconds: number): Promise<unknown>;
   query(text: string, values: readonly unknown[]): Promise<readonly Row[]>;
   /** How many notices have come. */
   count(): number;
@@ -60,13 +66,21 @@ export class Interests {
     };
   }
 
+  /** They may not be written down where we are told of changes now: nobody relies on that any more until they are. */
+  again(): void {
+    for (const [name, place] of this.#places) {
+      place.since = undefined;
+      this.#fresh.add(name);
+    }
+    if (!this.#writing) void this.#write();
+  }
+
   async end(): Promise<void> {
     this.#ending.abort();
     clearTimeout(this.#renewing);
     if (!this.#written) return;
-    await this.#host
-      .query(`SELECT ${this.#host.schema}.unwatch_1($1)`, [this.#listener])
-      .catch(() => undefined);
+    const takenBack = this.#host.query(`SELECT ${this.#host.schema}.unwatch_1($1)`, [this.#listener]);
+    await within(systemClock, TAKEN_BACK_WITHIN, takenBack);
   }
 
   #begin(name: string): Place {
@@ -99,9 +113,8 @@ export class Interests {
   }
 
   async #settle(names: readonly string[]): Promise<void> {
-    const { schema } = this.#host;
     this.#written = true;
-    await this.#host.query(`SELECT ${schema}.watch_1($1, $2::text[], $3)`, [this.#listener, names, KEPT]);
+    await this.#host.watch(this.#listener, names, KEPT);
     const [first] = await this.#host.query('SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS at', []);
     const horizon = BigInt(String(first?.at));
     for (;;) {
@@ -125,21 +138,7 @@ export class Interests {
     for (const [name, { count }] of this.#places) if (count === 0) this.#places.delete(name);
     if (this.#places.size === 0 || this.#ending.signal.aborted) return;
     this.#renewing = setTimeout(() => this.#renew(), RENEWED_EVERY);
-    this.#host
-      .query(`SELECT ${this.#host.schema}.watch_1($1, $2::text[], $3)`, [
-        this.#listener,
-        [...this.#places.keys()],
-        KEPT,
-      ])
-      .catch(() => {
-        // It may run out: nobody relies on it any more.
-        for (const [name, place] of this.#places) {
-          place.since = undefined;
-          this.#fresh.add(name);
-        }
-      })
-      .finally(() => {
-        if (this.#fresh.size > 0 && !this.#writing) void this.#write();
-      });
+    // Where that fails it may run out.
+    this.#host.watch(this.#listener, [...this.#places.keys()], KEPT).catch(() => this.again());
   }
 }

@@ -103,6 +103,11 @@ export class Notices {
     return () => this.#prefixes.delete(wake);
   }
 
+  /** Over a new connection: this one may lead elsewhere than the others. */
+  again(): void {
+    if (this.#listener !== undefined) this.#left(this.#listener);
+  }
+
   async end(): Promise<void> {
     this.#over = true;
     clearTimeout(this.#timer);

@@ -22,6 +22,7 @@ export class Server {
   readonly #database: Database;
   #timeline: Promise<string> | undefined;
   #secret: string | undefined;
+  #known: string | undefined;
   readonly #burying = new Set<Promise<unknown>>();
   #over = false;
 
@@ -34,6 +35,7 @@ export class Server {
     this.notices = new Notices({ dial: listen, notify, secret: () => this.#secret }, name);
     this.interests = new Interests({
       schema: this.schema,
+      watch: (...values) => this.surely(() => this.call('watch', values, '')),
       query: (text, values) => this.query(text, values),
       count: () => this.position.notices,
     });
@@ -131,14 +133,15 @@ export class Server {
   /** It was another one. */
   forgetTimeline(): void {
     this.#timeline = undefined;
+    this.#database.moved();
   }
 
   #learn(asked: Promise<readonly Row[]>): Promise<string> {
     const timeline = asked.then(
       ([row]) => {
-        const known = timelineOf(row, this.#name);
-        this.#secret = String(row?.secret);
-        return known;
+        const met = this.#met(timelineOf(row, this.#name));
+        this.#secret = `${row?.secret} ${met}`;
+        return met;
       },
       (error: unknown) => {
         throw this.#nothingDone(error);
@@ -148,6 +151,16 @@ export class Server {
     timeline.catch(() => {
       if (this.#timeline === timeline) this.#timeline = undefined;
     });
+    return timeline;
+  }
+
+  /** Another one than before: whoever we listen to may be the one before. */
+  #met(timeline: string): string {
+    if (this.#known !== undefined && this.#known !== timeline && !this.#over) {
+      this.notices?.again();
+      this.interests?.again();
+    }
+    this.#known = timeline;
     return timeline;
   }
 

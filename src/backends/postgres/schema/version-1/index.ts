@@ -18,3 +18,22 @@ import { within } from './within.ts';
 export function version1(s: string, channel: string): string {
   return [tables(s), sessions(s, channel), queues(s), looks(s), commits(s), within(s)].join('');
 }
+
+/** What the driver calls. Everything else is called by these alone, with the rights of the owner: nobody needs a right to it. */
+export const called1 = [
+  'hello_1',
+  'open_1',
+  'renew_1',
+  'close_1',
+  'bury_1',
+  'enter_1',
+  'leave_1',
+  'enter_many_1',
+  'leave_many_1',
+  'commit_1',
+  'check_1',
+  'commit_within_1',
+  'look_1',
+  'watch_1',
+  'unwatch_1',
+] as const;

@@ -25,17 +25,18 @@ END $$;
 -- Many scopes in one look. Milliseconds left say how long the session of a record may yet live without a renewal. In PL/pgSQL the
 -- database plans it once for each connection, and not at each call.
 CREATE FUNCTION ${s}.look_1(
-  p_keys text[], p_lows text[], p_highs text[], p_queues text[], p_limits int[], p_befores bigint[]
+  p_timeline text, p_keys text[], p_lows text[], p_highs text[], p_queues text[], p_limits int[], p_befores bigint[]
 ) RETURNS TABLE (n int, key text, value bytea, session text, created bigint, revision bigint, left_ms float8)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = ${s}, pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+  PERFORM same_1(p_timeline);
   RETURN QUERY SELECT w.nr::int - 1, r.key, r.value, r.session, r.created, r.revision,
     extract(epoch FROM o.expires - clock_timestamp())::float8 * 1000
   FROM unnest(p_keys, p_lows, p_highs, p_queues, p_limits, p_befores) WITH ORDINALITY AS w (k, lo, hi, q, li, be, nr)
-    CROSS JOIN LATERAL show_1(k, lo, hi, q, li, be) WITH ORDINALITY AS r (key, queue, value, session, created, revision, place)
+    CROSS JOIN LATERAL show_1(k, lo, hi, q, li, be) WITH ORDINALITY AS r
     LEFT JOIN sessions o ON o.id = r.session
-  ORDER BY w.nr, r.place;
+  ORDER BY w.nr, r.ordinality;
 END $$;
 
 -- What a commit that changes nothing comes to, in one snapshot.
@@ -53,9 +54,9 @@ $$;
 CREATE FUNCTION ${s}.shown_1(p_scope jsonb) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ${s}, pg_catalog, pg_temp AS $$
   SELECT coalesce(jsonb_agg(jsonb_build_object('key', key, 'value', encode(value, 'hex'), 'session', session,
-      'created', created::text, 'revision', revision::text) ORDER BY place), '[]')
+      'created', created::text, 'revision', revision::text) ORDER BY ordinality), '[]')
   FROM show_1(p_scope ->> 'key', p_scope ->> 'low', p_scope ->> 'high', p_scope ->> 'queue', (p_scope ->> 'limit')::int,
-    (p_scope ->> 'before')::bigint) WITH ORDINALITY AS r (key, queue, value, session, created, revision, place)
+    (p_scope ->> 'before')::bigint) WITH ORDINALITY
 $$;
 
 CREATE FUNCTION ${s}.counted_1(p_scope jsonb) RETURNS int
@@ -68,14 +69,14 @@ CREATE FUNCTION ${s}.queue_of_1(p_key text) RETURNS text LANGUAGE sql IMMUTABLE 
 $$;
 
 -- Changes nothing: all of it in one snapshot, without a lock.
-CREATE FUNCTION ${s}.check_1(p_commits jsonb) RETURNS jsonb
+CREATE FUNCTION ${s}.check_1(p_timeline text, p_commits jsonb) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ${s}, pg_catalog, pg_temp AS $$
   SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
       'ok', holds_1(c -> 'when'),
       'revision', (SELECT last_value::text FROM revisions),
       'read', CASE WHEN c ? 'read' THEN shown_1(c -> 'read') END,
       'count', CASE WHEN c ? 'count' THEN counted_1(c -> 'count') END)) ORDER BY nr)
-  FROM jsonb_array_elements(p_commits) WITH ORDINALITY AS w (c, nr)
+  FROM jsonb_array_elements(p_commits) WITH ORDINALITY AS w (c, nr) WHERE same_1(p_timeline)
 $$;
 `;
 }

@@ -25,13 +25,20 @@ CREATE FUNCTION ${s}.origin_1() RETURNS text LANGUAGE sql VOLATILE AS $$
   SELECT ${s}.timeline_1() || ' ' || ${s}.files_1() || ' ' || system_identifier FROM pg_catalog.pg_control_system()
 $$;
 
--- Of what is granted nothing may be lost in a crash, whatever the user's setting is. As all that is only called by others here, it runs
--- with their rights and their search path: to set it anew takes as long as a look at a table.
-CREATE FUNCTION ${s}.begin_1(p_timeline text) RETURNS void LANGUAGE plpgsql AS $$
+-- Whoever is shown another server than he has his session at might take a lock for his own. As all that is only called by others here, it
+-- runs with their rights and their search path: to set it anew takes as long as a look at a table.
+CREATE FUNCTION ${s}.same_1(p_timeline text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
   IF p_timeline IS DISTINCT FROM ${s}.run_1() THEN
     RAISE EXCEPTION 'holdfast: another timeline' USING ERRCODE = 'HF001';
   END IF;
+  RETURN true;
+END $$;
+
+-- Of what is granted nothing may be lost in a crash, whatever the user's setting is.
+CREATE FUNCTION ${s}.begin_1(p_timeline text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM same_1(p_timeline);
   IF current_setting('synchronous_commit') = 'off' THEN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
@@ -49,7 +56,8 @@ BEGIN
 END $$;
 
 -- Of changes, in as many notices as it takes; above a thousand keys one that says "anything". With revisions: of records that are gone.
--- Whoever may connect can send a notice, and whoever is told that all before him are gone believes that he holds a lock: so that is signed.
+-- Whoever may connect can send a notice, and whoever is told that all before him are gone believes that he holds a lock: so that is signed,
+-- and says on which primary it is so.
 CREATE FUNCTION ${s}.tell_1(p_keys text[], p_revisions bigint[] DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   v_secret text;
@@ -61,7 +69,7 @@ BEGIN
     RETURN;
   END IF;
   IF p_revisions IS NOT NULL THEN
-    SELECT secret INTO v_secret FROM meta;
+    SELECT secret || ' ' || run_1() INTO v_secret FROM meta;
   END IF;
   FOR n IN 1 .. cardinality(p_keys) LOOP
     v_item := to_jsonb(p_keys[n])::text;
@@ -180,8 +188,9 @@ END $$;
 
 -- From now on a change in these places is told. Whoever was under way may not have seen it: they are over when no transaction
 -- is left that was open at a look after this one's COMMIT.
-CREATE FUNCTION ${s}.watch_1(p_listener text, p_places text[], p_seconds int) RETURNS void ${secured(s)} AS $$
+CREATE FUNCTION ${s}.watch_1(p_timeline text, p_listener text, p_places text[], p_seconds int) RETURNS void ${secured(s)} AS $$
 BEGIN
+  PERFORM same_1(p_timeline);
   INSERT INTO interests SELECT p, p_listener, clock_timestamp() + p_seconds * interval '1 s'
     FROM (SELECT DISTINCT p FROM unnest(p_places) AS p ORDER BY p) AS places
     ON CONFLICT (place, listener) DO UPDATE SET until = excluded.until;
