@@ -3,6 +3,7 @@ import { type PostgresOptions, postgres } from 'holdfast/postgres';
 import { type ConformanceSubject, conformance } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, inject, it, test } from 'vitest';
 import { uniquePrefix } from '../conformance/unique-prefix.ts';
+import { casesOfPolling } from '../conformance/waiting.ts';
 import { uniqueKey, until } from '../scenarios/world.ts';
 import { type PgBouncer, startPgBouncer } from '../servers/pgbouncer.ts';
 import { postgresUrl } from '../servers/postgres.ts';
@@ -29,7 +30,9 @@ describe.each(ways)('through PgBouncer, a client %s', (_, wakes, options) => {
     sessionTtl: 1000,
     expiryFactor: 1,
   };
-  for (const { name, run } of conformance(suite)) it.concurrent(name, run, 120_000);
+  const all = conformance(suite);
+  const cases = wakes === 'polled' ? casesOfPolling(all) : all;
+  for (const { name, run } of cases) it.concurrent(name, run, 120_000);
 
   it.concurrent('says how it learns of changes', async () => {
     await using backend = open();

@@ -1,16 +1,23 @@
 // Run as a process: holds many locks, does nothing for a while, and tells what that cost.
 import { subscribe } from 'node:diagnostics_channel';
 import type { ClientRequest } from 'node:http';
-import { SyncManager } from 'holdfast';
+import { type Backend, SyncManager } from 'holdfast';
 import { consul } from 'holdfast/consul';
 import { etcd } from 'holdfast/etcd';
+import { postgres } from 'holdfast/postgres';
+import { TcpProxy } from 'holdfast/testing';
+import { Client } from 'pg';
 import { httpRequest } from '../servers/http.ts';
 import { parseMetrics } from '../servers/metrics.ts';
+import { postgresUrl } from '../servers/postgres.ts';
 import type { IdleReport } from './idle.ts';
 import { inParallel } from './parallel.ts';
 
 const [store = '', address = '', stem = '', count = '', ms = ''] = process.argv.slice(2);
 const [host = '', port = ''] = address.split(':');
+/** Milliseconds from one look at the connections to the next. */
+const LOOK = 500;
+
 const pause = (time: number) => new Promise<void>((resolve) => void setTimeout(resolve, time));
 
 let httpRequests = 0;
@@ -19,8 +26,19 @@ subscribe('http.client.request.start', (message) => {
   if (!path.includes('/session/renew/') && !path.includes('/metrics')) httpRequests++;
 });
 
-/** Those that reached the server, renewals left out. */
+/** Each statement is a transaction. */
+async function transactions(): Promise<number> {
+  const client = new Client({ connectionString: postgresUrl(address) });
+  await client.connect();
+  const text = 'SELECT sum(xact_commit + xact_rollback)::int AS n FROM pg_stat_database';
+  const { rows } = await client.query<{ n: number }>(text);
+  await client.end();
+  return rows[0]?.n ?? 0;
+}
+
+/** Those that reached the server, renewals left out; on Postgres with them, and with the server's own. */
 async function requests(): Promise<number> {
+  if (store === 'postgres') return transactions();
   if (store !== 'etcd') return httpRequests;
   const samples = parseMetrics((await httpRequest(address, '/metrics')).body);
   return samples
@@ -33,7 +51,16 @@ async function requests(): Promise<number> {
     .reduce((sum, { value }) => sum + value, 0);
 }
 
-const backend = store === 'etcd' ? etcd({ hosts: address }) : consul({ host, port: Number(port) });
+/** Everything as it is by default. */
+function connect(to: string): Backend {
+  if (store === 'etcd') return etcd({ hosts: to });
+  if (store === 'postgres') return postgres({ connectionString: postgresUrl(to) });
+  return consul({ host, port: Number(port) });
+}
+
+// The package pg makes its sockets in a way that is not told of in the process.
+const proxy = store === 'postgres' ? await TcpProxy.open(address) : undefined;
+const backend = connect(proxy?.address ?? address);
 const sync = new SyncManager({ name: 'idle', backend });
 let lost = 0;
 sync.events$.subscribe((event) => {
@@ -43,7 +70,11 @@ const grants = await inParallel(Number(count), 500, (number) => sync.acquire(`${
 // Until all of them are watched, and have been looked at for the first time.
 await pause(12_000);
 const [cpu, begun, asked] = [process.cpuUsage(), performance.now(), await requests()];
-await pause(Number(ms));
+let connections = 0;
+while (performance.now() - begun < Number(ms)) {
+  connections = Math.max(connections, proxy?.open ?? 0);
+  await pause(LOOK);
+}
 const took = performance.now() - begun;
 const { user, system } = process.cpuUsage(cpu);
 const report: IdleReport = {
@@ -51,7 +82,9 @@ const report: IdleReport = {
   lost,
   requestsASecond: ((await requests()) - asked) / (took / 1_000),
   coreShare: (user + system) / 1_000 / took,
+  connections,
 };
 await Promise.all(grants.map((grant) => grant.release()));
 await sync.stop();
+await proxy?.[Symbol.asyncDispose]();
 console.log(JSON.stringify(report));

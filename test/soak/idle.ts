@@ -13,10 +13,15 @@ export interface IdleReport {
   readonly requestsASecond: number;
   /** Of one core. */
   readonly coreShare: number;
+  /** To Postgres, at a time. Of the others they are counted in `many-locks`. */
+  readonly connections: number;
 }
 
 /** Requests beyond renewals a second, for each 1,000 locks. */
 const MOST_REQUESTS = 2;
+
+/** One listens, one renews, one looks, and one buries beside it. */
+const MOST_CONNECTIONS = 4;
 
 const fixture = fileURLToPath(new URL('./idle-fixture.ts', import.meta.url));
 
@@ -37,11 +42,13 @@ export async function idle(
     const args = [...flags, fixture, store, address, uniqueKey('idle'), String(count), String(ms)];
     const { code, stdout, stderr } = await run(process.execPath, args, { timeout: ms + 120_000 });
     assert.equal(code, 0, stderr);
-    const { held, lost, requestsASecond, coreShare } = JSON.parse(stdout) as IdleReport;
+    const { held, lost, requestsASecond, coreShare, connections } = JSON.parse(stdout) as IdleReport;
     const figures =
       `${held} locks held on ${store}, idle for ${ms / 1_000} s beside a busy processor: ${requestsASecond.toFixed(1)} requests a ` +
-      `second beyond renewals, ${(100 * coreShare).toFixed(1)} % of a core, ${lost} lost`;
+      `second beyond renewals, ${(100 * coreShare).toFixed(1)} % of a core, ${lost} lost` +
+      (store === 'postgres' ? `, at most ${connections} connections` : '');
     assert.deepEqual([held, lost], [count, 0], figures);
+    assert(connections <= MOST_CONNECTIONS, figures);
     assert(requestsASecond <= (MOST_REQUESTS * count) / 1_000, figures);
     return { done: count, figures };
   } finally {

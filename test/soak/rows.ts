@@ -8,6 +8,7 @@ import { lockSet } from './lock-set.ts';
 import { lockSetWithFailover, lockSetWithRestarts } from './lock-set-postgres.ts';
 import { lostReleases } from './lost-releases.ts';
 import { buildLibrary, manyLocks } from './many-locks.ts';
+import { onPostgres, postgresVersions } from './postgres-versions.ts';
 import type { RowOptions, RowResult } from './row.ts';
 import { schedules, schedulesOn } from './schedules.ts';
 import { stopHolding } from './stop.ts';
@@ -23,7 +24,7 @@ export interface Row {
 }
 
 const allStores: readonly StoreName[] = ['memory', 'etcd', 'consul', 'postgres'];
-const servers = ['etcd', 'consul'] as const;
+const servers = ['etcd', 'consul', 'postgres'] as const;
 const perStore = <Name extends StoreName>(names: readonly Name[], row: (store: Name) => Row): Row[] =>
   names.map(row);
 
@@ -117,7 +118,7 @@ export const rows: readonly Row[] = [
     run: (options) =>
       onOwnStore(store, (_, address) => waiters(store, address, { ...options, managers: 10 })),
   })),
-  ...perStore(servers, (store) => ({
+  ...perStore(['etcd', 'consul'], (store) => ({
     name: `lock-set-${store}`,
     count: 20,
     what: 'times that a client is stopped between its read and its write, for each kind of store',
@@ -135,5 +136,11 @@ export const rows: readonly Row[] = [
     what: 'times of that, while a synchronous replica takes the place of its killed primary',
     run: lockSetWithFailover,
   },
+  ...([13, 14, 15, 16, 17, 18] as const).map((version) => ({
+    name: `postgres-versions-${version}`,
+    count: 1,
+    what: `times the tests of the Postgres backend, on PostgreSQL ${postgresVersions[version]}`,
+    run: (options: RowOptions) => onPostgres(version, options),
+  })),
   { name: 'failovers', count: 20, what: 'leaders of three etcd members killed', run: failovers },
 ];
