@@ -11,6 +11,7 @@ const ROUNDS = 3;
 
 const rows: [store: Store, lockDelay: number, bound: number][] = [
   ['etcd', 0, TTL + 500],
+  ['Postgres', 0, TTL + 500],
   ['Consul', 1_000, 2 * TTL + 1_000 + 1_000],
 ];
 

@@ -3,11 +3,13 @@ import { join } from 'node:path';
 import type { Backend } from 'holdfast';
 import { consul } from 'holdfast/consul';
 import { etcd } from 'holdfast/etcd';
+import { postgres } from 'holdfast/postgres';
 import { expect, test } from 'vitest';
 import { slowed } from '../busy.ts';
 import { losses, Managers, next, uniqueKey } from '../scenarios/world.ts';
 import { startConsul } from '../servers/consul.ts';
 import { startEtcd } from '../servers/etcd.ts';
+import { postgresUrl, startPostgres } from '../servers/postgres.ts';
 
 interface Server extends AsyncDisposable {
   readonly address: string;
@@ -21,7 +23,16 @@ const stores: Record<string, [start: () => Promise<Server>, connect: (address: s
   Consul: [() => startConsul({ persistent: true }), (address) => consul({ addresses: [address] })],
 };
 
-test.concurrent.each(Object.entries(stores))(
+/** Whose tables are not there any more where its data is gone: see the tests of the schema. */
+const withPostgres: typeof stores = {
+  ...stores,
+  Postgres: [
+    () => startPostgres({ schema: true }),
+    (address) => postgres({ connectionString: postgresUrl(address) }),
+  ],
+};
+
+test.concurrent.each(Object.entries(withPostgres))(
   'FAULTS 1: %s is killed and comes back with its data: the hold is kept, and the service usable within 2 s',
   async (name, [start, connect]) => {
     await using server = await start();
