@@ -5,7 +5,7 @@ import { onOwnStore } from '../soak/stores.ts';
 /** A fifth of what `npm run test:soak -- stop` holds. */
 const COUNT = 1_000;
 
-test.each(['etcd', 'consul'] as const)(
+test.each(['etcd', 'consul', 'postgres'] as const)(
   `FAULTS 28: stop() with ${COUNT} locks held on %s: within 5 s, keys before session, and the process exits by itself`,
   async (store) => {
     const { done, figures } = await onOwnStore(store, (_, address) =>

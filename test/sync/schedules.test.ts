@@ -33,6 +33,12 @@ test('FAULTS 26: 200 random schedules on Consul', async () => {
   expect(done).toBe(200);
 }, 120_000);
 
+test('FAULTS 26: 200 random schedules on Postgres', async () => {
+  const { done, figures } = await onOwnStore('postgres', (world) => schedulesOn(world, { count: 200 }));
+  console.info(`FAULTS 26 Postgres: ${figures}`);
+  expect(done).toBe(200);
+}, 120_000);
+
 test.each(['queue', 'race'] as const)(
   'FAULTS 24: release applied and reply lost, 5,000 times in a %s: repeated only while the record is ours',
   async (contention) => {
