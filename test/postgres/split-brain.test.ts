@@ -1,4 +1,4 @@
-import type { Backend, Cursor, StoredRecord, SyncManager } from 'holdfast';
+import type { SyncManager } from 'holdfast';
 import { postgres } from 'holdfast/postgres';
 import { expect, test } from 'vitest';
 import { live, lossesByGrant, Managers, sessionOf, stateOf, uniqueKey, until } from '../scenarios/world.ts';

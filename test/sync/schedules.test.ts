@@ -33,10 +33,11 @@ test('FAULTS 26: 200 random schedules on Consul', async () => {
   expect(done).toBe(200);
 }, 120_000);
 
-test('FAULTS 26: 200 random schedules on Postgres', async () => {
-  const { done, figures } = await onOwnStore('postgres', (world) => schedulesOn(world, { count: 200 }));
+// Fewer: each has clients that connect anew, and until they listen they look every 250 ms. `npm run test:soak -- schedules` runs more.
+test('FAULTS 26: 60 random schedules on Postgres', async () => {
+  const { done, figures } = await onOwnStore('postgres', (world) => schedulesOn(world, { count: 60 }));
   console.info(`FAULTS 26 Postgres: ${figures}`);
-  expect(done).toBe(200);
+  expect(done).toBe(60);
 }, 120_000);
 
 test.each(['queue', 'race'] as const)(
