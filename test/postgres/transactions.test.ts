@@ -278,6 +278,55 @@ describe('isolation', () => {
   });
 });
 
+describe('a transaction that comes to nothing', () => {
+  test.each([
+    ['55P03', "SET LOCAL lock_timeout = '200ms'"],
+    ['57014', "SET LOCAL statement_timeout = '200ms'"],
+  ])(
+    'TF7: with %s, by a bound of its own, is the error of who asked, and nothing was written',
+    async (_, bound) => {
+      await using sync = manager();
+      const key = uniqueKey('k');
+      await sync.commit({ then: [data(key)] });
+      const revision = (
+        await pool.query('SELECT revision FROM holdfast.records WHERE key = $1', [`${key}/data`])
+      ).rows[0].revision;
+      await inClient(pool, async (blocking) => {
+        await blocking.query('SELECT FROM holdfast.records WHERE key = $1 FOR UPDATE', [`${key}/data`]);
+        const commit = inClient(pool, async (client) => {
+          await client.query(bound);
+          await sync.commit({ then: [data(key), { put: `${key}/other`, value: bytes }] }, { in: client });
+        });
+        await expect(commit).rejects.toMatchObject({ code: 'unavailable', outcome: 'refused' });
+      });
+      expect(await stands(`${key}/other`)).toBe(false);
+      const { rows } = await pool.query('SELECT revision FROM holdfast.records WHERE key = $1', [
+        `${key}/data`,
+      ]);
+      expect(rows[0].revision).toBe(revision);
+      await expect(sync.commit({ then: [data(key)] })).resolves.toMatchObject({ ok: true });
+    },
+  );
+
+  test('TF8: that stays idle until the server ends it has written nothing, and its lock goes on', async () => {
+    await using sync = manager();
+    await using other = manager();
+    const grant = await sync.acquire(uniqueKey('k'));
+    const client = await pool.connect();
+    const ended = new Promise((resolve) => client.once('error', resolve));
+    await client.query("BEGIN; SET LOCAL idle_in_transaction_session_timeout = '200ms'");
+    await sync.commit(guarded(grant), { in: client });
+    const [next] = [watch(other.acquire(grant.key))];
+    await ended;
+    client.release(true);
+    expect(await stands(`${grant.key}/data`)).toBe(false);
+    expect([grant.held, next.done]).toEqual([true, false]);
+    await grant.release();
+    await until(() => next.done);
+    await next.value?.release();
+  });
+});
+
 test('another primary: the transaction is to be run again, and then it is known', async () => {
   await using server = await startPostgres({ schema: true });
   await using sync = new SyncManager({ name: 'svc', backend: postgres({ connectionString: server.url }) });

@@ -1,11 +1,13 @@
 import type { Backend } from 'holdfast';
 import { consul } from 'holdfast/consul';
 import { etcd } from 'holdfast/etcd';
+import { installSql, postgres } from 'holdfast/postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { busy } from '../busy.ts';
 import { Managers, next, uniqueKey, until } from '../scenarios/world.ts';
 import { type ConsulServer, startConsul } from '../servers/consul.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
+import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
 import { type Call, recorded } from './recorded.ts';
 
 const TTL = 3_000;
@@ -16,17 +18,21 @@ const RULES = 'session_prefix "" { policy = "write" } key_prefix "" { policy = "
 
 let consulServer: ConsulServer;
 let etcdServer: EtcdServer;
+let postgresServer: PostgresServer;
 
 beforeAll(async () => {
-  [consulServer, etcdServer] = await Promise.all([
+  [consulServer, etcdServer, postgresServer] = await Promise.all([
     startConsul({ acl: true, sessionTtlMin: '1s' }),
     startEtcd({ args: ['--bcrypt-cost=4'] }),
+    startPostgres({ schema: true }),
   ]);
   await put('/v1/acl/policy', { Name: 'app', Rules: RULES });
   await etcdctl(['user', 'add', `root:${PASSWORD}`], ['user', 'grant-role', 'root', 'root']);
   await etcdctl(['auth', 'enable']);
 });
-afterAll(() => Promise.all([consulServer, etcdServer].map((server) => server?.[Symbol.asyncDispose]())));
+afterAll(() =>
+  Promise.all([consulServer, etcdServer, postgresServer].map((server) => server?.[Symbol.asyncDispose]())),
+);
 
 async function put(path: string, body: unknown): Promise<Record<string, string>> {
   const answer = await consulServer.http('PUT', path, JSON.stringify(body));
@@ -72,6 +78,15 @@ async function etcdGuest(name: string, ...revoke: string[][]): Promise<Guest> {
   };
 }
 
+async function postgresGuest(role: string, revoke: string): Promise<Guest> {
+  await postgresServer.sql(`CREATE ROLE ${role} LOGIN`);
+  await postgresServer.sql(installSql({ role }));
+  return {
+    backend: postgres({ connectionString: `postgres://${role}@${postgresServer.address}/postgres` }),
+    revoke: () => postgresServer.sql(revoke),
+  };
+}
+
 const guests: Record<string, () => Promise<Guest>> = {
   'Consul, the token deleted': consulGuest,
   'Consul, the policy taken from the token': async () => {
@@ -80,6 +95,9 @@ const guests: Record<string, () => Promise<Guest>> = {
   },
   'etcd, the role revoked': () => etcdGuest('a', ['user', 'revoke-role', 'a', 'a']),
   'etcd, the user deleted': () => etcdGuest('b', ['user', 'delete', 'b']),
+  'Postgres, EXECUTE revoked': () =>
+    postgresGuest('c', 'REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA holdfast FROM c'),
+  'Postgres, USAGE revoked': () => postgresGuest('d', 'REVOKE USAGE ON SCHEMA holdfast FROM d'),
 };
 
 /** The least time between two refusals of one request, and how many there were in all. */

@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import type { Backend } from 'holdfast';
 import { consul } from 'holdfast/consul';
 import { etcd } from 'holdfast/etcd';
-import { postgres } from 'holdfast/postgres';
+import { installSql, postgres } from 'holdfast/postgres';
 import { expect, test } from 'vitest';
 import { slowed } from '../busy.ts';
 import { losses, Managers, next, uniqueKey } from '../scenarios/world.ts';
 import { startConsul } from '../servers/consul.ts';
 import { startEtcd } from '../servers/etcd.ts';
-import { postgresUrl, startPostgres } from '../servers/postgres.ts';
+import { type PostgresServer, postgresUrl, startPostgres } from '../servers/postgres.ts';
 
 interface Server extends AsyncDisposable {
   readonly address: string;
@@ -18,23 +18,41 @@ interface Server extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-const stores: Record<string, [start: () => Promise<Server>, connect: (address: string) => Backend]> = {
-  etcd: [() => startEtcd(), (address) => etcd({ hosts: address })],
-  Consul: [() => startConsul({ persistent: true }), (address) => consul({ addresses: [address] })],
+interface Store {
+  start(): Promise<Server>;
+  connect(address: string): Backend;
+  /** Starts it again with nothing in it. */
+  startEmpty(server: Server): Promise<void>;
+}
+
+async function startEmpty(server: Server): Promise<void> {
+  await rm(join(server.folder, 'data'), { recursive: true, force: true });
+  await server.restart();
+}
+
+const stores: Record<string, Store> = {
+  etcd: { start: () => startEtcd(), connect: (address) => etcd({ hosts: address }), startEmpty },
+  Consul: {
+    start: () => startConsul({ persistent: true }),
+    connect: (address) => consul({ addresses: [address] }),
+    startEmpty,
+  },
+  Postgres: {
+    start: () => startPostgres({ schema: true }),
+    connect: (address) => postgres({ connectionString: postgresUrl(address) }),
+    async startEmpty(server) {
+      const { dataDir } = server as PostgresServer;
+      await rm(dataDir, { recursive: true, force: true });
+      await (server as PostgresServer).initialise();
+      await server.restart();
+      await (server as PostgresServer).sql(installSql());
+    },
+  },
 };
 
-/** Whose tables are not there any more where its data is gone: see the tests of the schema. */
-const withPostgres: typeof stores = {
-  ...stores,
-  Postgres: [
-    () => startPostgres({ schema: true }),
-    (address) => postgres({ connectionString: postgresUrl(address) }),
-  ],
-};
-
-test.concurrent.each(Object.entries(withPostgres))(
+test.concurrent.each(Object.entries(stores))(
   'FAULTS 1: %s is killed and comes back with its data: the hold is kept, and the service usable within 2 s',
-  async (name, [start, connect]) => {
+  async (name, { start, connect }) => {
     await using server = await start();
     await using managers = new Managers({
       name,
@@ -63,7 +81,7 @@ test.concurrent.each(Object.entries(withPostgres))(
 
 test.concurrent.each(Object.entries(stores))(
   'FAULTS 2: %s comes back empty: the holder is told, and no smaller token is given: `store-reset`',
-  async (name, [start, connect]) => {
+  async (name, { start, connect, startEmpty }) => {
     await using server = await start();
     // Longer than a busy machine takes to start a server: it is not told by its deadline.
     const ttl = 60_000;
@@ -77,8 +95,7 @@ test.concurrent.each(Object.entries(stores))(
     const told = next(lock.lost$, () => true);
     const begun = performance.now();
     await server.kill();
-    await rm(join(server.folder, 'data'), { recursive: true, force: true });
-    await server.restart();
+    await startEmpty(server);
     expect(await told).toMatchObject({ token: grant.token });
     expect(performance.now() - begun).toBeLessThan(Math.min(ttl, slowed(10_000)));
     expect(grant.held).toBe(false);

@@ -1,5 +1,5 @@
 import { clearTimeout, monotonic, setTimeout } from '../../async/platform.ts';
-import type { Cursor, Scope, StoredRecord } from '../../contract/backend.ts';
+import type { Cursor, Scope } from '../../contract/backend.ts';
 import type { Cancel, News } from '../kit/driver.ts';
 import { decodeCursor, encodeCursor, type Position } from './cursor.ts';
 import type { Interests } from './interests.ts';
@@ -43,9 +43,8 @@ class Following {
   #unlisten: Cancel | undefined;
   #forget: Cancel | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** What is in the scope, if that is known. */
-  #shown: readonly StoredRecord[] | undefined;
-  #ends: number | undefined;
+  /** Of a scope of which it is known what is in it. */
+  #position: Position | undefined;
   #over = false;
 
   constructor(notices: Notices, news: (news: News) => void) {
@@ -53,11 +52,8 @@ class Following {
     this.#news = news;
   }
 
-  begin(
-    scope: Scope,
-    { epoch, notices: heard, seen, shown, ends }: Position,
-    interests: Interests | undefined,
-  ): void {
+  begin(scope: Scope, position: Position, interests: Interests | undefined): void {
+    const { epoch, notices: heard, seen, shown, ends } = position;
     const notices = this.#notices;
     const present = notices.position.epoch;
     const interest = interestIn(scope, seen);
@@ -66,12 +62,11 @@ class Following {
       this.#changed();
       return;
     }
-    this.#shown = shown;
-    this.#ends = ends;
+    if (shown !== undefined) this.#position = position;
     this.#unlisten = notices.follow(interest, this.#told);
     let isSure = present !== undefined;
     if (interests !== undefined) {
-      const { since, cancel } = interests.add(placeOf(scope), this.#changed);
+      const { since, cancel } = interests.add(placeOf(scope), () => this.#changed());
       this.#forget = cancel;
       if (since === undefined) isSure = false;
       else if (heard < since) {
@@ -82,7 +77,8 @@ class Following {
     const left = Math.max(1, (ends ?? Number.POSITIVE_INFINITY) - monotonic());
     const wait = Math.min(left, isSure ? Number.POSITIVE_INFINITY : LOOK_EVERY);
     // A holder who is told of everything needs none, and there may be thousands.
-    if (wait < Number.POSITIVE_INFINITY) this.#timer = setTimeout(this.#changed, Math.min(wait, LONGEST));
+    if (wait < Number.POSITIVE_INFINITY)
+      this.#timer = setTimeout(() => this.#changed(), Math.min(wait, LONGEST));
   }
 
   end(): void {
@@ -95,26 +91,28 @@ class Following {
   /** Where nothing else was, and some of it went, the rest is all there is: nobody has to look. */
   readonly #told = ({ gone }: Notice): void => {
     if (this.#over) return;
-    const left = this.#shown?.filter(({ key, revision }) => gone?.get(key) !== revision);
-    if (left === undefined || left.length === this.#shown?.length) {
+    const { shown = [], ends } = this.#position ?? {};
+    const left = shown.filter(({ key, revision }) => gone?.get(key) !== revision);
+    if (left.length === shown.length) {
       this.#changed();
       return;
     }
     this.end();
+    const seen = left.map(({ key }) => key);
     const at = encodeCursor({
       ...this.#notices.position,
-      ...(this.#ends !== undefined && { ends: this.#ends }),
-      seen: left.map(({ key }) => key),
+      ...(ends !== undefined && { ends }),
+      seen,
       shown: left,
     });
     this.#news({ why: 'shown', shown: { records: left, at } });
   };
 
-  readonly #changed = (): void => {
+  #changed(): void {
     if (this.#over) return;
     this.end();
     this.#news(CHANGED);
-  };
+  }
 }
 
 function interestIn(scope: Scope, seen: readonly string[] | undefined): Interest {
