@@ -37,9 +37,14 @@ async function check(caughtBy: Mutant['caughtBy'], replacements: readonly Replac
   await found.run();
 }
 
+/** A case that looks at what is past its time proves nothing where the machine lets it look too late: then it looks again. */
+async function noticed(...wrong: Parameters<typeof check>): Promise<void> {
+  for (let times = 0; times < 3; times++) await check(...wrong);
+}
+
 describe('is noticed', () => {
   it.concurrent.each(mutants)('$name', async ({ caughtBy, replacements }) => {
-    await expect(check(caughtBy, replacements)).rejects.toMatchObject({ name: 'AssertionError' });
+    await expect(noticed(caughtBy, replacements)).rejects.toMatchObject({ name: 'AssertionError' });
   });
 });
 

@@ -60,7 +60,7 @@ export class PostgresDriver implements Driver<Prepared> {
     this.#transactions = new OpenTransactions(server);
     if (traits.wakes === 'polled') return;
     this.follow = (scope, since, news) => follow(server, scope, since, news, (key) => this.#isOurs(key));
-    this.positionOf = (key, revision) => this.#positionOf(key, revision);
+    this.positionOf = (_, revision) => this.#positionOf(revision);
   }
 
   lockPath(key: string): string {
@@ -274,8 +274,8 @@ export class PostgresDriver implements Driver<Prepared> {
   }
 
   /** Who does not know any more reads. */
-  #positionOf(key: string, revision: Revision): Cursor {
-    return encodeCursor({ ...(this.#marks.get(revision) ?? { epoch: undefined, notices: 0 }), seen: [key] });
+  #positionOf(revision: Revision): Cursor {
+    return encodeCursor(this.#marks.get(revision) ?? { epoch: undefined, notices: 0 });
   }
 }
 

@@ -40,7 +40,7 @@ export function follow(
 class Following {
   readonly #notices: Notices;
   readonly #news: (news: News) => void;
-  #unlisten: Cancel | undefined;
+  #interest: Interest | undefined;
   #forget: Cancel | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** Of a scope of which it is known what is in it. */
@@ -63,7 +63,8 @@ class Following {
       return;
     }
     if (shown !== undefined) this.#position = position;
-    this.#unlisten = notices.follow(interest, this.#told);
+    this.#interest = interest;
+    notices.follow(interest, this.#told);
     let isSure = present !== undefined;
     if (interests !== undefined) {
       const { since, cancel } = interests.add(placeOf(scope), () => this.#changed());
@@ -84,7 +85,7 @@ class Following {
   end(): void {
     this.#over = true;
     clearTimeout(this.#timer);
-    this.#unlisten?.();
+    if (this.#interest !== undefined) this.#notices.unfollow(this.#interest, this.#told);
     this.#forget?.();
   }
 

@@ -86,21 +86,19 @@ export class Notices {
       .some(({ keys }) => keys === undefined || keys.some((key) => isIn(key, interest)));
   }
 
-  /** Calls `wake` with each notice about it, or one that may be about anything. Returns what takes it back. */
-  follow(interest: Interest, wake: Wake): () => void {
-    if ('keys' in interest) {
-      for (const key of interest.keys) this.#add(key, wake);
-      return () => {
-        for (const key of interest.keys) this.#delete(key, wake);
-      };
+  /** Calls `wake` with each notice about it, or one that may be about anything. */
+  follow(interest: Interest, wake: Wake): void {
+    if ('keys' in interest) for (const key of interest.keys) this.#add(key, wake);
+    else if (queueOf(interest.prefix) === interest.prefix) this.#add(interest.prefix, wake);
+    else this.#prefixes.set(wake, interest.prefix);
+  }
+
+  unfollow(interest: Interest, wake: Wake): void {
+    if ('keys' in interest) for (const key of interest.keys) this.#delete(key, wake);
+    else {
+      this.#delete(interest.prefix, wake);
+      this.#prefixes.delete(wake);
     }
-    const { prefix } = interest;
-    if (queueOf(prefix) === prefix) {
-      this.#add(prefix, wake);
-      return () => this.#delete(prefix, wake);
-    }
-    this.#prefixes.set(wake, prefix);
-    return () => this.#prefixes.delete(wake);
   }
 
   /** Over a new connection: this one may lead elsewhere than the others. */
