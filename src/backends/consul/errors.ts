@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { REFUSED, SyncError, type SyncErrorCode } from '../../contract/errors.ts';
+import { isTlsFault } from '../kit/tls.ts';
 import { ExchangeError } from './client.ts';
 
 interface NetworkError extends Error {
@@ -45,10 +46,6 @@ const UNREADABLE =
 const WITHOUT_SERVERS =
   /No cluster leader|No known Consul servers|Raft leader not found|error getting client/;
 
-/** Codes of Node and of OpenSSL for a handshake that failed or a certificate that does not do. */
-const TLS_CODE =
-  /^(?:EPROTO|ERR_TLS_|ERR_SSL_|ERR_OSSL|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA)/;
-
 /**
  * Codes that only a handshake has. The others of TLS can also come later, such as when the answer is garbled, and then the
  * request was sent.
@@ -65,7 +62,7 @@ export function wasNeverSent(error: unknown): boolean {
 }
 
 export function isOfTls(error: unknown): boolean {
-  return TLS_CODE.test((error as NetworkError).code ?? '');
+  return isTlsFault((error as NetworkError).code);
 }
 
 export function exchangeError(error: unknown, address: string): SyncError {
@@ -84,7 +81,7 @@ export function exchangeError(error: unknown, address: string): SyncError {
     }
     return fail('unavailable', `Consul at ${address} did not answer to the end: ${message}`);
   }
-  if (TLS_CODE.test(code)) {
+  if (isTlsFault(code)) {
     return fail(
       'insecure',
       `no TLS connection to Consul at ${address} (${code}): check the CA, the name in the certificate, its dates, and whether the port speaks TLS`,

@@ -13,6 +13,15 @@ export interface Tls {
 
 export const TLS: Names<Tls> = { ca: true, cert: true, key: true };
 
+/** Codes of OpenSSL and Node for what goes wrong with TLS. */
+const FAULT =
+  /^(?:EPROTO|ERR_TLS_|ERR_SSL_|ERR_OSSL|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA)/;
+
+/** Whether an error's code says that there was no TLS as it was asked for, or that it broke. */
+export function isTlsFault(code: unknown): boolean {
+  return typeof code === 'string' && FAULT.test(code);
+}
+
 /** Throws what `invalid` makes, for the option `tls`. */
 export function checkTls<T extends Tls>(tls: T, names: Names<T>, invalid: Invalid): void {
   refuseUnknown(tls, names, invalid, { where: 'tls' });

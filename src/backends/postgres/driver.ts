@@ -19,6 +19,7 @@ import { isNotDone, isOfOne, isStale } from './errors.ts';
 import { follow } from './follow.ts';
 import { keys } from './keys.ts';
 import { OpenTransactions } from './open-transactions.ts';
+import { OwnSessions } from './own-sessions.ts';
 import { placesOf } from './scope.ts';
 import type { Listened, Server } from './server.ts';
 import { type Form, formOf, recordOf, resultOf, type Said, scopeArrays, sizeOf } from './statements.ts';
@@ -50,13 +51,14 @@ export class PostgresDriver implements Driver<Prepared> {
   readonly positionOf?: NonNullable<Driver['positionOf']>;
   readonly #server: Server;
   readonly #transactions: OpenTransactions;
-  readonly #sessions = new Set<string>();
+  readonly #sessions: OwnSessions;
   /** Where a commit stood when it was sent, by its revision. */
   readonly #marks = new Map<Revision, Listened>();
 
   constructor(server: Server, traits: BackendTraits) {
     this.traits = traits;
     this.#server = server;
+    this.#sessions = new OwnSessions((id) => void server.bury([id]));
     this.#transactions = new OpenTransactions(server);
     if (traits.wakes === 'polled') return;
     this.follow = (scope, since, news) => follow(server, scope, since, news, (key) => this.#isOurs(key));
@@ -72,7 +74,7 @@ export class PostgresDriver implements Driver<Prepared> {
     // Who has a session is going to wait: what it looks at before it listens it would have to look at again.
     this.#server.notices?.begin();
     const id = await this.#server.surely(() => this.#server.open(name, granted));
-    this.#sessions.add(id);
+    this.#sessions.add(id, granted);
     return { id, ttl: granted };
   }
 
@@ -80,7 +82,10 @@ export class PostgresDriver implements Driver<Prepared> {
     const [row] = await this.#server.surely(() => this.#server.call('renew', [id], 'AS renewed', 'sessions'));
     // Who looks after his own session looks after those of others as well, that nobody else may notice.
     void this.#server.bury(undefined);
-    if (row?.renewed === true) return 'renewed';
+    if (row?.renewed === true) {
+      this.#sessions.renewed(id);
+      return 'renewed';
+    }
     this.#sessions.delete(id);
     return 'gone';
   }
@@ -141,6 +146,7 @@ export class PostgresDriver implements Driver<Prepared> {
   }
 
   async end(): Promise<void> {
+    this.#sessions.end();
     await this.#server.end();
   }
 

@@ -1,6 +1,7 @@
 import { isError } from '../../async/realms.ts';
 import { refused, SyncError } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
+import { isTlsFault } from '../kit/tls.ts';
 
 /** SQLSTATEs, as far as they say more than that something was refused. */
 const STALE_TIMELINE = 'HF001';
@@ -57,6 +58,9 @@ export function isOfOne(error: unknown): boolean {
 /** What pg says by itself where a server asks for a password and there is none, or a wrong kind of one. */
 const NO_PASSWORD = /^SASL: /;
 
+/** The same where the server will not, or says something else. */
+const NO_TLS = /SSL connection/;
+
 /** @param sent whether the statement may have left. */
 export function syncErrorOf(error: unknown, schema: string, sent: boolean): SyncError {
   if (error instanceof SyncError) return error;
@@ -64,6 +68,15 @@ export function syncErrorOf(error: unknown, schema: string, sent: boolean): Sync
   const state = stateOf(error);
   if (state === undefined && NO_PASSWORD.test(message)) {
     return refused('permission-denied', `Postgres asks for a password, which is missing (${message})`);
+  }
+  if (
+    state === undefined &&
+    (isTlsFault((error as { code?: unknown } | undefined)?.code) || NO_TLS.test(message))
+  ) {
+    const hint = 'check the CA, the name in the certificate, its dates, and whether the server speaks TLS';
+    return new SyncError('insecure', `no TLS connection to Postgres (${message}): ${hint}`, {
+      outcome: sent ? 'unknown' : 'refused',
+    });
   }
   if (state === undefined || ENDED.test(state)) {
     return new SyncError('unavailable', `the connection to Postgres was lost or not made (${message})`, {
