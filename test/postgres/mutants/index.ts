@@ -5,6 +5,7 @@ import {
   leaveAndTell,
   leaveManyAndTell,
   leaveNothing,
+  noRevival,
   noSkew,
   revisionsFollowCounts,
 } from './rules.ts';
@@ -13,8 +14,6 @@ const counted =
   'of two clients that enter one queue at once exactly one counts itself alone, and revisions follow the counts';
 const leaves = 'who enters a queue while its holder leaves counts itself alone or is told';
 const left = 'a put and the close of its session at once leave nothing that is owned';
-const past =
-  'a session that is past its time is gone though nobody has looked, and a renewal does not revive it';
 const hidden = 'a read hides no record while a renewal of its session may still come through';
 const looks = 'who looks and then waits is told of what changes at any step of it';
 const skew = 'of two commits that each write what the other one requires to be absent one is applied at most';
@@ -59,7 +58,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a renewal that revives who is past his time',
     replacements: [['WHERE id = p_id AND expires > clock_timestamp();', 'WHERE id = p_id;']],
-    caughtBy: past,
+    caughtBy: noRevival,
   },
   {
     name: 'a release without the lock of its queue',

@@ -37,6 +37,16 @@ export const revisionsFollowCounts: Rule = {
   },
 };
 
+export const noRevival: Rule = {
+  name: 'a renewal does not revive what is past its time, though nobody has buried it',
+  async check(database) {
+    const [opened] = await database.sql("SELECT @.open_1(@.run_1(), 'nobody looks', 50) AS id");
+    await quiet(100);
+    const [renewal] = await database.sql('SELECT @.renew_1(@.run_1(), $1) AS renewed', [opened?.id]);
+    assert.equal(renewal?.renewed, false);
+  },
+};
+
 export const countTogether: Rule = {
   name: 'of two that enter the same queues at once, many at a time, exactly one counts itself alone in each',
   async check(database) {
