@@ -316,7 +316,7 @@ describe('a transaction that comes to nothing', () => {
     const ended = new Promise((resolve) => client.once('error', resolve));
     await client.query("BEGIN; SET LOCAL idle_in_transaction_session_timeout = '200ms'");
     await sync.commit(guarded(grant), { in: client });
-    const [next] = [watch(other.acquire(grant.key))];
+    const next = watch(other.acquire(grant.key));
     await ended;
     client.release(true);
     expect(await stands(`${grant.key}/data`)).toBe(false);
@@ -329,8 +329,16 @@ describe('a transaction that comes to nothing', () => {
 
 test('another primary: the transaction is to be run again, and then it is known', async () => {
   await using server = await startPostgres({ schema: true });
-  await using sync = new SyncManager({ name: 'svc', backend: postgres({ connectionString: server.url }) });
+  // So long that nothing else of it asks meanwhile, and is told first.
+  const session = { ttl: 600_000 };
+  await using sync = new SyncManager({
+    name: 'svc',
+    backend: postgres({ connectionString: server.url }),
+    session,
+  });
   const own = new pg.Pool({ connectionString: server.url });
+  // The server is gone before the last connection is.
+  own.on('error', () => undefined);
   const grant = await sync.acquire('k');
   const change =
     "CREATE OR REPLACE FUNCTION holdfast.timeline_1() RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT 'FFFFFFFE' $$";

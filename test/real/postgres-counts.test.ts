@@ -167,8 +167,9 @@ test('who waits behind the holder alone is told by the notice itself, and looks 
   const key = uniqueKey('hand-off');
   for (let turn = 0; turn < 5; turn++) {
     const grant = await sync.acquire(key);
+    const looks = pool.count('look');
     const taking = next.acquire(key);
-    await until(() => pool.count('look') > turn && pool.listens);
+    await until(() => pool.count('look') > looks && pool.listens);
     const before = pool.statements;
     await grant.release();
     const taken = await taking;

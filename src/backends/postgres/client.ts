@@ -51,11 +51,16 @@ interface OwnPool {
   end(): Promise<void>;
 }
 
+interface Made {
+  readonly pool: PoolLike;
+  end(): Promise<void>;
+}
+
 function ownPool(connectionString: string, timeout: number, size: object): OwnPool {
   const sockets = new Sockets();
-  let made: Promise<{ readonly pool: PoolLike; end(): Promise<void> }> | undefined;
+  let made: Promise<Made> | undefined;
   let ending: Promise<void> | undefined;
-  const make = async (): Promise<{ readonly pool: PoolLike; end(): Promise<void> }> => {
+  const make = async (): Promise<Made> => {
     const { Pool } = await load();
     const pool = new Pool({
       ...settings(connectionString, timeout, sockets),

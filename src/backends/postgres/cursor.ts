@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Cursor, Scope, StoredRecord } from '../../contract/backend.ts';
+import type { Row } from './database.ts';
+import { recordOf, rowOf } from './statements.ts';
 
 /** Where a look stood. */
 export interface Position {
@@ -34,21 +36,12 @@ export function seenOf(
   return scope.youngest === undefined || more || bytes > MOST_SHOWN ? { seen } : { seen, shown: records };
 }
 
-type Shown = [value: string, session: string | null, created: string, revision: string];
-type Encoded = [epoch: string, notices: number, ends: number | null, seen?: string[], shown?: Shown[]];
+type Encoded = [epoch: string, notices: number, ends: number | null, seen?: readonly string[], shown?: Row[]];
 
 export function encodeCursor({ epoch = '', notices, ends, seen, shown }: Position): Cursor {
   const encoded: Encoded = [epoch, notices, ends ?? null];
-  if (seen !== undefined) encoded.push([...seen]);
-  if (shown !== undefined)
-    encoded.push(
-      shown.map(({ value, session, created, revision }) => [
-        Buffer.from(value).toString('base64'),
-        session ?? null,
-        String(created),
-        String(revision),
-      ]),
-    );
+  if (seen !== undefined) encoded.push(seen);
+  if (shown !== undefined) encoded.push(shown.map(rowOf));
   return JSON.stringify(encoded);
 }
 
@@ -70,20 +63,9 @@ export function decodeCursor(cursor: Cursor): Position | undefined {
       notices,
       ...(ends !== null && { ends }),
       ...(seen !== undefined && { seen: [...seen] }),
-      ...(seen !== undefined &&
-        shown !== undefined && { shown: shown.map((each, n) => recordOf(seen[n], each)) }),
+      ...(shown !== undefined && { shown: shown.map(recordOf) }),
     };
   } catch {
     return undefined;
   }
-}
-
-function recordOf(key: string | undefined, [value, session, created, revision]: Shown): StoredRecord {
-  return {
-    key: String(key),
-    value: new Uint8Array(Buffer.from(value, 'base64')),
-    session: session ?? undefined,
-    created: BigInt(created),
-    revision: BigInt(revision),
-  };
 }

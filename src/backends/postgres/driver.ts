@@ -58,7 +58,7 @@ export class PostgresDriver implements Driver<Prepared> {
   constructor(server: Server, traits: BackendTraits) {
     this.traits = traits;
     this.#server = server;
-    this.#sessions = new OwnSessions((id) => void server.bury([id]));
+    this.#sessions = new OwnSessions((id) => server.bury([id]));
     this.#transactions = new OpenTransactions(server);
     if (traits.wakes === 'polled') return;
     this.follow = (scope, since, news) => follow(server, scope, since, news, (key) => this.#isOurs(key));

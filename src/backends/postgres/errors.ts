@@ -33,6 +33,12 @@ export function isAnswer(error: unknown): boolean {
   return state !== undefined && !ENDED.test(state);
 }
 
+/** There is one by this name, or none. */
+export function isNotPrepared(error: unknown): boolean {
+  const state = stateOf(error);
+  return state === '42P05' || state === '26000';
+}
+
 /** The primary is another one than it was: ask it who it is, and again. */
 export function isStale(error: unknown): boolean {
   return stateOf(error) === STALE_TIMELINE;

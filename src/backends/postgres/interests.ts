@@ -72,7 +72,7 @@ export class Interests {
       place.since = undefined;
       this.#fresh.add(name);
     }
-    if (!this.#writing) void this.#write();
+    this.#writeFresh();
   }
 
   async end(): Promise<void> {
@@ -87,9 +87,13 @@ export class Interests {
     const place: Place = { count: 0, since: undefined, waiting: new Set() };
     this.#places.set(name, place);
     this.#fresh.add(name);
-    if (!this.#writing) void this.#write();
+    this.#writeFresh();
     this.#renewing ??= setTimeout(() => this.#renew(), RENEWED_EVERY);
     return place;
+  }
+
+  #writeFresh(): void {
+    if (this.#fresh.size > 0 && !this.#writing) void this.#write();
   }
 
   async #write(): Promise<void> {
@@ -138,7 +142,10 @@ export class Interests {
     for (const [name, { count }] of this.#places) if (count === 0) this.#places.delete(name);
     if (this.#places.size === 0 || this.#ending.signal.aborted) return;
     this.#renewing = setTimeout(() => this.#renew(), RENEWED_EVERY);
-    // Where that fails it may run out.
-    this.#host.watch(this.#listener, [...this.#places.keys()], KEPT).catch(() => this.again());
+    this.#host.watch(this.#listener, [...this.#places.keys()], KEPT).then(
+      () => this.#writeFresh(),
+      // They may run out.
+      () => this.again(),
+    );
   }
 }

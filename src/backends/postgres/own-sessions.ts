@@ -1,5 +1,8 @@
 import { clearTimeout, setTimeout } from '../../async/platform.ts';
 
+/** In a row, without a renewal: by then others have looked, or there is nobody who would. */
+const MOST_LOOKS = 5;
+
 interface Own {
   readonly ttl: number;
   timer: NodeJS.Timeout | undefined;
@@ -11,10 +14,11 @@ interface Own {
  */
 export class OwnSessions {
   readonly #sessions = new Map<string, Own>();
-  readonly #past: (id: string) => void;
+  readonly #bury: (id: string) => Promise<number>;
 
-  constructor(past: (id: string) => void) {
-    this.#past = past;
+  /** @param bury ends it if it is past its time, and gives how many it has ended. Never rejects. */
+  constructor(bury: (id: string) => Promise<number>) {
+    this.#bury = bury;
   }
 
   has(id: string): boolean {
@@ -28,13 +32,7 @@ export class OwnSessions {
 
   renewed(id: string): void {
     const own = this.#sessions.get(id);
-    if (own === undefined) return;
-    clearTimeout(own.timer);
-    own.timer = setTimeout(() => {
-      this.#past(id);
-      this.renewed(id);
-    }, own.ttl + 1);
-    own.timer.unref();
+    if (own !== undefined) this.#await(id, own, MOST_LOOKS);
   }
 
   delete(id: string): void {
@@ -45,5 +43,17 @@ export class OwnSessions {
   end(): void {
     for (const { timer } of this.#sessions.values()) clearTimeout(timer);
     this.#sessions.clear();
+  }
+
+  #await(id: string, own: Own, looks: number): void {
+    clearTimeout(own.timer);
+    if (looks === 0) return;
+    own.timer = setTimeout(() => {
+      this.#await(id, own, looks - 1);
+      void this.#bury(id).then((buried) => {
+        if (buried > 0) this.delete(id);
+      });
+    }, own.ttl + 1);
+    own.timer.unref();
   }
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ClientLike, PoolLike } from './database.ts';
+import { isNotPrepared } from './errors.ts';
 
 /** As the package pg takes it. */
 interface Statement {
@@ -16,9 +17,6 @@ export interface PreparingClientLike extends Omit<ClientLike, 'query'> {
 export interface PreparingPoolLike {
   connect(): Promise<PreparingClientLike>;
 }
-
-/** There is one by this name, or none: said before anything was done. */
-const NOT_KEPT = new Set(['42P05', '26000']);
 
 /**
  * The database reads and plans each statement once for each connection. Behind a PgBouncer that hands a connection to another client
@@ -55,7 +53,8 @@ export class PreparedPool implements PoolLike {
     try {
       return await client.query({ name: this.#nameOf(text), text, values });
     } catch (error) {
-      if (!NOT_KEPT.has((error as { code?: string }).code ?? '')) throw error;
+      if (!isNotPrepared(error)) throw error;
+      // Said before anything was done.
       this.#keeps = false;
       return client.query({ text, values });
     }

@@ -113,6 +113,12 @@ export function recordOf(row: Row | NonNullable<Said['read']>[number]): StoredRe
   };
 }
 
+/** As it comes from the database. */
+export function rowOf({ key, value, session, created, revision }: StoredRecord): Row {
+  const numbers = { created: String(created), revision: String(revision) };
+  return { key, value: hex(value), session: session ?? null, ...numbers };
+}
+
 /** The arrays that `look_1` takes. */
 export function scopeArrays(scopes: readonly Scope[]): unknown[] {
   const all = scopes.map((scope) => sqlScope(scope, 1));

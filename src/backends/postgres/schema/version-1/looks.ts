@@ -40,28 +40,25 @@ BEGIN
 END $$;
 
 -- What a commit that changes nothing comes to, in one snapshot.
-CREATE FUNCTION ${s}.holds_1(p_when jsonb) RETURNS boolean
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ${s}, pg_catalog, pg_temp AS $$
+CREATE FUNCTION ${s}.holds_1(p_when jsonb) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT coalesce(bool_and(CASE
       WHEN w ->> 'is' = 'absent' THEN r.key IS NULL
       WHEN w ->> 'is' = 'unowned' THEN r.session IS NULL
       WHEN w ? 'revision' THEN coalesce(r.revision = (w ->> 'revision')::bigint, false)
       ELSE coalesce(r.session = w ->> 'session', false)
     END), true)
-  FROM jsonb_array_elements(p_when) AS w LEFT JOIN records r ON r.key = w ->> 'key'
+  FROM jsonb_array_elements(p_when) AS w LEFT JOIN ${s}.records r ON r.key = w ->> 'key'
 $$;
 
-CREATE FUNCTION ${s}.shown_1(p_scope jsonb) RETURNS jsonb
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ${s}, pg_catalog, pg_temp AS $$
+CREATE FUNCTION ${s}.shown_1(p_scope jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT coalesce(jsonb_agg(jsonb_build_object('key', key, 'value', encode(value, 'hex'), 'session', session,
       'created', created::text, 'revision', revision::text) ORDER BY ordinality), '[]')
-  FROM show_1(p_scope ->> 'key', p_scope ->> 'low', p_scope ->> 'high', p_scope ->> 'queue', (p_scope ->> 'limit')::int,
+  FROM ${s}.show_1(p_scope ->> 'key', p_scope ->> 'low', p_scope ->> 'high', p_scope ->> 'queue', (p_scope ->> 'limit')::int,
     (p_scope ->> 'before')::bigint) WITH ORDINALITY
 $$;
 
-CREATE FUNCTION ${s}.counted_1(p_scope jsonb) RETURNS int
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ${s}, pg_catalog, pg_temp AS $$
-  SELECT count(*)::int FROM show_1(NULL, p_scope ->> 'low', p_scope ->> 'high', p_scope ->> 'queue', NULL, NULL)
+CREATE FUNCTION ${s}.counted_1(p_scope jsonb) RETURNS int LANGUAGE sql STABLE AS $$
+  SELECT count(*)::int FROM ${s}.show_1(NULL, p_scope ->> 'low', p_scope ->> 'high', p_scope ->> 'queue', NULL, NULL)
 $$;
 
 CREATE FUNCTION ${s}.queue_of_1(p_key text) RETURNS text LANGUAGE sql IMMUTABLE AS $$

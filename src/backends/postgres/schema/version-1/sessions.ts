@@ -76,7 +76,7 @@ BEGIN
     IF p_revisions IS NOT NULL THEN
       v_item := '[' || v_item || ',"' || p_revisions[n] || '"]';
     END IF;
-    IF octet_length(v_items) + octet_length(v_item) > 7800 THEN
+    IF v_items <> '' AND octet_length(v_items) + octet_length(v_item) > 7800 THEN
       PERFORM notify_1(v_items, v_secret);
       v_items := '';
     END IF;
