@@ -329,23 +329,18 @@ describe('a transaction that comes to nothing', () => {
 
 test('another primary: the transaction is to be run again, and then it is known', async () => {
   await using server = await startPostgres({ schema: true });
-  // So long that nothing else of it asks meanwhile, and is told first.
-  const session = { ttl: 600_000 };
-  await using sync = new SyncManager({
-    name: 'svc',
-    backend: postgres({ connectionString: server.url }),
-    session,
-  });
+  // Asks nothing by itself, and so is not told first.
+  await using backend = postgres({ connectionString: server.url, listen: false });
   const own = new pg.Pool({ connectionString: server.url });
   // The server is gone before the last connection is.
   own.on('error', () => undefined);
-  const grant = await sync.acquire('k');
+  await backend.commit({ when: [], then: [data('k')] }, live);
   const change =
     "CREATE OR REPLACE FUNCTION holdfast.timeline_1() RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT 'FFFFFFFE' $$";
   await server.sql(change);
-  const commit = () => inClient(own, (client) => sync.commit(guarded(grant), { in: client }));
+  const commit = () =>
+    inClient(own, async (client) => backend.commitWithin?.(client, { when: [], then: [data('k')] }));
   await expect(commit()).rejects.toMatchObject({ code: 'unavailable', outcome: 'refused' });
-  await expect(commit()).resolves.toMatchObject({ ok: true });
-  await grant.release();
+  await expect(commit()).resolves.toMatchObject({ result: { ok: true } });
   await own.end();
 });
