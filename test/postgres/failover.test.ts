@@ -106,7 +106,7 @@ test.concurrent.each(['synchronous', 'asynchronous'] as const)(
   180_000,
 );
 
-test.concurrent('a dump is restored under those who use it: tokens rise all the same', async () => {
+test.concurrent('what pg_dump wrote is restored under those who use it: tokens rise all the same', async () => {
   await using server = await startPostgres({ schema: true });
   await using managers = managersAt(server.address);
   const [holder, worker] = [managers.make(), managers.make()];

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync } from 'node:fs';
+import { chmodSync, chownSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { librariesOf } from './locate.ts';
 import type { Command } from './process.ts';
@@ -13,11 +13,11 @@ export function asNobody(file: string, args: readonly string[]): Command {
   return { file: 'setpriv', args: [...who, file, ...args], env };
 }
 
-/** Whoever it runs as has to come to its folder. */
-export function giveToNobody(folder: string): void {
+/** Whoever it runs as has to come to its folder, and to a file there. */
+export function giveToNobody(path: string): void {
   if (!isRoot()) return;
-  chmodSync(dirname(folder), 0o711);
-  chownSync(folder, NOBODY, NOBODY);
+  if (statSync(path).isDirectory()) chmodSync(dirname(path), 0o711);
+  chownSync(path, NOBODY, NOBODY);
 }
 
 function isRoot(): boolean {
