@@ -19,11 +19,14 @@ export type {
 export { isSyncError, type RequestOutcome, SyncError, type SyncErrorCode } from './contract/errors.ts';
 export type { AcquireOptions, CallOptions, CommitOptions, LockOptions } from './sync/callers/call-options.ts';
 export type { AskingCall, ManagerTelemetry, Outcome } from './sync/callers/call-telemetry.ts';
+export type { Change } from './sync/callers/change.ts';
+export type { Claim, ClaimOptions, ClaimReleaseOptions } from './sync/callers/claim.ts';
 export type { Grant, Proof } from './sync/callers/grant.ts';
 export type { SyncCommit, SyncMutation } from './sync/callers/guarded-commit.ts';
 export type { Lock } from './sync/callers/lock.ts';
 export type { LockLoss, LockStatus } from './sync/callers/lock-streams.ts';
 export type { JsonValue, Metadata } from './sync/callers/metadata.ts';
+export type { SyncQueryOptions } from './sync/callers/queries.ts';
 export type { RunOnceOptions, RunOnceResult } from './sync/callers/run-once.ts';
 export type { LossReason } from './sync/contender/lock-machine.ts';
 export type { Holder } from './sync/leadership/holder-watch.ts';
@@ -43,8 +46,10 @@ export {
   startService,
   stopService,
 } from './sync/manager/current-manager.ts';
+export type { ForkOptions } from './sync/manager/fork.ts';
 export type { HandOff, StopOptions, SyncManagerOptions } from './sync/manager/options.ts';
 export { installShutdown, type ShutdownOptions } from './sync/manager/shutdown.ts';
+export type { StopStage } from './sync/manager/stages.ts';
 export { SyncManager } from './sync/manager/sync-manager.ts';
 export type { SyncHealth } from './sync/reports/health.ts';
 export type { Logger } from './sync/reports/logger.ts';

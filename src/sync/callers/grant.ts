@@ -66,6 +66,7 @@ export class Grant implements AsyncDisposable {
   #transactions: Set<TransactionOver> | undefined;
   #unsure = false;
   #ended: GrantEnd | undefined;
+  #because: Error | undefined;
   #doubting: (() => void)[] | undefined;
   #controller: AbortController | undefined;
 
@@ -198,8 +199,13 @@ export class Grant implements AsyncDisposable {
     return this.#ended;
   }
 
-  /** @internal Ends belief at once; the signal is aborted by `announce`, when the engine is at rest. */
-  end(why: GrantEnd): void {
+  /**
+   * @internal Ends belief at once; the signal is aborted by `announce`, when the engine is at rest.
+   *
+   * @param because what is told instead of an error of this library.
+   */
+  end(why: GrantEnd, because?: Error): void {
+    if (this.#ended === undefined) this.#because = because;
     this.#ended ??= why;
     this.reconfirmed();
   }
@@ -214,7 +220,8 @@ export class Grant implements AsyncDisposable {
     this.#controller?.abort(this.#reason());
   }
 
-  #reason(): SyncError {
+  #reason(): Error {
+    if (this.#because !== undefined) return this.#because;
     const lock = `the lock ${quoteKey(this.key)}`;
     if (this.#ended === 'released') return new SyncError('released', `${lock} was released`);
     if (this.suspended) {

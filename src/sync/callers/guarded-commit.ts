@@ -4,11 +4,13 @@ import type { Backend, Commit, CommitResult, Condition, Mutation, Scope } from '
 import { refused, type SyncError } from '../../contract/errors.ts';
 import { checkKey } from '../../contract/keys.ts';
 import { quoteKey } from '../../contract/quote.ts';
+import { scopeProblem } from '../../contract/shapes.ts';
 import { checkShape, checkValue } from '../../contract/validate.ts';
 import type { CallersHost } from './callers-host.ts';
 import { commitWithin } from './commit-within.ts';
 import type { Grant, Proof } from './grant.ts';
 import type { Keyspace } from './keyspace.ts';
+import type { OwnedPut, OwnedRecords } from './owned-records.ts';
 import type { Proofs } from './proofs.ts';
 import type { ProtectedKeys } from './protected-keys.ts';
 
@@ -20,6 +22,13 @@ export type SyncMutation =
   | {
       readonly put: string;
       readonly value: Uint8Array | string;
+      /**
+       * It goes with this manager's session: when that ends or is lost, and at `stop()`. The commit waits for a live session, bounded
+       * by its signal. Only another owned put may write over it.
+       */
+      readonly owned?: boolean;
+      /** Of an owned record: put again under the next session after a loss, which is told as `record-lost` in `events$`. */
+      readonly keep?: boolean;
       readonly remove?: never;
       readonly session?: never;
     }
@@ -27,6 +36,8 @@ export type SyncMutation =
       readonly remove: string;
       readonly put?: never;
       readonly value?: never;
+      readonly owned?: never;
+      readonly keep?: never;
       readonly session?: never;
     };
 
@@ -42,23 +53,38 @@ const MEMBERS: ReadonlySet<string> = new Set<keyof SyncCommit>(['when', 'then', 
 
 const encoder = new TextEncoder();
 
-/** Checks all of it before any I/O, and encodes text as UTF-8. */
+/** As the store is asked for it, but for the session of what is owned. */
+export type CheckedCommit = Commit & { readonly owned?: readonly OwnedPut[] };
+
+/**
+ * Checks all of it before any I/O, and encodes text as UTF-8.
+ *
+ * @param own the keys of records that this manager's session owns.
+ * @param spare operations that are added to it.
+ */
 export function checkCommit(
   commit: SyncCommit,
   backend: Backend,
   keyspace: Keyspace,
   protectedKeys: ProtectedKeys,
-): Commit {
+  own: { has(key: string): boolean },
+  spare = 0,
+): CheckedCommit {
   if (typeof commit !== 'object' || commit === null) throw invalid('a commit must be an object');
   for (const name in commit) {
     if (!MEMBERS.has(name)) throw invalid(`a commit has \`when\`, \`then\` and \`read\`, but no \`${name}\``);
   }
   const { when = [], then = [], read } = commit;
-  checkShape({ when, then, read }, backend.traits.maxOperations);
+  checkShape({ when, then, read }, backend.traits.maxOperations - spare);
   const conditions = when.map((condition) => checkCondition(condition, keyspace));
   if (read !== undefined) checkRead(read, keyspace);
-  const mutations = then.map((mutation) => checkMutation(mutation, backend, keyspace, protectedKeys));
-  return { when: conditions, then: mutations, ...(read ? { read: keyspace.scope(read) } : {}) };
+  const mutations = then.map((mutation) => checkMutation(mutation, backend, keyspace, protectedKeys, own));
+  const owned: OwnedPut[] = [];
+  for (const { put: key, owned: isOwned, keep = false } of then) {
+    if (key !== undefined && isOwned === true) owned.push({ key, keep });
+  }
+  const step = { when: conditions, then: mutations, ...(read ? { read: keyspace.scope(read) } : {}) };
+  return owned.length === 0 ? step : { ...step, owned };
 }
 
 /**
@@ -67,9 +93,10 @@ export function checkCommit(
  * @param transaction of the user's, which decides.
  */
 export async function guardedCommit(
-  checked: Commit,
+  checked: CheckedCommit,
   host: Pick<CallersHost, 'backend' | 'keyspace' | 'clock' | 'context'>,
   proofs: Proofs,
+  own: OwnedRecords,
   signal: AbortSignal,
   transaction?: unknown,
 ): Promise<CommitResult> {
@@ -87,13 +114,17 @@ export async function guardedCommit(
     const { records } = await backend.query(checked.read, { signal });
     return { ok: false, why: 'conflict', read: keyspace.told(records) };
   }
+  const { owned, ...commit } = checked;
   const writing =
-    transaction === undefined
-      ? backend.commit(checked, signal)
-      : commitWithin(checked, transaction, grants, host);
+    transaction !== undefined
+      ? commitWithin(commit, transaction, grants, host)
+      : owned !== undefined
+        ? own.commit(commit, owned, signal)
+        : backend.commit(commit, signal);
   for (const grant of grants) grant.guard(writing);
   // Within a transaction it goes on, and so does the guard: the user takes it back by rolling back.
   const result = await (transaction === undefined ? writing : unlessAborted(writing, signal));
+  if (result.ok) own.removed(commit);
   if (!('read' in result) || result.read === undefined) return result;
   return { ...result, read: keyspace.told(result.read) };
 }
@@ -119,6 +150,13 @@ function checkCondition(condition: Condition | Proof, keyspace: Keyspace): Condi
   throw invalid(`a condition has a \`handOff\` of ${String(handOff)}: it must be a whole number, 0 or more`);
 }
 
+/** Of a query: what can be read in two ways is refused, and a key that no store can hold. */
+export function checkScope(scope: Scope, keyspace: Keyspace): void {
+  const problem = scopeProblem(scope);
+  if (problem !== undefined) throw invalid(`a scope ${problem}`);
+  checkRead(scope, keyspace);
+}
+
 function checkRead(read: Scope, keyspace: Keyspace): void {
   if (read.key !== undefined) keyspace.check(read.key);
   else if (read.prefix !== '') keyspace.check(String(read.prefix).replace(/\/$/, ''));
@@ -129,15 +167,28 @@ function checkMutation(
   { traits }: Backend,
   keyspace: Keyspace,
   protectedKeys: ProtectedKeys,
+  own: { has(key: string): boolean },
 ): Mutation {
   const key: unknown = mutation.put ?? mutation.remove;
   keyspace.check(key);
   const problem = protectedKeys.problem(key);
   if (problem !== undefined) throw refused('invalid-key', `key ${quoteKey(key)} ${problem}`);
   if (mutation.put === undefined) return keyspace.mutation({ remove: mutation.remove });
-  const { put, session } = mutation;
-  if (session !== undefined)
-    throw invalid(`a mutation must not have \`session\`: ${quoteKey(put)} is plain data`);
+  const { put, session, owned, keep } = mutation;
+  if (session !== undefined) {
+    throw invalid(
+      `a mutation must not have \`session\`: ${quoteKey(put)} is of this manager's with \`owned: true\``,
+    );
+  }
+  for (const [name, flag] of Object.entries({ owned, keep })) {
+    if (flag === undefined || typeof flag === 'boolean') continue;
+    throw invalid(`a mutation has a \`${name}\` of ${String(flag)}: it must be true or false`);
+  }
+  if (keep === true && owned !== true) throw invalid(`a mutation must not have \`keep\` without \`owned\``);
+  if (owned !== true && own.has(put)) {
+    const hint = 'with `owned: true` it would go on being so';
+    throw refused('invalid-key', `key ${quoteKey(put)} is a record of this manager's session: ${hint}`);
+  }
   const value = typeof mutation.value === 'string' ? encoder.encode(mutation.value) : mutation.value;
   checkValue(put, value, traits.maxValueBytes, 'a string or a Uint8Array');
   return keyspace.mutation({ put, value });

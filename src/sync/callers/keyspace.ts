@@ -33,6 +33,11 @@ export class Keyspace {
     return this.#prefix + key;
   }
 
+  /** As the manager's callers name it: the reverse of `stored`. */
+  own(stored: string): string {
+    return stored.slice(this.#prefix.length);
+  }
+
   /** Not of a proof, which says where its record is at the store. */
   condition(condition: Condition): Condition {
     if (this.#prefix === '') return condition;
@@ -56,6 +61,6 @@ export class Keyspace {
   /** As the manager's callers name them. */
   told(records: readonly StoredRecord[]): readonly StoredRecord[] {
     if (this.#prefix === '') return records;
-    return records.map((record) => ({ ...record, key: record.key.slice(this.#prefix.length) }));
+    return records.map((record) => ({ ...record, key: this.own(record.key) }));
   }
 }

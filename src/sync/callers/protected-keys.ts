@@ -12,15 +12,20 @@ export function hasLockSegment(key: string): boolean {
  * The same on every store, so that a service can change its backend.
  */
 export class ProtectedKeys {
-  readonly #claimed: { has(key: string): boolean };
+  readonly #claimed: { has(key: string): boolean }[];
   readonly #keyspace: Keyspace;
   /** Where locks are kept that have a name of their own, with their keys. The usual ones are known by their segment. */
   readonly #paths = new Map<string, string>();
 
   /** @param claimed the keys that are claimed, waited for, or not yet given back. */
   constructor(claimed: { has(key: string): boolean }, keyspace: Keyspace) {
-    this.#claimed = claimed;
+    this.#claimed = [claimed];
     this.#keyspace = keyspace;
+  }
+
+  /** Others that are claimed, outside of the paths of locks. */
+  include(claimed: { has(key: string): boolean }): void {
+    this.#claimed.push(claimed);
   }
 
   add(key: string, path: string): void {
@@ -36,8 +41,8 @@ export class ProtectedKeys {
     if (hasLockSegment(key)) {
       return 'has the segment ".lock", under which locks are kept: give your data another name';
     }
-    if (this.#claimed.has(key)) {
-      return 'is a lock that this process holds or waits for, and may be its very record: give your data another name, such as one below it';
+    if (this.#claimed.some((claimed) => claimed.has(key))) {
+      return 'is a lock or a claim that this process holds or waits for, and may be its very record: give your data another name, such as one below it';
     }
     const owner = this.#paths.size === 0 ? undefined : this.#above(this.#keyspace.stored(key));
     if (owner === undefined) return undefined;

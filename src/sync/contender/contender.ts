@@ -40,11 +40,17 @@ export class Contender implements SessionListener, RecordWatchListener {
   /** The session under which anything was asked of the store last. */
   #askedUnder: Session | undefined;
 
-  constructor(host: ContenderHost, key: string, path: string, listener: ContenderListener) {
+  constructor(
+    host: ContenderHost,
+    key: string,
+    path: string,
+    listener: ContenderListener,
+    contention: Contention = host.backend.traits.contention === 'queue' ? queue : race,
+  ) {
     this.#host = host;
     this.#key = key;
     this.#path = path;
-    this.#contention = host.backend.traits.contention === 'queue' ? queue : race;
+    this.#contention = contention;
     this.#listener = listener;
     this.#work = new StateWork(host.controllers);
     this.#leftovers = new Leftovers(host);

@@ -1,13 +1,8 @@
 import { TextDecoder } from 'node:util';
-import { type Observable, ReplaySubject, type Subscriber, share } from 'rxjs';
-import type { Clock } from '../../async/clock.ts';
-import { IsolatedObservable } from '../../async/isolated-observable.ts';
-import type { OwnContext } from '../../async/own-context.ts';
-import { sleep } from '../../async/sleep.ts';
-import type { Backend, Cursor, Scope, StoredRecord } from '../../contract/backend.ts';
-import { OVER } from '../../contract/errors.ts';
-import { retryDelay } from '../../contract/retry.ts';
+import { distinctUntilChanged, map, type Observable, ReplaySubject, share } from 'rxjs';
+import type { BackendTraits, Scope, StoredRecord } from '../../contract/backend.ts';
 import type { JsonValue } from '../callers/metadata.ts';
+import type { View, Views } from '../callers/views.ts';
 
 /** Who holds a key, as its record at the store says. */
 export interface Holder {
@@ -24,115 +19,18 @@ export interface Holder {
   readonly staleSince?: number;
 }
 
-export interface HolderHost {
-  readonly backend: Backend;
-  readonly clock: Clock;
-  readonly context: OwnContext;
-  report(error: unknown): void;
-  trouble(error: unknown): void;
-  /** Takes over a promise that never rejects; stopping waits for it. */
-  background(task: Promise<unknown>): void;
-}
-
-/** Milliseconds: even if no event ever arrives, it is looked again after so long. */
-const LOOK_INTERVAL = 60_000;
-
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
-/**
- * Looks who holds keys, without contending for them: no session, no write. However many subscribe to one observable,
- * it asks once.
- */
-export class HolderWatch {
-  readonly #host: HolderHost;
-  readonly #open = new Map<AbortController, Subscriber<Holder | undefined>>();
-  /** Since when each of them cannot look, by the wall clock. */
-  readonly #blind = new Map<AbortSignal, number>();
-  #stopped = false;
-
-  constructor(host: HolderHost) {
-    this.#host = host;
-  }
-
-  /** `undefined`: nobody. Completes when the manager stops; never errors. */
-  observe(path: string): Observable<Holder | undefined> {
-    const { traits } = this.#host.backend;
-    const scope: Scope = traits.contention === 'queue' ? { prefix: path, oldest: 1 } : { key: path };
-    return new IsolatedObservable<Holder | undefined>(
-      (error) => this.#host.report(error),
-      (subscriber) => this.#begin(scope, subscriber),
-    ).pipe(share({ connector: () => new ReplaySubject(1) }));
-  }
-
-  /** Since when one of them has not been able to look, by the wall clock in milliseconds; `undefined` if all are. */
-  get blindSince(): number | undefined {
-    return this.#blind.size === 0 ? undefined : Math.min(...this.#blind.values());
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#blind.clear();
-    for (const [controller, subscriber] of [...this.#open]) {
-      controller.abort(OVER);
-      subscriber.complete();
-    }
-  }
-
-  #begin(scope: Scope, subscriber: Subscriber<Holder | undefined>): () => void {
-    if (this.#stopped) {
-      subscriber.complete();
-      return () => {};
-    }
-    const controller = new AbortController();
-    this.#open.set(controller, subscriber);
-    this.#host.context.run(() => {
-      const following = this.#follow(scope, subscriber, controller.signal);
-      this.#host.background(following.catch(() => undefined));
-    });
-    return () => {
-      this.#open.delete(controller);
-      this.#blind.delete(controller.signal);
-      controller.abort(OVER);
-    };
-  }
-
-  /** Rejects once it is cut off. */
-  async #follow(
-    scope: Scope,
-    subscriber: Subscriber<Holder | undefined>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { backend, clock, trouble } = this.#host;
-    let since: Cursor | undefined;
-    let failures = 0;
-    let told = 'nothing' as Holder | 'nothing' | undefined;
-    const tell = (holder: Holder | undefined): void => {
-      if (told !== 'nothing' && isSame(told, holder)) return;
-      told = holder;
-      subscriber.next(holder);
-    };
-    for (;;) {
-      try {
-        const options = since === undefined ? { signal } : { since, wait: LOOK_INTERVAL, signal };
-        const { records, at } = await backend.query(scope, options);
-        since = at;
-        failures = 0;
-        const [first] = records;
-        this.#blind.delete(signal);
-        tell(first && holderOf(first));
-      } catch (error) {
-        if (signal.aborted) throw error;
-        since = undefined;
-        const staleSince = this.#blind.get(signal) ?? clock.wall();
-        this.#blind.set(signal, staleSince);
-        // Last: whoever is told may end this.
-        trouble(error);
-        if (told !== 'nothing' && told !== undefined) tell({ ...told, staleSince });
-        await sleep(clock, retryDelay(error, failures, clock.random()), signal);
-        failures += 1;
-      }
-    }
-  }
+/** Who holds the lock that is kept at a path, without contending for it: no session, no write. `undefined`: nobody. */
+export function observeHolder(
+  views: Views,
+  { contention }: BackendTraits,
+  path: string,
+): Observable<Holder | undefined> {
+  const scope: Scope = contention === 'queue' ? { prefix: path, oldest: 1 } : { key: path };
+  return views
+    .observe(scope)
+    .pipe(map(holderIn), distinctUntilChanged(isSame), share({ connector: () => new ReplaySubject(1) }));
 }
 
 /** For who looks: the record may have been put again as it was. */
@@ -142,8 +40,11 @@ function isSame(a: Holder | undefined, b: Holder | undefined): boolean {
 }
 
 /** Nobody, where it has no session. */
-function holderOf({ session, value }: StoredRecord): Holder | undefined {
-  return session === undefined ? undefined : { session, metadata: metadataIn(value), value };
+function holderIn({ records: [first], staleSince }: View): Holder | undefined {
+  const { session, value }: Partial<StoredRecord> = first ?? {};
+  if (session === undefined || value === undefined) return undefined;
+  const stale = staleSince === undefined ? {} : { staleSince };
+  return { session, metadata: metadataIn(value), value, ...stale };
 }
 
 function metadataIn(value: Uint8Array): JsonValue | undefined {

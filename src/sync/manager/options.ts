@@ -76,6 +76,7 @@ export interface CheckedOptions {
   /** Without a slash at its end. */
   readonly prefix: string;
   readonly leadershipKey: string;
+  readonly session: SessionTiming;
   readonly timing: Timing;
   readonly handOff: HandOffLimits;
   readonly metadata: Metadata | undefined;
@@ -138,6 +139,7 @@ export function checkOptions(options: SyncManagerOptions): CheckedOptions {
     name,
     backend,
     ...keys,
+    session,
     timing: checkTiming(session, backend),
     handOff: limits,
     metadata,

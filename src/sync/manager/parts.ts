@@ -9,6 +9,8 @@ import { Window } from '../../async/window.ts';
 import { invalid } from '../../contract/options.ts';
 import { CallTelemetry } from '../callers/call-telemetry.ts';
 import type { CallersHost } from '../callers/callers-host.ts';
+import { Claims } from '../callers/claims.ts';
+import { checkCommit, type SyncCommit } from '../callers/guarded-commit.ts';
 import type { HoldHost } from '../callers/hold.ts';
 import { Keyspace } from '../callers/keyspace.ts';
 import { LocalQueues } from '../callers/local-queues.ts';
@@ -16,18 +18,21 @@ import type { Lock, LockHost, LockTally } from '../callers/lock.ts';
 import { LockRegistry } from '../callers/lock-registry.ts';
 import { LongHolds } from '../callers/long-holds.ts';
 import { defaultMetadata, encodeMetadata } from '../callers/metadata.ts';
+import { OwnedRecords } from '../callers/owned-records.ts';
 import { Proofs } from '../callers/proofs.ts';
+import { Queries } from '../callers/queries.ts';
 import type { OpenCall, ScopedHost } from '../callers/scoped.ts';
+import { Views } from '../callers/views.ts';
 import { MOST_TURNS, UNWATCHED } from '../contender/contender-host.ts';
 import { LookTimes } from '../contender/look-times.ts';
 import { Removals } from '../contender/removals.ts';
-import { HolderWatch } from '../leadership/holder-watch.ts';
 import { logTo } from '../reports/logger.ts';
 import { ManagerEvents } from '../reports/manager-events.ts';
 import { debugLog, Warnings } from '../reports/warnings.ts';
 import { SessionKeeper } from '../session/session-keeper.ts';
 import { forwardOnly } from './forward-only.ts';
 import type { CheckedOptions } from './options.ts';
+import { Stages } from './stages.ts';
 
 /** What a manager is made of. */
 export type Parts = ReturnType<typeof assemble>;
@@ -85,6 +90,29 @@ export function assemble(options: CheckedOptions, assertRunning: () => void) {
   const locks = new LockRegistry<Lock>();
   const tally: LockTally = { calls: 0, claimed: 0, granted: 0 };
   const openCalls = new Set<OpenCall>();
+  const owned = new OwnedRecords({
+    backend,
+    clock,
+    context,
+    keeper,
+    keyspace: host.keyspace,
+    openCalls,
+    background,
+    trouble: (error, key) => events.trouble(error, key),
+    lost: (key, kept) => events.recordLost(key, kept),
+  });
+  const check = (commit: SyncCommit, spare = 0) =>
+    checkCommit(commit, backend, host.keyspace, queues.protectedKeys, owned, spare);
+  const claims = new Claims({
+    callers: host,
+    proofs,
+    events,
+    openCalls,
+    check,
+    problem: (key) =>
+      owned.has(key) ? "is a record of this manager's session" : queues.protectedKeys.problem(key),
+  });
+  queues.protectedKeys.include(claims);
   const lockHost: LockHost = {
     clock,
     notifications,
@@ -107,7 +135,13 @@ export function assemble(options: CheckedOptions, assertRunning: () => void) {
     events,
     tasks,
     telemetry,
-    holders: new HolderWatch({ backend, clock, context, report, trouble, background }),
+    holders: new Views({ backend, clock, context, report, trouble, background }),
+    views: new Views({ backend, clock, context, report, trouble, background }),
+    queries: new Queries(host, name),
+    stages: new Stages(clock, report),
+    check,
+    claims,
+    owned,
     proofs,
     queues,
     longHolds,

@@ -1,6 +1,7 @@
-import type { Observable } from 'rxjs';
+import { filter, map, type Observable } from 'rxjs';
+import type { Clock } from '../../async/clock.ts';
 import { throwIfAborted } from '../../async/sleep.ts';
-import type { CommitResult } from '../../contract/backend.ts';
+import type { CommitResult, QueryResult, Scope, StoredRecord } from '../../contract/backend.ts';
 import { refused } from '../../contract/errors.ts';
 import { checkDuration, checkNames, invalid } from '../../contract/options.ts';
 import {
@@ -14,26 +15,34 @@ import {
   LOCK,
   type LockOptions,
 } from '../callers/call-options.ts';
+import { Change } from '../callers/change.ts';
+import type { Claim, ClaimOptions } from '../callers/claim.ts';
 import { checkWithin } from '../callers/commit-within.ts';
 import { Connecting } from '../callers/connecting.ts';
 import type { Grant } from '../callers/grant.ts';
-import { checkCommit, guardedCommit, type SyncCommit } from '../callers/guarded-commit.ts';
+import { guardedCommit, type SyncCommit } from '../callers/guarded-commit.ts';
 import { hold, type Work } from '../callers/hold.ts';
 import { Lock } from '../callers/lock.ts';
 import { inPresentContext } from '../callers/metadata.ts';
+import type { SyncQueryOptions } from '../callers/queries.ts';
 import { type Locks, OnceRuns, type RunOnceOptions, type RunOnceResult } from '../callers/run-once.ts';
 import { acquireScoped } from '../callers/scoped.ts';
 import { assertNotUnder } from '../callers/work-context.ts';
-import type { Holder } from '../leadership/holder-watch.ts';
+import { type Holder, observeHolder } from '../leadership/holder-watch.ts';
 import { Leadership } from '../leadership/leadership.ts';
 import { healthOf, type SyncHealth } from '../reports/health.ts';
 import type { SyncEvent } from '../reports/sync-event.ts';
 import type { SessionState } from '../session/session-keeper.ts';
+import { type ForkOptions, forkOptions } from './fork.ts';
 import { checkOptions, STOP, type StopOptions, type SyncManagerOptions } from './options.ts';
 import { assemble, type Parts } from './parts.ts';
+import type { StopStage } from './stages.ts';
 import { end } from './stop.ts';
 
 const STOP_BOUND = 5_000;
+
+/** Milliseconds between two looks of a watch at least: Consul and etcd read a prefix as a whole. */
+const WATCH_EVERY = 20;
 
 /**
  * Keeps one session alive at a coordination service, and hands out keyed locks over it. There is no I/O before the
@@ -51,7 +60,7 @@ export class SyncManager implements AsyncDisposable {
   readonly #parts: Parts;
   #leadership: Leadership | undefined;
   #onceRuns: OnceRuns | undefined;
-  #leaderEnded = false;
+  #workEnded = false;
   #running = true;
   #stopped: Promise<void> | undefined;
 
@@ -114,7 +123,8 @@ export class SyncManager implements AsyncDisposable {
    * subscribers; completes when the manager stops; never errors. Throws `invalid-key`.
    */
   observe(key: string): Observable<Holder | undefined> {
-    return this.#parts.holders.observe(this.#parts.host.keyspace.lockPath(key));
+    const { holders, host } = this.#parts;
+    return observeHolder(holders, host.backend.traits, host.keyspace.lockPath(key));
   }
 
   /**
@@ -188,21 +198,100 @@ export class SyncManager implements AsyncDisposable {
    * `refused` means that the transaction is to be rolled back, and, with `unavailable`, may be run again.
    */
   async commit(commit: SyncCommit, options?: CommitOptions): Promise<CommitResult> {
-    // The work of a leader may still write what it has to when it is told to end.
-    if (this.#leadership === undefined || this.#leaderEnded) this.#assertRunning();
-    const { host, queues, proofs } = this.#parts;
-    const checked = checkCommit(commit, host.backend, host.keyspace, queues.protectedKeys);
+    // What is told to end may still write what it has to.
+    if (this.#workEnded) this.#assertRunning();
+    const { host, proofs, owned, check } = this.#parts;
+    const checked = check(commit);
     const { signal = new AbortController().signal, in: transaction }: CommitOptions = checkCallOptions(
       options,
       COMMIT,
     );
+    if (transaction instanceof Change) {
+      transaction.add(commit);
+      return { ok: true, revision: 0n };
+    }
     if (transaction !== undefined) {
+      if (checked.owned !== undefined) {
+        throw invalid('in', 'is a transaction, which cannot write what is owned by a session');
+      }
       checkWithin(host.backend);
       throwIfAborted(signal);
-      return await guardedCommit(checked, host, proofs, signal, transaction);
+      return await guardedCommit(checked, host, proofs, owned, signal, transaction);
     }
     // What it begins, such as a connection, is not this caller's alone.
-    return await host.context.run(() => guardedCommit(checked, host, proofs, signal));
+    return await host.context.run(() => guardedCommit(checked, host, proofs, owned, signal));
+  }
+
+  /**
+   * Collects a commit that several hands put together: it goes wherever a transaction goes, as `sync.commit(..., { in: change })`
+   * and the systems on this surface take one. What is added is checked when it is added there, and all of it when it is committed.
+   */
+  begin(): Change {
+    return new Change((commit, signal) => this.commit(commit, signal === undefined ? {} : { signal }));
+  }
+
+  /**
+   * Races for one record: the grant, if nothing is there and `when` holds; `undefined` if that is not so now, or if this process has
+   * claimed the key already. `then` is written and `read` is read in the commit that makes the record. Waits for a live session, and
+   * until the outcome is known. Nothing queues for it, so a claim is no lock: watch the key, or what it depends on, to try again.
+   *
+   * The record is plain to see: `key` with `value`, owned by the session. It is refused with `invalid-key` where it could be a
+   * lock's, and rejects with `foreign-record` where something stands that no session owns; else as `commit` and `acquire` do.
+   */
+  async claim(key: string, options?: ClaimOptions): Promise<Claim | undefined> {
+    this.#assertRunning();
+    const { host, claims } = this.#parts;
+    return await host.context.run(() => claims.claim(key, options));
+  }
+
+  /**
+   * What stands there now; or, with `since` a position that came with an earlier answer for the same scope, when there may be
+   * something else, at the latest after `wait` milliseconds. Level-triggered: it may answer for nothing.
+   */
+  async query(scope: Scope, options: SyncQueryOptions = {}): Promise<QueryResult> {
+    if (this.#workEnded) this.#assertRunning();
+    return await this.#parts.queries.run(scope, options);
+  }
+
+  /**
+   * What stands there: now, and again whenever it may have changed, looked at no more often than every 20 ms. Replays the last for its
+   * subscribers, who share one look; completes when the manager stops; never errors.
+   */
+  watch(scope: Scope): Observable<readonly StoredRecord[]> {
+    const { host, views, queries } = this.#parts;
+    return views.observe(queries.scope(scope), WATCH_EVERY).pipe(
+      filter(({ staleSince }) => staleSince === undefined),
+      map(({ records }) => host.keyspace.told(records)),
+    );
+  }
+
+  /**
+   * A manager with a session of its own over the same backend, with the options of this one but for these. It stops with this one,
+   * before it.
+   */
+  fork(options: ForkOptions = {}): SyncManager {
+    this.#assertRunning();
+    const { options: own, host, stages } = this.#parts;
+    const fork = new SyncManager(forkOptions(own, host.backend, options));
+    const forget = stages.add(() => fork.stop());
+    fork.session$.subscribe({ complete: forget });
+    return fork;
+  }
+
+  /**
+   * Registers what is to be done before this manager gives back what it holds: the latest first, and all within three tenths of the
+   * bound of `stop()`. Commits, queries and releases still work then; nothing new is granted. Returns what takes it back.
+   */
+  onStop(stage: StopStage, task: () => unknown): () => void {
+    this.#assertRunning();
+    if (stage !== 'before-release') throw invalid('stage', 'must be "before-release"');
+    if (typeof task !== 'function') throw invalid('task', 'must be a function: onStop(stage, task)');
+    return this.#parts.stages.add(task);
+  }
+
+  /** Time as this manager sees it. What stands on it should see no other, so that tests can move it. */
+  get clock(): Clock {
+    return this.#parts.options.clock;
   }
 
   /**
@@ -249,10 +338,10 @@ export class SyncManager implements AsyncDisposable {
   }
 
   #end(bound: number): Promise<void> {
-    const leaderEnded = (): void => {
-      this.#leaderEnded = true;
+    const workEnded = (): void => {
+      this.#workEnded = true;
     };
-    return end({ parts: this.#parts, leadership: this.#leadership, leaderEnded }, bound);
+    return end({ parts: this.#parts, leadership: this.#leadership, workEnded }, bound);
   }
 
   async #acquire(

@@ -48,6 +48,11 @@ function lineOf(event: SyncEvent): [Level, string] | undefined {
       ];
     case 'lock-released':
       return ['debug', `released the lock ${quoteKey(event.key)}, token ${event.token}`];
+    case 'record-lost':
+      return [
+        event.kept ? 'info' : 'warn',
+        `lost the record ${quoteKey(event.key)} with its session${event.kept ? ', and puts it again' : ''}`,
+      ];
     case 'trouble':
       return [
         'warn',

@@ -85,6 +85,10 @@ export class ManagerEvents implements QueueEvents, SessionEvents, SessionListene
     this.#emit({ type: 'lock-held-long', key, token, ms });
   }
 
+  recordLost(key: string, kept: boolean): void {
+    this.#emit({ type: 'record-lost', key, kept });
+  }
+
   trouble(error: unknown, key?: string): void {
     if (UNREADY.some((code) => isSyncError(error, code))) this.#refusal = error;
     this.#unheard?.trouble(error, key);

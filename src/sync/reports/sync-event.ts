@@ -11,6 +11,8 @@ export type SyncEvent =
   /** A scoped grant that is held for longer than option `longHold`. Told once. */
   | { readonly type: 'lock-held-long'; readonly key: string; readonly token: bigint; readonly ms: number }
   | { readonly type: 'lock-released'; readonly key: string; readonly token: bigint }
+  /** A record that this manager's session owned went with it; `kept`: it is being put again. */
+  | { readonly type: 'record-lost'; readonly key: string; readonly kept: boolean }
   /** A request to the server failed; it is being tried again. `key` of the lock that it was for; without it, it was for the session. */
   | { readonly type: 'trouble'; readonly error: unknown; readonly key?: string }
   /** A subscriber threw. It harmed nobody else. */
