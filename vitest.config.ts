@@ -16,7 +16,7 @@ const resolve = {
     { find: /^holdfast$/, replacement: source('index.ts') },
     { find: /^holdfast\/(memory|consul|etcd|postgres|kit)$/, replacement: source('backends/$1/index.ts') },
     { find: 'holdfast/opentelemetry', replacement: source('telemetry/index.ts') },
-    { find: /^holdfast\/(decorators|di|nestjs|testing)$/, replacement: source('$1/index.ts') },
+    { find: /^holdfast\/(decorators|di|leases|nestjs|testing)$/, replacement: source('$1/index.ts') },
   ],
 };
 

@@ -21,7 +21,7 @@ export type { AcquireOptions, CallOptions, CommitOptions, LockOptions } from './
 export type { AskingCall, ManagerTelemetry, Outcome } from './sync/callers/call-telemetry.ts';
 export type { Change } from './sync/callers/change.ts';
 export type { Claim, ClaimOptions, ClaimReleaseOptions } from './sync/callers/claim.ts';
-export type { Grant, Proof } from './sync/callers/grant.ts';
+export { type Grant, type Proof, tokenOf } from './sync/callers/grant.ts';
 export type { SyncCommit, SyncMutation } from './sync/callers/guarded-commit.ts';
 export type { Lock } from './sync/callers/lock.ts';
 export type { LockLoss, LockStatus } from './sync/callers/lock-streams.ts';

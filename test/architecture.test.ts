@@ -33,6 +33,7 @@ const rooms: Record<string, Room> = {
   'src/backends/etcd/': { may: BACKEND, packages: ['etcd3', '@grpc/grpc-js'] },
   'src/backends/postgres/': { may: BACKEND, packages: ['pg'] },
   'src/index.ts': { may: ['src/async/clock.ts', 'src/contract/', 'src/sync/'], packages: [] },
+  'src/leases/': { may: OUTSIDE, packages: ['rxjs'] },
   'src/decorators/': { may: [...OUTSIDE, 'src/sync/callers/work-context.ts'], packages: [] },
   'src/di/': {
     may: [...OUTSIDE, 'src/decorators/index.ts'],

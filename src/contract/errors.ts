@@ -15,6 +15,8 @@
  * - `lost`: the grant is no longer held.
  * - `released`: the claim was given up by `release()`.
  * - `store-reset`: the store went back in time (emptied or restored): a new token would not be larger than an old one.
+ * - `not-obtained`: none was free, or somebody else has it.
+ * - `limit-reached`: more than may be held or stored at a time.
  * - `not-leader`: what only the leader does was asked of a process that does not lead.
  * - `no-current-manager`: `leadershipLock()` or `lockWithKey()` before a manager was made current.
  * - `no-current-grant`: `currentGrant()` outside of a method that runs under one.
@@ -36,6 +38,8 @@ export type SyncErrorCode =
   | 'lost'
   | 'released'
   | 'store-reset'
+  | 'not-obtained'
+  | 'limit-reached'
   | 'not-leader'
   | 'no-current-manager'
   | 'no-current-grant';

@@ -1,5 +1,5 @@
 import { expectManyListeners } from '../../async/realms.ts';
-import type { Revision } from '../../contract/backend.ts';
+import type { Revision, StoredRecord } from '../../contract/backend.ts';
 import { SyncError } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
 import { wasRefused } from '../../contract/retry.ts';
@@ -19,6 +19,11 @@ export const MOST_HAND_OFFS = 2 ** Number(HAND_OFF_BITS) - 1;
  */
 export function fencingToken(holding: Holding, handOff: number): bigint {
   return (holding.token << HAND_OFF_BITS) + BigInt(handOff);
+}
+
+/** The fencing token of who holds by this record, which a claim made. */
+export function tokenOf({ created }: Pick<StoredRecord, 'created'>): bigint {
+  return created << HAND_OFF_BITS;
 }
 
 /** A condition on a lock's record that says, beyond what the store can tell, which grant it belongs to. Plain data. */
@@ -91,6 +96,14 @@ export class Grant implements AsyncDisposable {
    */
   get held(): boolean {
     return this.#ended === undefined && this.#session.trusted;
+  }
+
+  /**
+   * Until when this process may believe in it unless it hears of the session again: monotonic milliseconds, on the manager's `clock`.
+   * Each renewal moves it.
+   */
+  get until(): number {
+    return this.#session.deadline;
   }
 
   /** Aborts on loss (reason: a `SyncError` `lost`) and on release (`released`). For the work done under the lock. */

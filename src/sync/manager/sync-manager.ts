@@ -1,7 +1,13 @@
 import { filter, map, type Observable } from 'rxjs';
 import type { Clock } from '../../async/clock.ts';
 import { throwIfAborted } from '../../async/sleep.ts';
-import type { CommitResult, QueryResult, Scope, StoredRecord } from '../../contract/backend.ts';
+import type {
+  BackendTraits,
+  CommitResult,
+  QueryResult,
+  Scope,
+  StoredRecord,
+} from '../../contract/backend.ts';
 import { refused } from '../../contract/errors.ts';
 import { checkDuration, checkNames, invalid } from '../../contract/options.ts';
 import {
@@ -31,6 +37,7 @@ import { assertNotUnder } from '../callers/work-context.ts';
 import { type Holder, observeHolder } from '../leadership/holder-watch.ts';
 import { Leadership } from '../leadership/leadership.ts';
 import { healthOf, type SyncHealth } from '../reports/health.ts';
+import type { Logger } from '../reports/logger.ts';
 import type { SyncEvent } from '../reports/sync-event.ts';
 import type { SessionState } from '../session/session-keeper.ts';
 import { type ForkOptions, forkOptions } from './fork.ts';
@@ -287,6 +294,16 @@ export class SyncManager implements AsyncDisposable {
     if (stage !== 'before-release') throw invalid('stage', 'must be "before-release"');
     if (typeof task !== 'function') throw invalid('task', 'must be a function: onStop(stage, task)');
     return this.#parts.stages.add(task);
+  }
+
+  /** What this manager was given to log to, for what stands on it. */
+  get logger(): Logger | undefined {
+    return this.#parts.options.logger;
+  }
+
+  /** What the store can take, and how it is. */
+  get traits(): BackendTraits {
+    return this.#parts.host.backend.traits;
   }
 
   /** Time as this manager sees it. What stands on it should see no other, so that tests can move it. */

@@ -1,0 +1,16 @@
+export type { PoolEvent } from './events.ts';
+export type { Fleet } from './fleet.ts';
+export type { ListedItem, NewItem } from './items.ts';
+export type { Lease, LeaseEnd, LeaseLoss } from './lease.ts';
+export { LeasePool, type PoolStatus } from './lease-pool.ts';
+export type {
+  AttributesSchema,
+  BalanceOptions,
+  LeaseHandler,
+  LeasePoolOptions,
+  LeaseRequest,
+  Selection,
+  WaitRequest,
+  WorkRequest,
+} from './options.ts';
+export type { Item } from './snapshot.ts';

@@ -1,0 +1,430 @@
+import { randomUUID } from 'node:crypto';
+import { BehaviorSubject, filter, type Observable, Subject } from 'rxjs';
+import { Background } from '../async/background.ts';
+import type { Timer } from '../async/clock.ts';
+import { IsolatedObservable } from '../async/isolated-observable.ts';
+import { SettleOnce } from '../async/settle-once.ts';
+import { onAbort } from '../async/signal-listeners.ts';
+import { invalid } from '../contract/options.ts';
+import { type CallOptions, isSyncError, type JsonValue, SyncError, type SyncManager } from '../index.ts';
+import { lineOf, type PoolEvent } from './events.ts';
+import { Fleet, type FleetOptions } from './fleet.ts';
+import { Items, type ListedItem, type NewItem } from './items.ts';
+import type { Lease } from './lease.ts';
+import { Membership } from './membership.ts';
+import {
+  type BalanceOptions,
+  type CheckedPoolOptions,
+  checkBalance,
+  checkLessee,
+  checkPoolOptions,
+  checkWork,
+  type LeaseHandler,
+  type LeasePoolOptions,
+  type LeaseRequest,
+  type WaitRequest,
+  type WorkRequest,
+} from './options.ts';
+import { PoolView } from './pool-view.ts';
+import { Layout } from './records.ts';
+import { type Item, readItems } from './snapshot.ts';
+import { Takes } from './takes.ts';
+import { Waiters } from './waiters.ts';
+
+/** How a pool is, as seen from here. */
+export interface PoolStatus {
+  readonly items: number;
+  /** By this process. */
+  readonly held: number;
+  readonly free: number;
+  /** Processes that take items or wait for one. */
+  readonly workers: number;
+  readonly waiting: number;
+  /** Milliseconds for which the oldest free item was seen free. */
+  readonly oldestFree: number;
+}
+
+/** Milliseconds for which a process is still seen as waiting when nobody there waits any more. */
+const LINGER = 1_000;
+
+/**
+ * A pool of items that outlive the processes that work on them, each held by one worker at a time. See docs/leases.md.
+ *
+ * Stops with its manager, before that gives back its locks.
+ */
+export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable {
+  /** What the items are: now, and whenever that may have changed. */
+  readonly items$: Observable<readonly Item<A>[]>;
+  /** What happens here, for logs and metrics. */
+  readonly events$: Observable<PoolEvent>;
+  /** By which the records of this process are known: random, and another one for each pool. */
+  readonly member: string = randomUUID();
+  readonly #sync: SyncManager;
+  readonly #own: boolean;
+  readonly #options: CheckedPoolOptions<A>;
+  readonly #layout: Layout;
+  readonly #items: Items<A, P>;
+  readonly #view: PoolView<A>;
+  readonly #takes: Takes<A, P>;
+  readonly #waiters: Waiters<A, P>;
+  readonly #membership: Membership;
+  readonly #background: Background;
+  readonly #events = new Subject<PoolEvent>();
+  readonly #changes = new BehaviorSubject<undefined>(undefined);
+  readonly #ready = new SettleOnce<void>();
+  readonly #forget: () => void;
+  #fleet: Fleet<A, P> | undefined;
+  #lingering = Number.NEGATIVE_INFINITY;
+  #leaving: Timer | undefined;
+  #pumping = false;
+  #stopped: Promise<void> | undefined;
+
+  /** Throws `invalid-option`, and `stopped` when the manager is. Does no I/O. */
+  constructor(sync: SyncManager, options: LeasePoolOptions<A>) {
+    this.#options = checkPoolOptions(sync, options);
+    const { prefix, session, maxItems, select, limit } = this.#options;
+    const { member } = this;
+    this.#layout = new Layout(prefix);
+    // Its longest key is one that the store can hold, if the pool's own is.
+    this.#own = session !== undefined;
+    this.#sync = session === undefined ? sync : sync.fork({ session });
+    const report = (error: unknown): void => this.#emit({ type: 'trouble', error });
+    const trouble = (error: unknown, id: string): void => {
+      if (!isSyncError(error, 'stopped')) this.#emit({ type: 'trouble', error, id });
+    };
+    this.#background = new Background(report);
+    const background = (task: Promise<unknown>): void => this.#background.run(task);
+    const check = (attributes: unknown): A | string => this.#checkAttributes(attributes);
+    const changed = (): void => this.#pump();
+    const base = { sync: this.#sync, layout: this.#layout, member, report };
+    this.#items = new Items<A, P>({ ...base, limit, check });
+    this.#view = new PoolView<A>({
+      ...base,
+      check,
+      changed: () => {
+        this.#ready.resolve();
+        this.#takes.look();
+        this.#changes.next(undefined);
+        this.#pump();
+      },
+      bad: (record) => this.#emit({ type: 'bad-record', ...record }),
+    });
+    this.#takes = new Takes<A, P>({
+      ...base,
+      view: this.#view,
+      select,
+      maxItems,
+      changed,
+      trouble,
+      obtained: ({ id, token }, freeFor) =>
+        this.#emit({ type: 'obtained', id, token, ...(freeFor === undefined ? {} : { freeFor }) }),
+      ended: (id, token, loss) =>
+        this.#emit(loss === undefined ? { type: 'released', id, token } : { type: 'lost', ...loss }),
+    });
+    this.#waiters = new Waiters<A, P>(this.#sync, this.#takes, background, trouble);
+    this.#membership = new Membership(this.#sync, this.#layout, member, report);
+    this.items$ = new IsolatedObservable<readonly Item<A>[]>(report, (subscriber) => {
+      this.#begin();
+      return this.#changes.pipe(filter(() => this.#view.ready)).subscribe({
+        next: () => subscriber.next([...this.#view.items.values()]),
+        complete: () => subscriber.complete(),
+      });
+    });
+    this.events$ = new IsolatedObservable<PoolEvent>(report, (subscriber) =>
+      this.#events.subscribe(subscriber),
+    );
+    this.#forget = sync.onStop('before-release', () => this.stop());
+  }
+
+  /** `false`: an item of this id is there already, and was left as it is. Rejects with `limit-reached`, and as `commit` does. */
+  async add(item: NewItem<A>): Promise<boolean> {
+    return (await this.addAll([item])) === 1;
+  }
+
+  /** Resolves to how many of them were new: those that are there already are left as they are. */
+  async addAll(items: readonly NewItem<A>[]): Promise<number> {
+    this.#assertRunning();
+    return await this.#items.add(items);
+  }
+
+  /**
+   * Writes the attributes of an item if nobody has since that revision. Resolves to the item as it is now; to `undefined` if it was
+   * changed or removed meanwhile. Who holds it sees the new attributes in `lease.item`.
+   */
+  async update(item: Item<A>): Promise<Item<A> | undefined> {
+    this.#assertRunning();
+    return await this.#items.update(item);
+  }
+
+  /** Removes an item and its position. `false`: it was not there. Who holds it loses it, with the reason `removed`. */
+  async remove(id: string): Promise<boolean> {
+    this.#assertRunning();
+    return await this.#items.remove(id);
+  }
+
+  /** All items, with who holds them and how far they are, by one read. */
+  async list(): Promise<ListedItem<A, P>[]> {
+    this.#assertRunning();
+    return await this.#items.list();
+  }
+
+  /**
+   * Leases this very item; or gives the same lease again, to its own lessee in this pool of this process. Rejects with `not-obtained`
+   * if somebody else has it or there is no such item, and with `limit-reached` above `maxItems`.
+   */
+  async lease(id: string, request: LeaseRequest): Promise<Lease<A, P>> {
+    this.#assertRunning();
+    checkLessee(request?.lesseeId);
+    const own = this.#takes.leases.get(id);
+    if (own !== undefined) {
+      if (own.lesseeId === request.lesseeId) return own;
+      throw notObtained(`the item ${JSON.stringify(id)} is held by another lessee of this process`);
+    }
+    const asked = this.#takes.asked(id, request.lesseeId);
+    if (asked !== undefined) return (await asked) ?? refuse(id);
+    this.#assertRoom();
+    this.#begin();
+    const { records } = await this.#sync.query({ key: this.#layout.item(id) });
+    const item = readItems(records, this.#layout.items, (attributes) =>
+      this.#checkAttributes(attributes),
+    ).found.get(id);
+    if (item === undefined)
+      throw notObtained(`there is no item ${JSON.stringify(id)} in the pool, or it is malformed`);
+    const lease = await this.#takes.take(item, request.lesseeId);
+    if (lease === undefined)
+      throw notObtained(`the item ${JSON.stringify(id)} is held, or was changed just now`);
+    return lease;
+  }
+
+  /** Leases any item that is free now. Rejects with `not-obtained` if there is none, and with `limit-reached` above `maxItems`. */
+  async obtain(request: LeaseRequest & CallOptions): Promise<Lease<A, P>> {
+    this.#assertRunning();
+    checkLessee(request?.lesseeId);
+    this.#assertRoom();
+    request.signal?.throwIfAborted();
+    this.#begin();
+    await this.#seen(request);
+    for (const item of this.#takes.allFree()) {
+      request.signal?.throwIfAborted();
+      const lease = await this.#takes.take(item, request.lesseeId);
+      if (lease !== undefined) return lease;
+    }
+    throw notObtained('no item is free');
+  }
+
+  /**
+   * Waits until an item is free and leased: in the order in which callers of this process asked, with a try at the store only when
+   * there is something to be had. Rejects with the signal's reason, `timeout` and `stopped`; while nothing can be reached it waits.
+   */
+  async waitUntilObtained(request: WaitRequest): Promise<Lease<A, P>> {
+    this.#assertRunning();
+    checkLessee(request?.lesseeId);
+    this.#begin();
+    const waiting = this.#waiters.add(request);
+    this.#join();
+    this.#pump();
+    return await waiting.finally(() => this.#linger());
+  }
+
+  /**
+   * Takes whatever is free, up to `concurrency` items at a time, and runs the handler on each: obtain, run, release, next. What failed
+   * is left alone for a while.
+   */
+  work(request: WorkRequest, handler: LeaseHandler<A, P>): Fleet<A, P> {
+    const { concurrency, ...options } = checkWork(request);
+    const maxItems = Math.min(concurrency, this.#options.maxItems);
+    return this.#run({ ...options, share: false, weight: 0, maxItems }, handler, request.signal);
+  }
+
+  /**
+   * Takes its share of the items, as workers come and go: by weight, without a leader, moving as few as needed. Who has too many is
+   * asked to finish before anything moves. Who works on the pool by `work` or waits for items has no share.
+   */
+  balance(options: BalanceOptions, handler: LeaseHandler<A, P>): Fleet<A, P> {
+    const checked = checkBalance(options, this.#options.maxItems, this.member);
+    return this.#run({ ...checked, share: true }, handler, options.signal);
+  }
+
+  /** As far as is seen from here, without asking anybody. */
+  get status(): PoolStatus {
+    const { items, free, workers } = this.#view;
+    const now = this.#sync.clock.now();
+    const oldest = Math.min(...free.values(), now);
+    return {
+      items: items.size,
+      held: this.#takes.leases.size,
+      free: free.size,
+      workers: workers.size,
+      waiting: this.#waiters.length,
+      oldestFree: now - oldest,
+    };
+  }
+
+  /** Drains: handlers are asked to finish, waiting calls reject with `stopped`, and every item is given back. Idempotent; never rejects. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #run(options: FleetOptions, handler: LeaseHandler<A, P>, signal: AbortSignal | undefined): Fleet<A, P> {
+    this.#assertRunning();
+    if (typeof handler !== 'function') throw invalid('handler', 'must be a function of a lease');
+    if (this.#fleet !== undefined)
+      throw invalid('handler', 'is one too many: a pool of a process works once at a time');
+    let unlisten: (() => void) | undefined;
+    const fleet = new Fleet<A, P>(
+      {
+        sync: this.#sync,
+        member: this.member,
+        view: this.#view,
+        takes: this.#takes,
+        background: (task) => this.#background.run(task),
+        report: (error) => this.#emit({ type: 'trouble', error }),
+        trouble: (error, id) => {
+          if (!isSyncError(error, 'stopped')) this.#emit({ type: 'trouble', error, id });
+        },
+        handlerFailed: (error, id) => this.#emit({ type: 'handler-failed', id, error }),
+        asked: (id) => this.#emit({ type: 'yield-asked', id }),
+        leaving: () => this.#join(),
+        stopped: () => {
+          unlisten?.();
+          if (this.#fleet === fleet) this.#fleet = undefined;
+        },
+      },
+      options,
+      handler,
+    );
+    this.#fleet = fleet;
+    this.#begin();
+    this.#join();
+    if (signal?.aborted) void fleet.stop();
+    else if (signal !== undefined) unlisten = onAbort(signal, () => void fleet.stop());
+    this.#pump();
+    return fleet;
+  }
+
+  /** From now on it is looked at. */
+  #begin(): void {
+    this.#view.start();
+  }
+
+  #seen({ signal, timeout }: CallOptions): Promise<void> {
+    const seen = new SettleOnce<void>().follow(signal);
+    if (timeout !== undefined) {
+      const late = new SyncError('timeout', `the pool could not be looked at within ${timeout} ms`);
+      seen.after(this.#sync.clock, timeout, () => seen.reject(late));
+    }
+    this.#ready.promise.then(
+      () => seen.resolve(),
+      (error: unknown) => seen.reject(error),
+    );
+    return seen.promise;
+  }
+
+  #pump(): void {
+    // What is begun here may come back to here.
+    if (this.#pumping || !this.#view.ready || this.#stopped !== undefined) return;
+    this.#pumping = true;
+    try {
+      if (this.#waiters.length > 0) this.#waiters.pump(this.#rivals());
+      this.#fleet?.pump();
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  #rivals(): string[] {
+    const counts = new Map<string, number>();
+    for (const { member } of this.#view.holders.values()) counts.set(member, (counts.get(member) ?? 0) + 1);
+    const free = [...this.#view.workers.values()].filter(
+      ({ member, maxItems }) => member !== this.member && (counts.get(member) ?? 0) < maxItems,
+    );
+    return free.map(({ member }) => member);
+  }
+
+  /** Tells the others whether this process takes items. */
+  #join(): void {
+    const { maxItems } = this.#options;
+    const waits = this.#waiters.length > 0 || this.#sync.clock.now() < this.#lingering;
+    const fleet = this.#fleet?.running === true ? this.#fleet.worker : undefined;
+    this.#background.run(this.#membership.be(fleet ?? (waits ? { weight: 0, maxItems } : undefined)));
+  }
+
+  #linger(): void {
+    if (this.#waiters.length > 0 || this.#stopped !== undefined) return;
+    const { clock } = this.#sync;
+    this.#lingering = clock.now() + LINGER;
+    this.#leaving?.cancel();
+    this.#leaving = clock.after(LINGER, () => this.#join());
+  }
+
+  #checkAttributes(attributes: unknown): A | string {
+    const schema = this.#options.attributes;
+    if (schema === undefined) return attributes as A;
+    const result = schema['~standard'].validate(attributes);
+    if (result instanceof Promise)
+      throw invalid('attributes', 'is a schema that answers later; it must answer at once');
+    if (result.issues === undefined) return result.value;
+    return `has attributes that do not fit: ${result.issues.map(({ message }) => message).join('; ')}`;
+  }
+
+  async #stop(): Promise<void> {
+    this.#forget();
+    const stopped = new SyncError('stopped', `the pool "${this.#options.prefix}" was stopped`, {
+      outcome: 'refused',
+    });
+    this.#ready.promise.catch(() => undefined);
+    this.#ready.reject(stopped);
+    this.#waiters.reject(stopped);
+    this.#leaving?.cancel();
+    this.#lingering = Number.NEGATIVE_INFINITY;
+    await this.#fleet?.stop();
+    this.#join();
+    await Promise.all([...this.#takes.leases.values()].map((lease) => lease.release()));
+    this.#takes.stop();
+    this.#view.stop();
+    this.#membership.abandon();
+    await this.#background.settled();
+    if (this.#own) await this.#sync.stop();
+    this.#changes.complete();
+    this.#events.complete();
+  }
+
+  #assertRunning(): void {
+    if (this.#stopped === undefined) return;
+    throw new SyncError('stopped', `the pool "${this.#options.prefix}" was stopped`, { outcome: 'refused' });
+  }
+
+  #assertRoom(): void {
+    if (this.#takes.room > 0) return;
+    const most = this.#options.maxItems;
+    throw new SyncError(
+      'limit-reached',
+      `this process holds ${most} items, which is all it may (option "maxItems")`,
+      {
+        outcome: 'refused',
+      },
+    );
+  }
+
+  #emit(event: PoolEvent): void {
+    const { logger, prefix } = this.#options;
+    if (logger !== undefined) {
+      const [level, message] = lineOf(event);
+      logger[level](`${this.#sync.name}: pool ${prefix}: ${message}`);
+    }
+    this.#events.next(event);
+  }
+}
+
+function refuse(id: string): never {
+  throw notObtained(`the item ${JSON.stringify(id)} is held, or was changed just now`);
+}
+
+function notObtained(problem: string): SyncError {
+  return new SyncError('not-obtained', problem, { outcome: 'refused' });
+}

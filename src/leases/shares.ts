@@ -1,0 +1,93 @@
+import type { Worker } from './snapshot.ts';
+
+/**
+ * How many items each worker should have. Whole shares by weight, none above its maximum. Where shares cannot be equal, those who
+ * have more already keep more, so that as few as possible move; then the order of the members decides, the same for everybody who
+ * sees the same.
+ */
+export function quotas(
+  workers: readonly Worker[],
+  held: ReadonlyMap<string, number>,
+  items: number,
+): Map<string, number> {
+  const quota = new Map<string, number>(workers.map(({ member }) => [member, 0]));
+  let open = workers.filter(({ weight, maxItems }) => weight > 0 && maxItems > 0);
+  let left = items;
+  // Whoever is at its maximum leaves the rest to the others.
+  for (;;) {
+    const weight = open.reduce((sum, worker) => sum + worker.weight, 0);
+    const full = open.filter((worker) => worker.maxItems <= Math.floor((left * worker.weight) / weight));
+    if (full.length === 0) break;
+    for (const { member, maxItems } of full) {
+      quota.set(member, maxItems);
+      left -= maxItems;
+    }
+    open = open.filter((worker) => !full.includes(worker));
+  }
+  const weight = open.reduce((sum, worker) => sum + worker.weight, 0);
+  const shares = open.map((worker) => ({ worker, exact: (left * worker.weight) / weight }));
+  for (const { worker, exact } of shares) quota.set(worker.member, Math.floor(exact));
+  let rest = left - shares.reduce((sum, { exact }) => sum + Math.floor(exact), 0);
+  const surplus = ({ worker, exact }: (typeof shares)[number]): number =>
+    (held.get(worker.member) ?? 0) - Math.floor(exact);
+  const order = shares.toSorted(
+    (a, b) =>
+      surplus(b) - surplus(a) ||
+      (b.exact % 1) - (a.exact % 1) ||
+      (a.worker.member < b.worker.member ? -1 : 1),
+  );
+  for (const { worker } of order) {
+    if (rest <= 0) break;
+    const now = quota.get(worker.member) ?? 0;
+    if (now + 1 > worker.maxItems) continue;
+    quota.set(worker.member, now + 1);
+    rest -= 1;
+  }
+  return quota;
+}
+
+/**
+ * How well a member suits an item: the same number for everybody (rendezvous hashing, Thaler and Ravishankar 1998). FNV-1a, and
+ * the last step of MurmurHash3, without which members that are alike would suit the same items.
+ */
+export function score(item: string, member: string): number {
+  let hash = 0x811c9dc5;
+  for (const text of [item, member]) {
+    for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+    hash = Math.imul(hash ^ 0xff, 0x01000193);
+  }
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+/** How many of the others suit the item better. */
+export function rank(item: string, member: string, others: Iterable<string>): number {
+  const own = score(item, member);
+  let before = 0;
+  for (const other of others) {
+    if (other === member) continue;
+    const its = score(item, other);
+    if (its > own || (its === own && other < member)) before += 1;
+  }
+  return before;
+}
+
+/** Milliseconds between the tries of those who suit an item best. */
+const CLOSE = 20;
+/** How many of them try so soon: whoever comes later tries once a second, all together. */
+const FEW = 3;
+const SECOND = 1_000;
+
+/**
+ * After how many milliseconds a free item is tried by the one of this rank, if it is free then. The first have it at once; and
+ * nobody hammers what cannot be had, such as what Consul holds back after a crash.
+ */
+export function patienceOf(rank: number): number {
+  return rank < FEW ? rank * CLOSE : (rank - FEW + 1) * SECOND;
+}
+
+/** After how many milliseconds it is tried again, so that all together try once a second. */
+export function pauseOf(candidates: number): number {
+  return Math.max(1, candidates) * SECOND;
+}
