@@ -8,7 +8,23 @@ const heavy = [
   'test/simulation/**/*.test.ts',
   'test/conformance/mutants.test.ts',
   'test/sync/schedules.test.ts',
-  'test/real/{bursts,many-locks,scale,stop}.test.ts',
+  // Of this one the heap and the descriptors of the process are compared, too.
+  'test/real/scale.test.ts',
+  'test/real/{bursts,many-locks,stop}.test.ts',
+];
+
+/** What needs a process in which nothing ran before. */
+const alone = [
+  // They replace a module, which others in the process have loaded already.
+  'test/kit/{batcher,endpoints}.test.ts',
+  'test/postgres/interests.test.ts',
+  // It replaces the timers and clocks of the process before some of it is loaded.
+  'test/testing/fake-timers.test.ts',
+  // They count all sockets and timers of the process.
+  'test/etcd/disposal.test.ts',
+  'test/testing/tcp-proxy.test.ts',
+  // It forces collections of the whole heap, again and again.
+  'test/sync/lock-registry.test.ts',
 ];
 
 const resolve = {
@@ -34,7 +50,13 @@ export default defineConfig({
     projects: [
       {
         resolve,
-        test: { ...common, name: 'heavy', include: heavy, maxWorkers: 2, sequence: { groupOrder: 0 } },
+        test: {
+          ...common,
+          name: 'alone',
+          include: [...heavy, ...alone],
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
       },
       {
         resolve,
@@ -46,7 +68,10 @@ export default defineConfig({
             'test/**/*.test.ts',
             ...(process.env.HOLDFAST_HANGS ? ['test/runner/hanging.fixture.ts'] : []),
           ],
-          exclude: heavy,
+          exclude: [...heavy, ...alone],
+          // Files share the modules of their worker: loaded for each of them, they cost five minutes of processor time.
+          isolate: false,
+          setupFiles: ['test/each-file.ts'],
           // Most of the time they wait, for expiries above all.
           maxWorkers: 3,
           sequence: { groupOrder: 1 },

@@ -28,9 +28,15 @@ setInterval(() => {
   before = now;
 }, 10).unref();
 
+/** No file is excused by a stall that came before it. */
+export function watchFromNow(): void {
+  Atomics.store(worst, 0, 0);
+  starved = 0;
+}
+
 /**
  * Milliseconds that the machine may have added to what a test measures: what busy processors do, and the longest that the
- * whole machine stood still, or kept this event loop waiting for a processor, since this process began. What the event loop
+ * whole machine stood still, or kept this event loop waiting for a processor, since this file began. What the event loop
  * of a test does by itself is not in it.
  */
 export function busy(): number {

@@ -1,6 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { spawnChild } from '../servers/child.ts';
 import type { Store } from './stores.ts';
 
 export interface HolderSettings {
@@ -64,9 +65,8 @@ export class Holder implements AsyncDisposable {
   readonly #child: ChildProcess;
 
   constructor(settings: HolderSettings) {
-    this.#child = fork(fixture, [JSON.stringify(settings)], {
-      execArgv: ['--unhandled-rejections=strict', '--import', 'tsx'],
-    });
+    const args = ['--unhandled-rejections=strict', '--import', 'tsx', fixture, JSON.stringify(settings)];
+    this.#child = spawnChild(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   }
 
   async ask<Q extends Question>(question: Q): Promise<Answers[Q['ask']]> {

@@ -13,6 +13,7 @@ test('hangs', async () => {
   const traces: Traces = { pids: [process.ppid, process.pid, child.pid], etcd: inject('etcdAddress') };
   writeFileSync(process.env.HOLDFAST_TRACES ?? '', JSON.stringify(traces));
   expect(way).not.toBe('fails');
+  if (way === 'dies') process.kill(process.pid, 'SIGKILL');
   if (way === 'waits') await new Promise(() => {});
   // Others want the processor, too.
   setPriority(19);

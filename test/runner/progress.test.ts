@@ -37,6 +37,16 @@ describe('F1: when a run has to be ended', () => {
     );
   });
 
+  test('files that began and did not end are named when the run has ended', () => {
+    const progress = new Progress(bounds, 0);
+    progress.began('a', 0);
+    progress.ended('a', 1_000);
+    expect(progress.unfinished()).toBeUndefined();
+    progress.began('b', 1_000);
+    progress.began('c', 1_000);
+    expect(progress.unfinished()).toBe('These began and did not end: b, c.');
+  });
+
   test('a run that does not begin, or does not end, is noticed', () => {
     expect(new Progress(bounds, 0).overdue(100_001)).toBe(
       'No file has begun or ended for 100 s. None has begun.',

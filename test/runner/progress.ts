@@ -53,6 +53,12 @@ export class Progress {
     return undefined;
   }
 
+  /** Which files an ended run has left out, in a sentence, or nothing: of a worker that dies, Vitest tells no more than that. */
+  unfinished(): string | undefined {
+    if (this.#running.size === 0) return undefined;
+    return `These began and did not end: ${[...this.#running.keys()].join(', ')}.`;
+  }
+
   #state(now: number): string {
     const running = [...this.#running].map(([name, since]) => `${name} (for ${shown(now - since)})`);
     if (running.length > 0) return `Still running: ${running.join(', ')}.`;

@@ -35,9 +35,13 @@ export async function runVitest(args: readonly string[], bounds: Bounds): Promis
   const passOn = passSignalsOn(child);
   try {
     const [code] = await exited;
-    if (overdue === undefined) return code ?? 1;
-    process.stderr.write(`\n${overdue} The run was ended.\n`);
-    return 1;
+    if (overdue !== undefined) {
+      process.stderr.write(`\n${overdue} The run was ended.\n`);
+      return 1;
+    }
+    const unfinished = progress.unfinished();
+    if (unfinished !== undefined) process.stderr.write(`\n${unfinished}\n`);
+    return code ?? 1;
   } finally {
     clearInterval(look);
     passOn();

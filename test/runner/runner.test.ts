@@ -104,6 +104,13 @@ test.concurrent('F1: a run that takes too long as a whole is ended, and what was
   await goneWithin(traces, 5_000);
 });
 
+test.concurrent('F1: a file whose process dies is named', async () => {
+  const run = new Run('dies', {});
+  expect(await run.code).toBe(1);
+  expect(run.stderr).toContain(`These began and did not end: ${FIXTURE}.\n`);
+  await goneWithin(await run.traces(), 5_000);
+});
+
 test.concurrent('F1: whoever kills the runner kills the run', async () => {
   const run = new Run('waits', {});
   const traces = await run.traces();

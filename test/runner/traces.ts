@@ -1,5 +1,5 @@
 /** How the fixture is to keep a run from ending by itself, or to end it. */
-export type Way = 'spins' | 'waits' | 'fails';
+export type Way = 'spins' | 'waits' | 'fails' | 'dies';
 
 /** What will have to be gone. */
 export interface Traces {

@@ -1,5 +1,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -23,14 +25,14 @@ sleep 1
 rm -rf -- "$1"
 `;
 
-type Stdio = 'ignore' | 'pipe' | number;
+type Stdio = 'ignore' | 'inherit' | 'pipe' | number;
 
 export interface ChildOptions {
   readonly cwd?: string;
   /** On top of this process's own. */
   readonly env?: Readonly<Record<string, string>>;
   /** Pipes unless told otherwise. */
-  readonly stdio?: readonly [stdin: Stdio, stdout: Stdio, stderr: Stdio];
+  readonly stdio?: readonly [stdin: Stdio, stdout: Stdio, stderr: Stdio, messages?: 'ipc'];
 }
 
 interface Household {
@@ -68,6 +70,18 @@ export function spawnChild(file: string, args: readonly string[], options: Child
 /** Makes a folder that does not outlive this process. */
 export function temporaryFolder(name: string): string {
   return mkdtempSync(join(ours().folder, `${name}-`));
+}
+
+/** Ends the children that are left and removes what is temporary, where this process goes on with something else. */
+export async function clearUp(): Promise<void> {
+  if (household === undefined) return;
+  const { folder, children } = household;
+  const ended = [...children].map((child) => once(child, 'exit'));
+  for (const child of children) child.kill('SIGKILL');
+  await Promise.all(ended);
+  for (const name of await readdir(folder)) {
+    await rm(join(folder, name), { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
+  }
 }
 
 /** Made on first use, so that importing this file starts nothing. */

@@ -16,7 +16,9 @@ export function asNobody(file: string, args: readonly string[]): Command {
 /** Whoever it runs as has to come to its folder, and to a file there. */
 export function giveToNobody(path: string): void {
   if (!isRoot()) return;
-  if (statSync(path).isDirectory()) chmodSync(dirname(path), 0o711);
+  const folder = dirname(path);
+  // What is nobody's already may be a folder of data, which Postgres does not use where others can come to it.
+  if (statSync(folder).uid !== NOBODY) chmodSync(folder, 0o711);
   chownSync(path, NOBODY, NOBODY);
 }
 
