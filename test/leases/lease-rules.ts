@@ -194,15 +194,15 @@ export function leaseRules(world: World): void {
       const hands = new Hands();
       const [first, second, third] = [crew.pool(), crew.pool(), crew.pool()];
       const one = first.balance({}, hands.work);
-      await until(async () => (await sharesOf(operator)) === '12');
+      await until(async () => (await sharesOf(operator)) === '12' && hands.ids.length === 12);
       second.balance({}, hands.work);
-      await until(async () => (await sharesOf(operator)) === '6,6');
+      await until(async () => (await sharesOf(operator)) === '6,6' && hands.ids.length === 12);
       expect(hands.moved).toBe(6);
       third.balance({ weight: 2 }, hands.work);
-      await until(async () => (await sharesOf(operator)) === '3,3,6');
+      await until(async () => (await sharesOf(operator)) === '3,3,6' && hands.ids.length === 12);
       expect(hands.moved).toBe(12);
       await one.stop();
-      await until(async () => (await sharesOf(operator)) === '4,8');
+      await until(async () => (await sharesOf(operator)) === '4,8' && hands.ids.length === 12);
       expect(hands.moved).toBe(15);
       expect(hands.doubled).toBe(0);
       await Promise.all([first, second, third].map((pool) => pool.stop()));
@@ -235,12 +235,14 @@ export function leaseRules(world: World): void {
       const [a, b] = [crew.pool(), crew.pool()];
       await a.addAll(shards(4));
       const ends: boolean[] = [];
+      let begun = 0;
       a.balance({}, async (lease) => {
+        begun += 1;
         await aborted(lease.yielding);
         ends.push(lease.held);
         await lease.checkpoint(5);
       });
-      await until(async () => (await sharesOf(b)) === '4');
+      await until(() => begun === 4);
       const waiting = b.waitUntilObtained({ lesseeId: 'b' });
       await crew.syncOf(a).stop();
       expect(ends).toEqual([true, true, true, true]);
