@@ -1,5 +1,4 @@
-import { chmodSync, chownSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { chmodSync, chownSync } from 'node:fs';
 import { librariesOf } from './locate.ts';
 import type { Command } from './process.ts';
 
@@ -13,11 +12,14 @@ export function asNobody(file: string, args: readonly string[]): Command {
   return { file: 'setpriv', args: [...who, file, ...args], env };
 }
 
-/** Whoever it runs as has to come to its folder, and to a file there. */
+/** Whoever it runs as is to own it. */
 export function giveToNobody(path: string): void {
-  if (!isRoot()) return;
-  if (statSync(path).isDirectory()) chmodSync(dirname(path), 0o711);
-  chownSync(path, NOBODY, NOBODY);
+  if (isRoot()) chownSync(path, NOBODY, NOBODY);
+}
+
+/** Whoever it runs as has to come to what is in there, which temporary folders do not allow. */
+export function letNobodyThrough(folder: string): void {
+  if (isRoot()) chmodSync(folder, 0o711);
 }
 
 function isRoot(): boolean {

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { Client } from 'pg';
 import { installSql } from '../../src/backends/postgres/index.ts';
 import { locateBinary } from './locate.ts';
-import { asNobody, giveToNobody } from './nobody.ts';
+import { asNobody, giveToNobody, letNobodyThrough } from './nobody.ts';
 import { type PortReservation, reservePorts } from './ports.ts';
 import { type Command, retryInUse, ServerProcess } from './process.ts';
 import { type RunResult, run } from './run.ts';
@@ -42,6 +42,7 @@ export class PostgresServer extends ServerProcess {
 
   /** Makes the data folder, where there is none yet. */
   async initialise(): Promise<this> {
+    letNobodyThrough(dirname(this.folder));
     giveToNobody(this.folder);
     const { code, stderr } = await this.program('initdb', [
       '-D',
