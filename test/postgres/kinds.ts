@@ -96,30 +96,11 @@ export const kinds: Record<string, (url: string) => Kind> = {
       [Symbol.asyncDispose]: () => client.end(),
     };
   },
-  /** No Prisma: a stand-in of the one method that is used, which says its errors as Prisma does. */
-  'Prisma (a stand-in)'(url) {
-    const pool = new pg.Pool({ connectionString: url });
-    const clientOf = (on: pg.PoolClient | pg.Pool) => ({
-      async $queryRawUnsafe(text: string, ...values: unknown[]): Promise<unknown> {
-        try {
-          return (await on.query(text, values)).rows;
-        } catch (error) {
-          const { code, message } = error as pg.DatabaseError;
-          const told = `Raw query failed. Code: \`${code}\`. Message: \`${message}\``;
-          throw Object.assign(new Error(told), { code: 'P2010', meta: { code, message } });
-        }
-      },
-    });
-    return {
-      transaction: (work) =>
-        inClient(pool, (client) => {
-          const tx = clientOf(client);
-          return work({ in: prismaTransaction(tx), sql: (text) => tx.$queryRawUnsafe(text) });
-        }),
-      outside: () => prismaTransaction({ ...clientOf(pool), $transaction: () => undefined } as never),
-      [Symbol.asyncDispose]: () => pool.end(),
-    };
-  },
+  'Prisma 6 (a stand-in)': (url) => standIn(url, ({ code, message }) => ({ code, message })),
+  'Prisma 7 (a stand-in)': (url) =>
+    standIn(url, ({ code, message }) => ({
+      driverAdapterError: { cause: { originalCode: code, originalMessage: message } },
+    })),
 };
 
 /** As one writes it by hand. */
@@ -140,4 +121,30 @@ export async function inClient<T>(
   } finally {
     client.release();
   }
+}
+
+/** No Prisma, whose client is generated: of the little of it that is used, what it does and where it says what Postgres said. */
+function standIn(url: string, metaOf: (error: pg.DatabaseError) => object): Kind {
+  const pool = new pg.Pool({ connectionString: url });
+  const clientOf = (on: pg.PoolClient | pg.Pool) => ({
+    async $queryRawUnsafe(text: string, ...values: unknown[]): Promise<unknown> {
+      try {
+        return (await on.query(text, values)).rows;
+      } catch (error) {
+        const { code, message } = error as pg.DatabaseError;
+        const told = `Raw query failed. Code: \`${code}\`. Message: \`${message}\``;
+        throw Object.assign(new Error(told), { code: 'P2010', meta: metaOf(error as pg.DatabaseError) });
+      }
+    },
+    $transaction: () => undefined,
+  });
+  return {
+    transaction: (work) =>
+      inClient(pool, (client) => {
+        const tx = clientOf(client);
+        return work({ in: prismaTransaction(tx), sql: (text) => tx.$queryRawUnsafe(text) });
+      }),
+    outside: () => prismaTransaction({ ...clientOf(pool), $connect: () => undefined } as never),
+    [Symbol.asyncDispose]: () => pool.end(),
+  };
 }

@@ -1,9 +1,10 @@
+import { dirname } from 'node:path';
 import { SyncManager } from 'holdfast';
 import { postgres } from 'holdfast/postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Certificate, Certificates } from '../etcd/certificates.ts';
 import { stateOf, uniqueKey, until } from '../scenarios/world.ts';
-import { giveToNobody } from '../servers/nobody.ts';
+import { giveToNobody, letNobodyThrough } from '../servers/nobody.ts';
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
 
 let certificates: Certificates;
@@ -25,6 +26,7 @@ afterAll(async () => {
 });
 
 async function serve({ certFile, keyFile }: Certificate): Promise<PostgresServer> {
+  letNobodyThrough(dirname(certFile));
   for (const file of [certFile, keyFile]) giveToNobody(file);
   const settings = { ssl: 'on', ssl_cert_file: certFile, ssl_key_file: keyFile };
   return startPostgres({ schema: true, settings });

@@ -94,12 +94,21 @@ const PROGRAMS = {
   },
 } satisfies Record<string, Row>;
 
+/** Where Debian has libraries, below `usr`. */
+export const LIBRARIES = join('lib', process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu');
+
 /** Where an unpacked program finds the libraries that were unpacked with it. */
 export function librariesOf(program: string): Record<string, string> {
-  const triplet = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
   const usr = /^(.*\/usr)\//.exec(program)?.[1] ?? join(dirname(program), '..');
-  return { LD_LIBRARY_PATH: join(usr, 'lib', triplet) };
+  return { LD_LIBRARY_PATH: join(usr, LIBRARIES) };
 }
+
+/** This machine, and the cache of this repository. */
+export const thisMachine: Machine = {
+  cache: fileURLToPath(new URL('../../.cache/servers', import.meta.url)),
+  aptFolder: '/etc/apt',
+  osRelease: '/etc/os-release',
+};
 
 export type ProgramName = keyof typeof PROGRAMS;
 
@@ -116,12 +125,7 @@ export async function locateBinary(name: ProgramName, options: LocateOptions = {
   const onPath = await findOnPath(name, options.path ?? process.env.PATH ?? '');
   if (onPath !== undefined) return onPath;
 
-  const machine: Machine = {
-    cache: fileURLToPath(new URL('../../.cache/servers', import.meta.url)),
-    aptFolder: '/etc/apt',
-    osRelease: '/etc/os-release',
-    ...options,
-  };
+  const machine: Machine = { ...thisMachine, ...options };
   const row: Row = PROGRAMS[name];
   const installed = await findInPlaces(name, options.path === undefined ? (row.places ?? []) : []);
   if (installed !== undefined) return installed;

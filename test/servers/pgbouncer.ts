@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { locateBinary } from './locate.ts';
-import { asNobody, giveToNobody } from './nobody.ts';
+import { asNobody, giveToNobody, letNobodyThrough } from './nobody.ts';
 import { type PortReservation, reservePorts } from './ports.ts';
 import { postgresUrl } from './postgres.ts';
 import { type Command, retryInUse, ServerProcess } from './process.ts';
@@ -18,6 +18,7 @@ export class PgBouncer extends ServerProcess {
     this.#binary = binary;
     const [host, port] = target.split(':');
     this.url = postgresUrl(`127.0.0.1:${this.ports[0]}`);
+    letNobodyThrough(dirname(this.folder));
     giveToNobody(this.folder);
     const settings = [
       '[databases]',

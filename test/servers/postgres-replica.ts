@@ -1,9 +1,9 @@
 import { appendFile, realpath, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { TcpProxy } from 'holdfast/testing';
 import { Client } from 'pg';
 import { locateBinary } from './locate.ts';
-import { asNobody, giveToNobody } from './nobody.ts';
+import { asNobody, giveToNobody, letNobodyThrough } from './nobody.ts';
 import { type PortReservation, reservePorts } from './ports.ts';
 import { PostgresServer } from './postgres.ts';
 import { retryInUse } from './process.ts';
@@ -23,6 +23,7 @@ export class PostgresReplica extends PostgresServer {
 
   /** A copy of the primary's files, taken while it runs, as https://www.postgresql.org/docs/current/continuous-archiving.html has it. */
   override async initialise(): Promise<this> {
+    letNobodyThrough(dirname(this.folder));
     giveToNobody(this.folder);
     const client = new Client({ connectionString: this.#primary.url });
     await client.connect();

@@ -5,10 +5,11 @@ import { dirname, join } from 'node:path';
 import { Client } from 'pg';
 import { installSql } from '../../src/backends/postgres/index.ts';
 import { locateBinary } from './locate.ts';
-import { asNobody, giveToNobody } from './nobody.ts';
+import { asNobody, giveToNobody, letNobodyThrough } from './nobody.ts';
 import { type PortReservation, reservePorts } from './ports.ts';
 import { type Command, retryInUse, ServerProcess } from './process.ts';
 import { type RunResult, run } from './run.ts';
+import type { SettableClock } from './settable-clock.ts';
 
 export interface PostgresServerOptions {
   /** Settings, as in `postgresql.conf`. */
@@ -17,6 +18,8 @@ export interface PostgresServerOptions {
   readonly schema?: boolean;
   /** Wait for the disk. Tests want speed, benchmarks what is true. */
   readonly fsync?: boolean;
+  /** The clock that it goes by, in place of the machine's. */
+  readonly clock?: SettableClock;
 }
 
 /** A running Postgres with one role, `postgres`, that needs no password. */
@@ -42,6 +45,7 @@ export class PostgresServer extends ServerProcess {
 
   /** Makes the data folder, where there is none yet. */
   async initialise(): Promise<this> {
+    letNobodyThrough(dirname(this.folder));
     giveToNobody(this.folder);
     const { code, stderr } = await this.program('initdb', [
       '-D',
@@ -65,6 +69,13 @@ export class PostgresServer extends ServerProcess {
     await super.kill(signal);
     // Of those that are stopped none would notice that the server is gone.
     for (const child of children) signalTo(child, signal === 'SIGSTOP' ? signal : 'SIGCONT');
+  }
+
+  /** In its own way, as what it shares between its processes would outlast it otherwise: that is no file of its folder. */
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill('SIGCONT');
+    await this.stop('SIGQUIT');
+    await super[Symbol.asyncDispose]();
   }
 
   /** Runs one statement as the superuser. */
@@ -98,11 +109,8 @@ export class PostgresServer extends ServerProcess {
       }),
       ...this.#options.settings,
     };
-    return asNobody(this.#binary, [
-      '-D',
-      this.dataDir,
-      ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-    ]);
+    const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+    return asNobody(this.#binary, ['-D', this.dataDir, ...args], this.#options.clock?.env);
   }
 
   /** The answer to a request for TLS is one byte, as soon as the server takes connections. */

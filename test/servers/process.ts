@@ -86,11 +86,11 @@ export abstract class ServerProcess implements AsyncDisposable {
   }
 
   /** SIGTERM, and SIGKILL if that does not help. Data and ports are kept for `restart`. */
-  async stop(): Promise<void> {
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const child = this.#child;
     if (child === undefined || !this.running) return;
-    child.kill('SIGTERM');
-    // A stopped process sees SIGTERM only when it continues.
+    child.kill(signal);
+    // A stopped process sees it only when it continues.
     child.kill('SIGCONT');
     const timer = setTimeout(() => child.kill('SIGKILL'), TERMINATE_WITHIN);
     await this.#exited(child);

@@ -80,14 +80,17 @@ export async function schedules(options: RowOptions & { readonly from?: number }
 
 /** How many schedules are played at a time on a real server, each by two managers. */
 const TOGETHER = 25;
+/** The same on Postgres, where each client has up to four connections, and each of them is a process. */
+const TOGETHER_ON_POSTGRES = 8;
 
 /** The same on a real server. What happens follows from its timing too, so a seed gives the schedule and not the run. */
 export async function schedulesOn(world: World, options: RowOptions): Promise<RowResult> {
   const { count, onProgress } = options;
+  const together = world.name === 'Postgres' ? TOGETHER_ON_POSTGRES : TOGETHER;
   const tally = new Tally();
   let done = 0;
   while (done < count && !isOver(options)) {
-    const seeds = Array.from({ length: Math.min(TOGETHER, count - done) }, (_, index) => done + index + 1);
+    const seeds = Array.from({ length: Math.min(together, count - done) }, (_, index) => done + index + 1);
     for (const fates of await Promise.all(seeds.map((seed) => playOn(world, seed)))) tally.add(fates);
     done += seeds.length;
     onProgress?.(done);

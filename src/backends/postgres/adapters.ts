@@ -9,9 +9,6 @@ import type { Transaction } from './within.ts';
 
 type Rows = readonly unknown[];
 
-/** What Prisma marks its transactions with. */
-const PRISMA_ID = Symbol.for('prisma.client.transaction.id');
-
 /** Of the package postgres: `sql.begin((tx) => ...)`. */
 export function postgresTransaction(tx: {
   unsafe(text: string, values: never[]): PromiseLike<Rows>;
@@ -77,14 +74,18 @@ export function drizzleTransaction(tx: {
 export function prismaTransaction(tx: {
   $queryRawUnsafe(text: string, ...values: never[]): PromiseLike<unknown>;
 }): Transaction {
-  const { $transaction, [PRISMA_ID]: id } = (tx ?? {}) as Record<string | symbol, unknown>;
-  check(tx, '$queryRawUnsafe', $transaction === undefined || id !== undefined, 'prisma.$transaction');
+  // What a client has and a transaction has not, in each version; a transaction of Prisma 7 can begin another one in itself.
+  const { $connect } = (tx ?? {}) as { readonly $connect?: unknown };
+  check(tx, '$queryRawUnsafe', $connect === undefined, 'prisma.$transaction');
   return {
     query: (text, values) =>
       saidBy(
         async () => ({ rows: (await tx.$queryRawUnsafe(text, ...(values as never[]))) as Rows }),
-        // Its code says that a raw statement failed, and only then what Postgres said.
-        ({ message, meta }) => errorOf(meta?.message ?? message, meta?.code),
+        // Its code says that a raw statement failed; what Postgres said stands below, since Prisma 7 where the driver put it.
+        ({ message, meta }) => {
+          const said = meta?.driverAdapterError?.cause;
+          return errorOf(said?.originalMessage ?? meta?.message ?? message, said?.originalCode ?? meta?.code);
+        },
       ),
   };
 }
@@ -93,7 +94,13 @@ interface Failure {
   readonly message: string;
   readonly code?: unknown;
   readonly cause?: unknown;
-  readonly meta?: { readonly code?: string; readonly message?: string };
+  readonly meta?: {
+    readonly code?: string;
+    readonly message?: string;
+    readonly driverAdapterError?: {
+      readonly cause?: { readonly originalCode?: string; readonly originalMessage?: string };
+    };
+  };
 }
 
 async function saidBy<T>(ask: () => PromiseLike<T>, of: (error: Failure) => unknown): Promise<T> {
