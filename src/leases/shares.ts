@@ -75,19 +75,28 @@ export function rank(item: string, member: string, others: Iterable<string>): nu
 
 /** Milliseconds between the tries of those who suit an item best. */
 const CLOSE = 20;
-/** How many of them try so soon: whoever comes later tries once a second, all together. */
+/** How many of them try so soon. */
 const FEW = 3;
-const SECOND = 1_000;
 
 /**
- * After how many milliseconds a free item is tried by the one of this rank, if it is free then. The first have it at once; and
- * nobody hammers what cannot be had, such as what Consul holds back after a crash.
+ * After how many milliseconds a free item is tried by the one of this rank, if it is free then. The first have it at once, most
+ * often; whoever comes later tries for those that are frozen or dead, and nobody hammers what cannot be had.
+ *
+ * @param pace milliseconds between the tries of all others.
  */
-export function patienceOf(rank: number): number {
-  return rank < FEW ? rank * CLOSE : (rank - FEW + 1) * SECOND;
+export function patienceOf(rank: number, pace: number): number {
+  return rank < FEW ? rank * CLOSE : (FEW - 1) * CLOSE + (rank - FEW + 1) * pace;
 }
 
-/** After how many milliseconds it is tried again, so that all together try once a second. */
-export function pauseOf(candidates: number): number {
-  return Math.max(1, candidates) * SECOND;
+/** After how many milliseconds it is tried again by the same one, so that all together keep the pace. */
+export function pauseOf(candidates: number, pace: number): number {
+  return Math.max(1, candidates) * pace;
+}
+
+const PACE = 100;
+const PACE_WITH_LOCK_DELAY = 1_000;
+
+/** Where the store may hold back what nobody has, for seconds, tries are spread further. */
+export function paceOf(maxLockDelay: number): number {
+  return maxLockDelay > 0 ? PACE_WITH_LOCK_DELAY : PACE;
 }

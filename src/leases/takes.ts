@@ -4,7 +4,7 @@ import { Lease, type LeaseLoss } from './lease.ts';
 import type { Selection } from './options.ts';
 import type { PoolView } from './pool-view.ts';
 import { encode, type Layout } from './records.ts';
-import { patienceOf, pauseOf, rank } from './shares.ts';
+import { paceOf, patienceOf, pauseOf, rank } from './shares.ts';
 import type { Item } from './snapshot.ts';
 
 export interface TakesHost<A> {
@@ -97,7 +97,10 @@ export class Takes<A, P> {
     for (const [id, since] of view.free) {
       const item = view.items.get(id);
       if (item === undefined || this.#isTaken(id)) continue;
-      const due = Math.max(since + patienceOf(rank(id, member, others)), this.#notBefore.get(id) ?? 0);
+      const due = Math.max(
+        since + patienceOf(rank(id, member, others), this.#pace),
+        this.#notBefore.get(id) ?? 0,
+      );
       if (due <= now) found.push(item);
       else next = Math.min(next, due);
     }
@@ -114,7 +117,7 @@ export class Takes<A, P> {
 
   /** It could not be had although it seemed free: held back, or another one was quicker and that is not seen yet. */
   missed(id: string, candidates: number): void {
-    this.pause(id, pauseOf(candidates));
+    this.pause(id, pauseOf(candidates, this.#pace));
   }
 
   pause(id: string, ms: number): void {
@@ -151,6 +154,10 @@ export class Takes<A, P> {
   stop(): void {
     this.#timer?.timer.cancel();
     this.#timer = undefined;
+  }
+
+  get #pace(): number {
+    return paceOf(this.#host.sync.traits.maxLockDelay);
   }
 
   get #clock(): Clock {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { patienceOf, quotas, rank, score } from '../../src/leases/shares.ts';
+import { paceOf, patienceOf, quotas, rank, score } from '../../src/leases/shares.ts';
 
 const workers = (weights: readonly number[], maxItems = Number.POSITIVE_INFINITY) =>
   weights.map((weight, n) => ({ member: `w${n}`, weight, maxItems }));
@@ -53,7 +53,9 @@ describe('shares', () => {
     for (const count of first.values()) expect(count).toBeGreaterThan(60);
   });
 
-  test('the first try at once, few soon, and all others one a second', () => {
-    expect([0, 1, 2, 3, 4, 9].map(patienceOf)).toEqual([0, 20, 40, 1_000, 2_000, 7_000]);
+  test('the first try at once, few soon, and all others at a pace: one a second where there is a lock-delay', () => {
+    const patience = [0, 1, 2, 3, 4, 9].map((each) => patienceOf(each, paceOf(60_000)));
+    expect(patience).toEqual([0, 20, 40, 1_040, 2_040, 7_040]);
+    expect(patienceOf(3, paceOf(0))).toBe(140);
   });
 });
