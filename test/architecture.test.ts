@@ -43,7 +43,10 @@ const rooms: Record<string, Room> = {
     may: [...OUTSIDE, 'src/sync/manager/current-manager.ts', 'src/decorators/index.ts'],
     packages: ['@nestjs/common'],
   },
-  'src/telemetry/': { may: OUTSIDE, packages: ['@opentelemetry/api'] },
+  'src/telemetry/': {
+    may: [...OUTSIDE, 'src/leases/index.ts'],
+    packages: ['@opentelemetry/api', 'rxjs'],
+  },
   'src/testing/': { may: CONTRACT, packages: [] },
 };
 

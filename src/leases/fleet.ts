@@ -102,7 +102,11 @@ export class Fleet<A, P> implements AsyncDisposable {
     const target = share ? (quota.get(this.#host.member) ?? 0) : maxItems;
     const excess = this.#staying - target;
     if (excess > 0) this.#giveWay(excess, quota);
-    else this.#take(Math.min(target - this.#underWay.size, this.#host.takes.room), this.#rivals(quota));
+    else
+      this.#take(
+        Math.min(target - this.#underWay.size, this.#host.takes.room),
+        this.#host.view.rivalsOf(this.#host.member, quota),
+      );
   }
 
   /** Those that were not asked to go. */
@@ -134,23 +138,7 @@ export class Fleet<A, P> implements AsyncDisposable {
 
   /** How many each has; of this one it is known. */
   #held(): Map<string, number> {
-    const { view, member } = this.#host;
-    const held = new Map<string, number>();
-    for (const holder of view.holders.values()) held.set(holder.member, (held.get(holder.member) ?? 0) + 1);
-    held.set(member, this.#entries.size);
-    return held;
-  }
-
-  /** The others that go for free items. */
-  #rivals(quota: ReadonlyMap<string, number>): string[] {
-    const held = this.#held();
-    const { view, member } = this.#host;
-    return [...view.workers.values()]
-      .filter((worker) => {
-        if (worker.member === member) return false;
-        return (held.get(worker.member) ?? 0) < (quota.get(worker.member) ?? worker.maxItems);
-      })
-      .map((worker) => worker.member);
+    return this.#host.view.counts().set(this.#host.member, this.#entries.size);
   }
 
   #take(wanted: number, rivals: readonly string[]): void {

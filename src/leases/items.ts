@@ -1,6 +1,7 @@
 import { refused } from '../contract/errors.ts';
 import { invalid } from '../contract/options.ts';
 import type { JsonValue, SyncError, SyncManager } from '../index.ts';
+import type { AttributesCheck } from './attributes.ts';
 import { positionIn } from './lease.ts';
 import { decode, encode, type Layout } from './records.ts';
 import { type Item, readHolders, readItems } from './snapshot.ts';
@@ -20,7 +21,7 @@ export interface ItemsHost<A> {
   readonly sync: SyncManager;
   readonly layout: Layout;
   readonly limit: number;
-  check(attributes: unknown): A | string;
+  readonly check: AttributesCheck<A>;
 }
 
 /** How many items a pool has is looked at again after so many were added, and after so many milliseconds. */
@@ -126,8 +127,8 @@ export class Items<A, P> {
     const { id, attributes } = item ?? {};
     if (typeof id !== 'string' || id === '')
       throw invalid('id', 'must be a text: of one or more key segments');
-    const checked = this.#host.check(attributes);
-    if (typeof checked === 'string') throw invalid('attributes', `of item ${JSON.stringify(id)} ${checked}`);
+    const { problem } = this.#host.check(attributes);
+    if (problem !== undefined) throw invalid('attributes', `of item ${JSON.stringify(id)} ${problem}`);
     if (JSON.stringify(attributes ?? null) === undefined)
       throw invalid('attributes', 'must be what JSON can say');
     return { id, attributes };

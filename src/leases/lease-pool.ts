@@ -7,6 +7,8 @@ import { SettleOnce } from '../async/settle-once.ts';
 import { onAbort } from '../async/signal-listeners.ts';
 import { invalid } from '../contract/options.ts';
 import { type CallOptions, isSyncError, type JsonValue, SyncError, type SyncManager } from '../index.ts';
+import { type AttributesCheck, attributesCheck } from './attributes.ts';
+import { noRoom, notObtained, refuseItem, stoppedPool } from './errors.ts';
 import { lineOf, type PoolEvent } from './events.ts';
 import { Fleet, type FleetOptions } from './fleet.ts';
 import { Items, type ListedItem, type NewItem } from './items.ts';
@@ -28,21 +30,9 @@ import {
 import { PoolView } from './pool-view.ts';
 import { Layout } from './records.ts';
 import { type Item, readItems } from './snapshot.ts';
+import type { PoolStatus } from './status.ts';
 import { Takes } from './takes.ts';
 import { Waiters } from './waiters.ts';
-
-/** How a pool is, as seen from here. */
-export interface PoolStatus {
-  readonly items: number;
-  /** By this process. */
-  readonly held: number;
-  readonly free: number;
-  /** Processes that take items or wait for one. */
-  readonly workers: number;
-  readonly waiting: number;
-  /** Milliseconds for which the oldest free item was seen free. */
-  readonly oldestFree: number;
-}
 
 /** Milliseconds for which a process is still seen as waiting when nobody there waits any more. */
 const LINGER = 1_000;
@@ -63,6 +53,7 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
   readonly #own: boolean;
   readonly #options: CheckedPoolOptions<A>;
   readonly #layout: Layout;
+  readonly #check: AttributesCheck<A>;
   readonly #items: Items<A, P>;
   readonly #view: PoolView<A>;
   readonly #takes: Takes<A, P>;
@@ -94,7 +85,8 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     };
     this.#background = new Background(report);
     const background = (task: Promise<unknown>): void => this.#background.run(task);
-    const check = (attributes: unknown): A | string => this.#checkAttributes(attributes);
+    const check = attributesCheck(this.#options.attributes);
+    this.#check = check;
     const changed = (): void => this.#pump();
     const base = { sync: this.#sync, layout: this.#layout, member, report };
     this.#items = new Items<A, P>({ ...base, limit, check });
@@ -134,6 +126,16 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
       this.#events.subscribe(subscriber),
     );
     this.#forget = sync.onStop('before-release', () => this.stop());
+  }
+
+  /** As it was given: the option `prefix`. */
+  get name(): string {
+    return this.#options.prefix;
+  }
+
+  /** The name of its manager. */
+  get service(): string {
+    return this.#sync.name;
   }
 
   /** `false`: an item of this id is there already, and was left as it is. Rejects with `limit-reached`, and as `commit` does. */
@@ -181,13 +183,11 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
       throw notObtained(`the item ${JSON.stringify(id)} is held by another lessee of this process`);
     }
     const asked = this.#takes.asked(id, request.lesseeId);
-    if (asked !== undefined) return (await asked) ?? refuse(id);
+    if (asked !== undefined) return (await asked) ?? refuseItem(id);
     this.#assertRoom();
     this.#begin();
     const { records } = await this.#sync.query({ key: this.#layout.item(id) });
-    const item = readItems(records, this.#layout.items, (attributes) =>
-      this.#checkAttributes(attributes),
-    ).found.get(id);
+    const item = readItems(records, this.#layout.items, this.#check).found.get(id);
     if (item === undefined)
       throw notObtained(`there is no item ${JSON.stringify(id)} in the pool, or it is malformed`);
     const lease = await this.#takes.take(item, request.lesseeId);
@@ -330,20 +330,11 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     if (this.#pumping || !this.#view.ready || this.#stopped !== undefined) return;
     this.#pumping = true;
     try {
-      if (this.#waiters.length > 0) this.#waiters.pump(this.#rivals());
+      if (this.#waiters.length > 0) this.#waiters.pump(this.#view.rivalsOf(this.member));
       this.#fleet?.pump();
     } finally {
       this.#pumping = false;
     }
-  }
-
-  #rivals(): string[] {
-    const counts = new Map<string, number>();
-    for (const { member } of this.#view.holders.values()) counts.set(member, (counts.get(member) ?? 0) + 1);
-    const free = [...this.#view.workers.values()].filter(
-      ({ member, maxItems }) => member !== this.member && (counts.get(member) ?? 0) < maxItems,
-    );
-    return free.map(({ member }) => member);
   }
 
   /** Tells the others whether this process takes items. */
@@ -362,21 +353,9 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     this.#leaving = clock.after(LINGER, () => this.#join());
   }
 
-  #checkAttributes(attributes: unknown): A | string {
-    const schema = this.#options.attributes;
-    if (schema === undefined) return attributes as A;
-    const result = schema['~standard'].validate(attributes);
-    if (result instanceof Promise)
-      throw invalid('attributes', 'is a schema that answers later; it must answer at once');
-    if (result.issues === undefined) return result.value;
-    return `has attributes that do not fit: ${result.issues.map(({ message }) => message).join('; ')}`;
-  }
-
   async #stop(): Promise<void> {
     this.#forget();
-    const stopped = new SyncError('stopped', `the pool "${this.#options.prefix}" was stopped`, {
-      outcome: 'refused',
-    });
+    const stopped = stoppedPool(this.name);
     this.#ready.promise.catch(() => undefined);
     this.#ready.reject(stopped);
     this.#waiters.reject(stopped);
@@ -395,20 +374,11 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
   }
 
   #assertRunning(): void {
-    if (this.#stopped === undefined) return;
-    throw new SyncError('stopped', `the pool "${this.#options.prefix}" was stopped`, { outcome: 'refused' });
+    if (this.#stopped !== undefined) throw stoppedPool(this.name);
   }
 
   #assertRoom(): void {
-    if (this.#takes.room > 0) return;
-    const most = this.#options.maxItems;
-    throw new SyncError(
-      'limit-reached',
-      `this process holds ${most} items, which is all it may (option "maxItems")`,
-      {
-        outcome: 'refused',
-      },
-    );
+    if (this.#takes.room <= 0) throw noRoom(this.#options.maxItems);
   }
 
   #emit(event: PoolEvent): void {
@@ -419,12 +389,4 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     }
     this.#events.next(event);
   }
-}
-
-function refuse(id: string): never {
-  throw notObtained(`the item ${JSON.stringify(id)} is held, or was changed just now`);
-}
-
-function notObtained(problem: string): SyncError {
-  return new SyncError('not-obtained', problem, { outcome: 'refused' });
 }

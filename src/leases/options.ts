@@ -1,19 +1,8 @@
 import { checkDuration, checkNames, inside, invalid, type Names } from '../contract/options.ts';
 import type { CallOptions, JsonValue, Logger, SyncManager } from '../index.ts';
+import type { AttributesSchema } from './attributes.ts';
 import type { Lease } from './lease.ts';
 import type { Item } from './snapshot.ts';
-
-/** The part of the Standard Schema interface (https://standardschema.dev) that is needed: of Zod, Valibot, ArkType and others. */
-export interface AttributesSchema<A> {
-  readonly '~standard': {
-    validate(
-      value: unknown,
-    ):
-      | { readonly value: A; readonly issues?: undefined }
-      | { readonly issues: readonly { readonly message: string }[] }
-      | Promise<unknown>;
-  };
-}
 
 /**
  * Which of the free items is tried first: `random`; `least-recent`, the one that was held the longest ago, as far as this process

@@ -1,5 +1,6 @@
 import type { Subscription } from 'rxjs';
 import type { StoredRecord, SyncManager } from '../index.ts';
+import type { AttributesCheck } from './attributes.ts';
 import type { Layout } from './records.ts';
 import {
   type BadRecord,
@@ -15,11 +16,13 @@ import {
 export interface PoolViewHost<A> {
   readonly sync: SyncManager;
   readonly layout: Layout;
-  check(attributes: unknown): A | string;
+  readonly check: AttributesCheck<A>;
   /** Something is not as it was. */
   changed(): void;
   bad(record: BadRecord): void;
 }
+
+const NO_QUOTA: ReadonlyMap<string, number> = new Map();
 
 /**
  * What the pool looks like, kept up to date as long as somebody here needs it. Positions are not a part of it: a checkpoint of one
@@ -60,6 +63,28 @@ export class PoolView<A> {
   /** Items that nobody holds, with the instant since which that is so. */
   get free(): ReadonlyMap<string, number> {
     return this.#freeSince;
+  }
+
+  /** How many items each member has. */
+  counts(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const { member } of this.holders.values()) counts.set(member, (counts.get(member) ?? 0) + 1);
+    return counts;
+  }
+
+  /**
+   * The others that go for free items: those that have fewer than they may.
+   *
+   * @param quota what each may have at present; by default what it takes at most.
+   */
+  rivalsOf(member: string, quota: ReadonlyMap<string, number> = NO_QUOTA): string[] {
+    const counts = this.counts();
+    const rivals: string[] = [];
+    for (const worker of this.workers.values()) {
+      const most = quota.get(worker.member) ?? worker.maxItems;
+      if (worker.member !== member && (counts.get(worker.member) ?? 0) < most) rivals.push(worker.member);
+    }
+    return rivals;
   }
 
   start(): void {

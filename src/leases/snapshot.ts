@@ -1,4 +1,5 @@
 import { type StoredRecord, tokenOf } from '../index.ts';
+import type { AttributesCheck } from './attributes.ts';
 import { decode, type Fields } from './records.ts';
 
 /** Something to be leased: a shard, a partition, a tenant. It outlives its leases. */
@@ -44,11 +45,11 @@ export interface Read<T> {
 export function readItems<A>(
   records: readonly StoredRecord[],
   prefix: string,
-  check: (attributes: unknown) => A | string,
+  check: AttributesCheck<A>,
 ): Read<Item<A>> {
   return read(records, prefix, (id, { attributes }, { revision }) => {
     const checked = check(attributes);
-    return typeof checked === 'string' ? checked : { id, attributes: checked, revision };
+    return checked.problem === undefined ? { id, attributes: checked.value, revision } : checked.problem;
   });
 }
 

@@ -163,6 +163,13 @@ export function leaseRules(world: World): void {
       });
     });
 
+    test('attributes may be any JSON', async () => {
+      await using crew = new Crew(world);
+      const pool = new LeasePool<string>(crew.managers.make(), { prefix: crew.name });
+      expect(await pool.add({ id: 'a', attributes: 'text' })).toBe(true);
+      expect((await pool.obtain({ lesseeId: 'a' })).item.attributes).toBe('text');
+    });
+
     test('work: obtain, run, release, next; what fails is left alone for a while, and the others go on', async () => {
       await using crew = new Crew(world);
       const pool = crew.pool();
@@ -199,10 +206,16 @@ export function leaseRules(world: World): void {
       await until(async () => (await sharesOf(operator)) === '6,6' && hands.ids.length === 12);
       expect(hands.moved).toBe(6);
       third.balance({ weight: 2 }, hands.work);
-      await until(async () => (await sharesOf(operator)) === '3,3,6' && hands.ids.length === 12);
+      await until(
+        async () =>
+          (await sharesOf(operator)) === '3,3,6' && third.status.held === 6 && hands.ids.length === 12,
+      );
       expect(hands.moved).toBe(12);
       await one.stop();
-      await until(async () => (await sharesOf(operator)) === '4,8' && hands.ids.length === 12);
+      await until(
+        async () =>
+          (await sharesOf(operator)) === '4,8' && third.status.held === 8 && hands.ids.length === 12,
+      );
       expect(hands.moved).toBe(15);
       expect(hands.doubled).toBe(0);
       await Promise.all([first, second, third].map((pool) => pool.stop()));
