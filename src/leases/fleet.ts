@@ -42,6 +42,9 @@ interface Entry<A, P> {
 /** Milliseconds after which shares are reckoned anew although nobody came or went: what was seen may have been in between. */
 const RECKON_EVERY = 2_000;
 
+/** Milliseconds for which an item is left to those whose share it seems to be. */
+const ODD_ITEM = 1_000;
+
 /** Items that this process works on, and the handlers that do. */
 export class Fleet<A, P> implements AsyncDisposable {
   /** The ids of the items that are worked on now. */
@@ -98,15 +101,30 @@ export class Fleet<A, P> implements AsyncDisposable {
   pump(): void {
     if (!this.running) return;
     const { share, maxItems } = this.#options;
+    // Workers that begin together see one another before they take anything: else each would take all.
+    if (share && !this.#host.view.workers.has(this.#host.member)) return;
     const quota = share ? this.#quota() : new Map<string, number>();
     const target = share ? (quota.get(this.#host.member) ?? 0) : maxItems;
     const excess = this.#staying - target;
-    if (excess > 0) this.#giveWay(excess, quota);
-    else
-      this.#take(
-        Math.min(target - this.#underWay.size, this.#host.takes.room),
-        this.#host.view.rivalsOf(this.#host.member, quota),
-      );
+    if (excess > 0) {
+      this.#giveWay(excess, quota);
+      return;
+    }
+    const rivals = this.#host.view.rivalsOf(this.#host.member, quota);
+    this.#take(target, rivals, 0);
+    if (!share || this.#host.view.free.size === 0) return;
+    // Workers that saw it at different moments may each hold that another one has the odd item: then whoever is first takes it.
+    this.#take(Math.min(target + 1, this.#upper), rivals, ODD_ITEM);
+    this.#reckonAgain();
+  }
+
+  /** The larger one of the shares that may be ours, where they cannot be equal. */
+  get #upper(): number {
+    const { view, member } = this.#host;
+    const { weight, maxItems } = this.#options;
+    let all = weight;
+    for (const worker of view.workers.values()) if (worker.member !== member) all += worker.weight;
+    return Math.min(maxItems, Math.ceil((view.items.size * weight) / all));
   }
 
   /** Those that were not asked to go. */
@@ -141,10 +159,13 @@ export class Fleet<A, P> implements AsyncDisposable {
     return this.#host.view.counts().set(this.#host.member, this.#entries.size);
   }
 
-  #take(wanted: number, rivals: readonly string[]): void {
+  /** @param later milliseconds for which others have the first try. */
+  #take(target: number, rivals: readonly string[], later: number): void {
+    const wanted = Math.min(target - this.#underWay.size, this.#host.takes.room);
     if (wanted <= 0) return;
-    for (const item of this.#host.takes.candidates(rivals).slice(0, wanted))
+    for (const item of this.#host.takes.candidates(rivals, later).slice(0, wanted)) {
       this.#begin(item, rivals.length + 1);
+    }
   }
 
   /** Asks as many handlers to finish as there are items that others lack, and that are not free anyway. */

@@ -88,8 +88,9 @@ export class Takes<A, P> {
    * The free items that may be tried now, by those that go for them, the best first. For later ones `changed` is called in time.
    *
    * @param others the members that go for free items as well.
+   * @param later milliseconds for which they have the first try.
    */
-  candidates(others: readonly string[]): Item<A>[] {
+  candidates(others: readonly string[], later = 0): Item<A>[] {
     const { view, member } = this.#host;
     const now = this.#clock.now();
     const found: Item<A>[] = [];
@@ -98,7 +99,7 @@ export class Takes<A, P> {
       const item = view.items.get(id);
       if (item === undefined || this.#isTaken(id)) continue;
       const due = Math.max(
-        since + patienceOf(rank(id, member, others), this.#pace),
+        since + patienceOf(rank(id, member, others), this.#pace) + later,
         this.#notBefore.get(id) ?? 0,
       );
       if (due <= now) found.push(item);

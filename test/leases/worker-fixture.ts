@@ -28,7 +28,7 @@ async function work(lease: Lease<null, number>): Promise<void> {
     await lease.checkpoint(at + 1);
     at += 1;
     say({ what: 'noted', id: lease.id, at, token });
-    await sleep(50 + Math.random() * 100, undefined, { signal: lease.yielding }).catch(() => undefined);
+    await sleep(500 + Math.random() * 1_000, undefined, { signal: lease.yielding }).catch(() => undefined);
   }
 }
 

@@ -1,9 +1,10 @@
-// Run as a process: holds many locks, does nothing for a while, and tells what that cost.
+// Run as a process: holds many locks, or items of a pool, does nothing for a while, and tells what that cost.
 import { subscribe } from 'node:diagnostics_channel';
 import type { ClientRequest } from 'node:http';
 import { type Backend, SyncManager } from 'holdfast';
 import { consul } from 'holdfast/consul';
 import { etcd } from 'holdfast/etcd';
+import { type Lease, LeasePool } from 'holdfast/leases';
 import { postgres } from 'holdfast/postgres';
 import { TcpProxy } from 'holdfast/testing';
 import { Client } from 'pg';
@@ -13,7 +14,7 @@ import { postgresUrl } from '../servers/postgres.ts';
 import type { IdleReport } from './idle.ts';
 import { inParallel } from './parallel.ts';
 
-const [store = '', address = '', stem = '', count = '', ms = ''] = process.argv.slice(2);
+const [store = '', address = '', stem = '', count = '', ms = '', kind = ''] = process.argv.slice(2);
 const [host = '', port = ''] = address.split(':');
 /** Milliseconds from one look at the connections to the next. */
 const LOOK = 500;
@@ -58,6 +59,22 @@ function connect(to: string): Backend {
   return consul({ host, port: Number(port) });
 }
 
+/** All items of a pool, held by one worker. */
+async function leases(): Promise<Lease<null, null>[]> {
+  const pool = new LeasePool<null, null>(sync, { prefix: stem, limit: Number(count) });
+  const ids = Array.from({ length: Number(count) }, (_, n) => String(n));
+  await pool.addAll(ids.map((id) => ({ id, attributes: null })));
+  const leased: Lease<null, null>[] = [];
+  pool.balance({}, (lease) => {
+    leased.push(lease);
+    return new Promise<void>((resolve) => {
+      lease.yielding.addEventListener('abort', () => resolve(), { once: true });
+    });
+  });
+  while (leased.length < ids.length) await pause(100);
+  return leased;
+}
+
 // The package pg makes its sockets in a way that is not told of in the process.
 const proxy = store === 'postgres' ? await TcpProxy.open(address) : undefined;
 const backend = connect(proxy?.address ?? address);
@@ -66,7 +83,10 @@ let lost = 0;
 sync.events$.subscribe((event) => {
   if (event.type === 'lock-lost') lost++;
 });
-const grants = await inParallel(Number(count), 500, (number) => sync.acquire(`${stem}/${number}`));
+const held =
+  kind === 'leases'
+    ? await leases()
+    : await inParallel(Number(count), 500, (number) => sync.acquire(`${stem}/${number}`));
 // Until all of them are watched, and have been looked at for the first time.
 await pause(12_000);
 const [cpu, begun, asked] = [process.cpuUsage(), performance.now(), await requests()];
@@ -78,13 +98,13 @@ while (performance.now() - begun < Number(ms)) {
 const took = performance.now() - begun;
 const { user, system } = process.cpuUsage(cpu);
 const report: IdleReport = {
-  held: grants.filter((grant) => grant.held).length,
+  held: held.filter((each) => each.held).length,
   lost,
   requestsASecond: ((await requests()) - asked) / (took / 1_000),
   coreShare: (user + system) / 1_000 / took,
   connections,
 };
-await Promise.all(grants.map((grant) => grant.release()));
+await Promise.all(held.map((each) => each.release()));
 await sync.stop();
 await proxy?.[Symbol.asyncDispose]();
 console.log(JSON.stringify(report));

@@ -31,6 +31,7 @@ export async function idle(
   store: StoreName,
   address: string,
   { count }: RowOptions,
+  kind: 'locks' | 'leases' = 'locks',
 ): Promise<RowResult> {
   const busyFor = ms + 60_000;
   const rival = spawn(process.execPath, [
@@ -39,12 +40,12 @@ export async function idle(
   ]);
   try {
     const flags = ['--unhandled-rejections=strict', '--import', 'tsx'];
-    const args = [...flags, fixture, store, address, uniqueKey('idle'), String(count), String(ms)];
+    const args = [...flags, fixture, store, address, uniqueKey('idle'), String(count), String(ms), kind];
     const { code, stdout, stderr } = await run(process.execPath, args, { timeout: ms + 120_000 });
     assert.equal(code, 0, stderr);
     const { held, lost, requestsASecond, coreShare, connections } = JSON.parse(stdout) as IdleReport;
     const figures =
-      `${held} locks held on ${store}, idle for ${ms / 1_000} s beside a busy processor: ${requestsASecond.toFixed(1)} requests a ` +
+      `${held} ${kind} held on ${store}, idle for ${ms / 1_000} s beside a busy processor: ${requestsASecond.toFixed(1)} requests a ` +
       `second beyond renewals, ${(100 * coreShare).toFixed(1)} % of a core, ${lost} lost` +
       (store === 'postgres' ? `, at most ${connections} connections` : '');
     assert.deepEqual([held, lost], [count, 0], figures);

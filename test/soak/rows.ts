@@ -4,6 +4,7 @@ import { cycles } from './cycles.ts';
 import { failovers } from './failovers.ts';
 import { idle } from './idle.ts';
 import { keys } from './keys.ts';
+import { leasesKilled } from './leases-killed.ts';
 import { lockSet } from './lock-set.ts';
 import { lockSetWithFailover, lockSetWithRestarts } from './lock-set-postgres.ts';
 import { lostReleases } from './lost-releases.ts';
@@ -141,6 +142,18 @@ export const rows: readonly Row[] = [
     count: 1,
     what: `times the tests of the Postgres backend, on PostgreSQL ${postgresVersions[version]}`,
     run: (options: RowOptions) => onPostgres(version, options),
+  })),
+  ...perStore(servers, (store) => ({
+    name: `leases-idle-${store}`,
+    count: 10_000,
+    what: 'items of a pool that one worker holds and does nothing for 60 s',
+    run: (options) => onOwnStore(store, (_, address) => idle(60_000, store, address, options, 'leases')),
+  })),
+  ...perStore(servers, (store) => ({
+    name: `leases-killed-${store}`,
+    count: 20,
+    what: 'times that a process with 5 of 20 workers is killed, or ended, while others are frozen, with 100 items',
+    run: (options) => onOwnStore(store, (_, address) => leasesKilled(store, address, options)),
   })),
   { name: 'failovers', count: 20, what: 'leaders of three etcd members killed', run: failovers },
 ];
