@@ -4,10 +4,11 @@ import { IsolatedObservable } from '../async/isolated-observable.ts';
 import { within } from '../async/within.ts';
 import { SyncError, type SyncManager } from '../index.ts';
 import type { Lease } from './lease.ts';
+import type { Share } from './membership.ts';
 import type { HandlingOptions, LeaseHandler } from './options.ts';
 import type { PoolView } from './pool-view.ts';
 import { quotas, score } from './shares.ts';
-import type { Item, Worker } from './snapshot.ts';
+import type { Item } from './snapshot.ts';
 import type { Takes } from './takes.ts';
 
 export interface FleetHost<A, P> {
@@ -74,7 +75,7 @@ export class Fleet<A, P> implements AsyncDisposable {
   }
 
   /** @internal What the others are to see of it. */
-  get worker(): Omit<Worker, 'member'> {
+  get worker(): Share {
     const { share, weight, maxItems } = this.#options;
     return { weight: share ? weight : 0, maxItems };
   }
@@ -139,15 +140,15 @@ export class Fleet<A, P> implements AsyncDisposable {
    * that differ by one would change hands, and items move for nothing.
    */
   #quota(): Map<string, number> {
-    const { sync, view, member } = this.#host;
+    const { sync, view } = this.#host;
     const now = sync.clock.now();
-    const sharing = [...view.workers.values()].filter(
-      (worker) => worker.weight > 0 && worker.member !== member,
-    );
-    const workers = [...sharing, { member, ...this.worker }].toSorted((a, b) =>
-      a.member < b.member ? -1 : 1,
-    );
-    const key = JSON.stringify([view.items.size, ...workers.map((worker) => Object.values(worker))]);
+    const workers = [...view.workers.values()]
+      .filter(({ weight }) => weight > 0)
+      .toSorted((a, b) => (a.member < b.member ? -1 : 1));
+    const key = JSON.stringify([
+      view.items.size,
+      ...workers.map((worker) => Object.values(worker).map(String)),
+    ]);
     if (this.#plan?.key === key && now - this.#plan.at < RECKON_EVERY) return this.#plan.quota;
     const quota = quotas(workers, this.#held(), view.items.size);
     this.#plan = { key, at: now, quota };

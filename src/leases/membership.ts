@@ -3,6 +3,9 @@ import { isSyncError, type SyncManager } from '../index.ts';
 import { encode, type Layout } from './records.ts';
 import type { Worker } from './snapshot.ts';
 
+/** What a process takes of the pool. */
+export type Share = Pick<Worker, 'weight' | 'maxItems'>;
+
 /** Milliseconds between tries. */
 const AGAIN = 1_000;
 
@@ -13,9 +16,8 @@ const AGAIN = 1_000;
 export class Membership {
   readonly #sync: SyncManager;
   readonly #key: string;
-  readonly #member: string;
   readonly #trouble: (error: unknown) => void;
-  #wanted: Omit<Worker, 'member'> | undefined;
+  #wanted: Share | undefined;
   #written: string | undefined;
   #writing: Promise<void> | undefined;
   readonly #controller = new AbortController();
@@ -24,16 +26,10 @@ export class Membership {
     this.#sync = sync;
     this.#trouble = trouble;
     this.#key = layout.worker(member);
-    this.#member = member;
-  }
-
-  /** What the others see, or are about to. */
-  get worker(): Worker | undefined {
-    return this.#wanted && { member: this.#member, ...this.#wanted };
   }
 
   /** Resolves when the others can see it. Until then it is tried again, whatever goes wrong. */
-  be(worker: Omit<Worker, 'member'> | undefined): Promise<void> {
+  be(worker: Share | undefined): Promise<void> {
     this.#wanted = worker;
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined;

@@ -2,8 +2,8 @@ import type { Worker } from './snapshot.ts';
 
 /**
  * How many items each worker should have. Whole shares by weight, none above its maximum. Where shares cannot be equal, those who
- * have more already keep more, so that as few as possible move; then the order of the members decides, the same for everybody who
- * sees the same.
+ * have more already keep more, so that as few as possible move; then those who came last have more, since in a rolling deploy the
+ * others go soon. It is the same for everybody who sees the same.
  */
 export function quotas(
   workers: readonly Worker[],
@@ -34,6 +34,7 @@ export function quotas(
     (a, b) =>
       surplus(b) - surplus(a) ||
       (b.exact % 1) - (a.exact % 1) ||
+      Number(b.worker.joined - a.worker.joined) ||
       (a.worker.member < b.worker.member ? -1 : 1),
   );
   for (const { worker } of order) {

@@ -28,6 +28,8 @@ export interface Worker {
   readonly weight: number;
   /** Items that it takes at most. */
   readonly maxItems: number;
+  /** Whoever came later has the larger one. */
+  readonly joined: bigint;
 }
 
 /** A record that is none of ours, or of another version. */
@@ -62,10 +64,11 @@ export function readHolders(records: readonly StoredRecord[], prefix: string): R
 }
 
 export function readWorkers(records: readonly StoredRecord[], prefix: string): Read<Worker> {
-  return read(records, prefix, (member, { weight, max }, { session }) => {
+  return read(records, prefix, (member, { weight, max }, { session, created }) => {
     if (session === undefined) return 'is owned by no session';
     if (typeof weight !== 'number' || !(weight >= 0)) return 'has no weight';
-    return { member, weight, maxItems: typeof max === 'number' ? max : Number.POSITIVE_INFINITY };
+    const maxItems = typeof max === 'number' ? max : Number.POSITIVE_INFINITY;
+    return { member, weight, maxItems, joined: created };
   });
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { paceOf, patienceOf, quotas, rank, score } from '../../src/leases/shares.ts';
 
 const workers = (weights: readonly number[], maxItems = Number.POSITIVE_INFINITY) =>
-  weights.map((weight, n) => ({ member: `w${n}`, weight, maxItems }));
+  weights.map((weight, n) => ({ member: `w${n}`, weight, maxItems, joined: 0n }));
 const held = (counts: readonly number[]) => new Map(counts.map((count, n) => [`w${n}`, count]));
 
 describe('shares', () => {
@@ -24,9 +24,15 @@ describe('shares', () => {
 
   test('nobody has more than its maximum; others make up for it, and what nobody may have stays free', () => {
     const [first, ...others] = workers([1, 1, 1]);
-    const limited = { member: 'w0', weight: first?.weight ?? 1, maxItems: 1 };
+    const limited = { member: 'w0', weight: first?.weight ?? 1, maxItems: 1, joined: 0n };
     expect([...quotas([limited, ...others], held([0, 0, 0]), 9).values()]).toEqual([1, 4, 4]);
     expect([...quotas(workers([1, 1], 2), held([0, 0]), 9).values()]).toEqual([2, 2]);
+  });
+
+  test('LF3: where nobody has more already, those who came last have the odd items', () => {
+    const crowd = workers([1, 1, 1]).map((worker, n) => ({ ...worker, joined: n === 1 ? 5n : 3n }));
+    expect([...quotas(crowd, held([0, 0, 0]), 1).values()]).toEqual([0, 1, 0]);
+    expect([...quotas(crowd, held([1, 0, 0]), 1).values()]).toEqual([1, 0, 0]);
   });
 
   test('LF7: whatever they weigh and have, all items are shared, and equals differ by one at most', () => {
