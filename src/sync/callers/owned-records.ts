@@ -236,9 +236,7 @@ export class OwnedRecords implements SessionListener {
     const put = { put: key, value: record.value, session: session.id };
     const result = await backend.commit({ when: [{ key, is: 'absent' }], then: [put] }, signal);
     if (result.ok) {
-      if (this.has(name)) this.#stands(record, session);
-      // Removed meanwhile, and there it is again.
-      else await this.#takeBack(key, result.revision, signal);
+      await this.#found(name, record, session, result.revision);
       return undefined;
     }
     if (result.why === 'delayed') return result.retryAfter;
@@ -249,7 +247,7 @@ export class OwnedRecords implements SessionListener {
     const [there] = (await backend.query({ key }, { signal })).records;
     if (there === undefined) return 0;
     if (there.session === session.id) {
-      this.#stands(record, session);
+      await this.#found(name, record, session, there.revision);
       return undefined;
     }
     if (there.session === undefined || !keeper.wasOurs(there.session)) {
@@ -261,9 +259,13 @@ export class OwnedRecords implements SessionListener {
     return 0;
   }
 
-  #stands(record: OwnedRecord, session: Session): void {
+  /** It stands there, under a session. */
+  async #found(name: string, record: OwnedRecord, session: Session, revision: Revision): Promise<void> {
+    const { keeper, keyspace } = this.#host;
+    // Removed meanwhile, and there it is again.
+    if (!this.has(name)) await this.#takeBack(keyspace.stored(name), revision, this.#controller.signal);
     // An answer under an earlier session says nothing of where it stands now.
-    if (this.#host.keeper.current === session) record.session = session.id;
+    else if (keeper.current === session) record.session = session.id;
   }
 
   async #takeBack(key: string, revision: Revision, signal: AbortSignal): Promise<void> {

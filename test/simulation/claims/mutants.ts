@@ -54,9 +54,9 @@ export const mutants: Mutants = {
   'what is removed while it is put again is there again': [
     {
       file: OWNED,
-      in: 'OwnedRecords.#putAgain',
-      find: 'await this.#takeBack(key, result.revision, signal)',
-      put: 'void key',
+      in: 'OwnedRecords.#found',
+      find: 'if (!this.has(name))',
+      put: 'if (false)',
     },
     {
       file: OWNED,
