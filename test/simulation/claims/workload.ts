@@ -8,8 +8,8 @@ import { Claimant, DATA } from './claimant.ts';
 import { MEMBERS, Presence } from './presence.ts';
 import { PROMISED, Promises } from './promises.ts';
 
-/** Milliseconds after which what a lost request has left behind is gone, when all is well. */
-const LEFTOVER = 1_200;
+/** Milliseconds after which what a lost request has left behind is gone, when all is well: the longest pause after a refusal, and a look. */
+const LEFTOVER = 2_500;
 
 /** Callers in every process that claim keys, write under them and with them, and say that they are there. */
 export class ClaimWorkload implements Workload {
