@@ -246,6 +246,12 @@ export class OwnedRecords implements SessionListener {
     }
     const [there] = (await backend.query({ key }, { signal })).records;
     if (there === undefined) return 0;
+    const isWanted = this.#records.get(name) === record && !this.#pending.has(name);
+    // An older one was put again, while what was written last went with the session before.
+    if (there.session === session.id && isWanted && Buffer.compare(there.value, record.value) !== 0) {
+      await this.#takeBack(key, there.revision, signal);
+      return 0;
+    }
     if (there.session === session.id) {
       await this.#found(name, record, session, there.revision);
       return undefined;
