@@ -139,9 +139,10 @@ export function heal(world: World): void {
   world.note(() => '-- everything is well again');
   world.well = true;
   world.server.comeUp();
-  // A plain record in a queue is for its operator to remove: it keeps everybody out, and everybody is told.
+  const { workload } = world;
+  // A plain record in a queue or in the place of another one is for its operator to remove: it keeps everybody out, and everybody is told.
   for (const { key, session } of world.store.records()) {
-    if (session === undefined && key.includes('/.lock/')) {
+    if (session === undefined && (key.includes('/.lock/') || workload.isInTheWay?.(key))) {
       world.store.commit({ when: [], then: [{ remove: key }] });
     }
   }

@@ -49,6 +49,8 @@ export interface Workload {
   ended(): Promise<unknown>;
   /** The run is over: what can only be judged as a whole. */
   judge?(): void;
+  /** Whether a record there that no session owns is for its operator to remove, when all is well. */
+  isInTheWay?(key: string): boolean;
   /** Whether a record may stay when everybody has stopped. Default: none may. */
   keeps?(key: string): boolean;
   /** What its checkers have found. */

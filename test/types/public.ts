@@ -1,12 +1,17 @@
 // Compiled by `npm run typecheck`, never run: what users may write, and what must not compile.
 import {
   type Backend,
+  type Change,
+  type Claim,
+  type Clock,
+  type CommitResult,
   type Grant,
   type Lock,
   type LossReason,
   leadershipLock,
   lockWithKey,
   type Proof,
+  type StoredRecord,
   SyncError,
   SyncManager,
 } from 'holdfast';
@@ -155,6 +160,71 @@ export async function uses(sync: SyncManager): Promise<void> {
   const error = new SyncError('lost', 'gone');
   // @ts-expect-error codes are a closed list
   if (error.code === 'nonsense') return;
+}
+
+export async function buildsOn(sync: SyncManager): Promise<void> {
+  const claim = await sync.claim('k', {
+    value: bytes,
+    when: [{ key: 'a', is: 'absent' }],
+    then: [{ put: 'a', value: 'text' }, { remove: 'b' }],
+    read: { prefix: 'a' },
+    timeout: 1,
+  });
+  // @ts-expect-error it may not be had
+  claim.release();
+  if (claim === undefined) return;
+  same<Claim>(claim)(claim as Claim);
+  // What takes a grant takes a claim.
+  const grant: Grant = claim;
+  same<readonly StoredRecord[]>(claim.read)([] as readonly StoredRecord[]);
+  await claim.release({ then: [{ put: 'a', value: 'text' }], reason: new Error('preempted') });
+  // @ts-expect-error a reason is an error
+  await claim.release({ reason: 'preempted' });
+  // @ts-expect-error with a release something is written, and nothing asked
+  await claim.release({ when: [grant.isOwner] });
+  // @ts-expect-error a claim has a value, and no metadata
+  await sync.claim('k', { metadata: 'me' });
+  // @ts-expect-error nor is it held for a time
+  await sync.claim('k', { maxHold: 1 });
+  // @ts-expect-error what was read is as it is
+  claim.read.push();
+
+  await sync.commit({ then: [{ put: 'a', value: 'text', owned: true, keep: true }] });
+  // @ts-expect-error what is removed belongs to nobody
+  await sync.commit({ then: [{ remove: 'a', owned: true }] });
+  // @ts-expect-error whose it is is the manager's to say
+  await sync.commit({ then: [{ put: 'a', value: 'text', owned: 's' }] });
+  const change: Change = sync.begin().put('a', 'text', { owned: true }).remove('b').when(claim.isOwner);
+  same<CommitResult>(await change.read({ key: 'a' }).commit({ signal: claim.signal }))({} as CommitResult);
+  await sync.commit({ then: [{ remove: 'b' }] }, { in: change });
+  // @ts-expect-error a condition is no key
+  change.when('a');
+  // @ts-expect-error a change is committed where it was begun
+  change.commit({ in: change });
+
+  const { records, at } = await sync.query({ prefix: 'a' }, { since: '1', wait: 1, signal: claim.signal });
+  same<readonly StoredRecord[]>(records)([] as readonly StoredRecord[]);
+  await sync.query({ key: 'a' }, { since: at });
+  // @ts-expect-error a position comes from a query
+  await sync.query({ key: 'a' }, { since: 1n });
+  // @ts-expect-error a scope is a key or a prefix
+  await sync.query({ key: 'a', prefix: 'b' });
+  // @ts-expect-error a look has no terms
+  sync.watch({ prefix: 'a' }, { since: at });
+  sync.watch({ prefix: 'a' }).subscribe((seen) => same<readonly StoredRecord[]>(seen)(records));
+
+  const fork: SyncManager = sync.fork({ session: { ttl: 5_000 } });
+  // @ts-expect-error it goes by the same name
+  sync.fork({ name: 'other' });
+  // @ts-expect-error and by the same backend
+  sync.fork({ backend });
+  const takeBack: () => void = fork.onStop('before-release', async () => undefined);
+  takeBack();
+  // @ts-expect-error there is one stage
+  fork.onStop('after-release', takeBack);
+  same<Clock>(fork.clock)(sync.clock as Clock);
+  // @ts-expect-error time is given to a manager when it is made
+  sync.clock = fork.clock;
 }
 
 declare const driver: Driver<Request & { readonly encoded: Uint8Array }>;

@@ -19,7 +19,7 @@ export interface ClaimReleaseOptions {
 
 /** One period of holding a record that was raced for: see `SyncManager.claim`. */
 export class Claim extends Grant {
-  /** What the claim was to read in the commit that made its record. */
+  /** What the claim was to read in the commit that made its record; if that had no answer, just after it. */
   readonly read: readonly StoredRecord[];
   readonly #giveBack: (claim: Claim, options?: ClaimReleaseOptions) => Promise<void>;
 

@@ -2,8 +2,10 @@ import { SettleOnce } from '../../async/settle-once.ts';
 import type { Mutation } from '../../contract/backend.ts';
 import { isSyncError, SyncError } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
+import { wasRefused } from '../../contract/retry.ts';
 import { ClaimRace, type ClaimTerms } from '../contender/claim-race.ts';
 import { Contender, type ContenderListener } from '../contender/contender.ts';
+import type { FarewellEnd } from '../contender/farewell.ts';
 import type { LossReason, Notice } from '../contender/lock-machine.ts';
 import type { CallOptions } from './call-options.ts';
 import type { CallersHost } from './callers-host.ts';
@@ -20,6 +22,8 @@ export interface ClaimingHost {
   readonly openCalls: Set<OpenCall>;
   /** Checked, and as the store names it. */
   farewell(then: Parameters<Claim['release']>[0]): readonly Mutation[];
+  /** Written together with a claim's record, or with its removal. */
+  written(then: readonly Mutation[]): void;
 }
 
 /** What a claim is asked for with: checked, and as the store names it. */
@@ -42,7 +46,7 @@ export class Claiming implements ContenderListener, OpenCall {
   #claim: Claim | undefined;
   /** Whose record may stand, with the TTL of its session. */
   #tenant: { readonly claim: Claim; readonly ttl: number } | undefined;
-  #leaving: SettleOnce<ClaimRace['farewell']> | undefined;
+  #leaving: SettleOnce<FarewellEnd> | undefined;
 
   constructor(host: ClaimingHost, key: string, onIdle: () => void) {
     const { callers } = host;
@@ -82,10 +86,9 @@ export class Claiming implements ContenderListener, OpenCall {
   /** Nothing of it is held any more, or wanted; resolves when nothing is left at the store. */
   async drain(): Promise<void> {
     if (this.#claim !== undefined) await this.#giveBack(this.#claim);
-    else if (this.#contender.state.name !== 'idle') {
-      this.#giveUp();
-      await this.#leaving?.promise;
-    }
+    // What is being given back already goes in its own order: first its writes, and then the record with its farewell.
+    if (this.#leaving === undefined && this.#contender.state.name !== 'idle') this.#giveUp();
+    await this.#leaving?.promise;
   }
 
   stop(): void {
@@ -105,7 +108,8 @@ export class Claiming implements ContenderListener, OpenCall {
         this.#grant(notice);
         return;
       case 'occupied':
-        this.#take()?.resolve(undefined);
+        if (this.#race.unsure) this.#take()?.reject(this.#unknown());
+        else this.#take()?.resolve(undefined);
         this.#contender.release();
         return;
       case 'refused':
@@ -126,7 +130,7 @@ export class Claiming implements ContenderListener, OpenCall {
         return;
       case 'released':
         this.#endTenancy();
-        this.#leaving?.resolve(this.#race.farewell);
+        this.#leaving?.resolve(this.#race.tellFarewell());
         this.#leaving = undefined;
         if (this.#contender.disposable && this.#call === undefined) this.#onIdle();
         return;
@@ -150,7 +154,16 @@ export class Claiming implements ContenderListener, OpenCall {
 
   #refused(error: SyncError): void {
     // The record that it holds goes on being looked at.
-    if (this.#call !== undefined) this.refused(error);
+    if (this.#call === undefined) return;
+    // That this request was refused says nothing about the one before it.
+    this.refused(this.#race.unsure && wasRefused(error) ? this.#unknown(error) : error);
+  }
+
+  #unknown(cause?: SyncError): SyncError {
+    const what = `what was to be written with the claim ${quoteKey(this.key)}, which was not obtained`;
+    return new SyncError('unavailable', `nobody knows whether ${what}, was written: look at the store`, {
+      cause,
+    });
   }
 
   #grant({ session, holding }: Told<'granted'>): void {
@@ -159,9 +172,9 @@ export class Claiming implements ContenderListener, OpenCall {
       this.#contender.release();
       return;
     }
-    const { proofs, events } = this.#host;
-    const { callers } = this.#host;
-    const read = callers.keyspace.told(this.#race.seen ?? []);
+    const { callers, proofs, events, written } = this.#host;
+    written(this.#race.terms.then);
+    const read = callers.keyspace.told(this.#race.seen);
     const claim = new Claim(this.key, session, holding, read, (given, options) =>
       this.#giveBack(given, options),
     );
@@ -209,7 +222,7 @@ export class Claiming implements ContenderListener, OpenCall {
       return;
     }
     const { notifications } = this.#host.callers;
-    const leaving = new SettleOnce<ClaimRace['farewell']>();
+    const leaving = new SettleOnce<FarewellEnd>();
     this.#leaving = leaving;
     this.#claim = undefined;
     const writes = claim.pendingWrites;
@@ -226,14 +239,15 @@ export class Claiming implements ContenderListener, OpenCall {
       notifications.during(() => this.#contender.release());
     }
     const parted = await leaving.promise;
-    if (farewell.length > 0) this.#assertWritten(parted);
+    if (farewell.length === 0) return;
+    if (parted === 'written') this.#host.written(farewell);
+    else throw this.#unwritten(parted);
   }
 
-  #assertWritten(parted: ClaimRace['farewell']): void {
-    if (parted === 'written') return;
-    if (parted === 'lost') throw over(this.key);
-    if (isSyncError(parted)) throw parted;
-    throw new SyncError(
+  #unwritten(parted: Exclude<FarewellEnd, 'written'>): SyncError {
+    if (parted === 'lost') return over(this.key);
+    if (isSyncError(parted)) return parted;
+    return new SyncError(
       'unavailable',
       `nobody knows whether what was to be written with the release of ${quoteKey(this.key)} was written: look at the store`,
     );

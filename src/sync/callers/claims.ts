@@ -10,7 +10,7 @@ import { CALL, checkCallOptions } from './call-options.ts';
 import type { Claim, ClaimOptions, ClaimReleaseOptions } from './claim.ts';
 import { type Asked, Claiming, type ClaimingHost } from './claiming.ts';
 import type { Grant } from './grant.ts';
-import type { SyncCommit } from './guarded-commit.ts';
+import type { CheckedCommit, SyncCommit } from './guarded-commit.ts';
 import type { Keyspace } from './keyspace.ts';
 
 const CLAIM: Names<ClaimOptions> = { ...CALL, value: true, when: true, then: true, read: true };
@@ -20,7 +20,7 @@ const encoder = new TextEncoder();
 
 export interface ClaimsHost extends Omit<ClaimingHost, 'farewell'> {
   /** Throws before any I/O. @param spare operations that the commit has besides. */
-  check(commit: SyncCommit, spare: number): Commit;
+  check(commit: SyncCommit, spare: number): CheckedCommit;
   /** Why a key must be left alone, or nothing. */
   problem(key: string): string | undefined;
 }
@@ -70,8 +70,14 @@ export class Claims {
     keyspace.check(key);
     const problem = this.#claiming.has(key) ? undefined : this.#host.problem(key);
     if (problem !== undefined) throw refused('invalid-key', `key ${quoteKey(key)} ${problem}`);
-    // Its own condition and its own put.
-    const terms = this.#host.check({ when, then, ...(read ? { read } : {}) }, 2);
+    const terms = this.#checkCommit({ when, then, ...(read ? { read } : {}) });
+    const own = keyspace.stored(key);
+    if (terms.then.some(({ put, remove }) => (put ?? remove) === own)) {
+      throw refused(
+        'invalid-key',
+        `key ${quoteKey(key)} is the claim's own record: it has \`value\` for that`,
+      );
+    }
     const bytes = typeof value === 'string' ? encoder.encode(value) : value;
     checkValue(key, bytes, callers.backend.traits.maxValueBytes, 'a string or a Uint8Array');
     throwIfAborted(call.signal);
@@ -87,7 +93,14 @@ export class Claims {
     checkNames(options, RELEASE);
     const { then = [], reason } = options;
     if (reason !== undefined && !(reason instanceof Error)) throw invalid('reason', 'must be an Error');
-    return this.#host.check({ then }, 2).then;
+    return this.#checkCommit({ then }).then;
+  }
+
+  /** With its own condition and its own mutation there are two more. */
+  #checkCommit(commit: SyncCommit): Commit {
+    const { owned, ...checked } = this.#host.check(commit, 2);
+    if (owned === undefined) return checked;
+    throw invalid('then', 'must not have what is `owned`: put that by a commit of its own');
   }
 
   #of(key: string): Claiming {

@@ -124,7 +124,7 @@ export async function guardedCommit(
   for (const grant of grants) grant.guard(writing);
   // Within a transaction it goes on, and so does the guard: the user takes it back by rolling back.
   const result = await (transaction === undefined ? writing : unlessAborted(writing, signal));
-  if (result.ok) own.removed(commit);
+  if (result.ok) own.removed(commit.then);
   if (!('read' in result) || result.read === undefined) return result;
   return { ...result, read: keyspace.told(result.read) };
 }

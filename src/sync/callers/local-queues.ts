@@ -1,3 +1,5 @@
+import { refused } from '../../contract/errors.ts';
+import { quoteKey } from '../../contract/quote.ts';
 import type { CallersHost } from './callers-host.ts';
 import type { HandOffLimits } from './hand-off.ts';
 import { LocalQueue } from './local-queue.ts';
@@ -15,6 +17,7 @@ export class LocalQueues {
   readonly #events: QueueEvents;
   readonly #onQueue: () => void;
   readonly #queues = new Map<string, LocalQueue>();
+  #isTaken: (key: string) => boolean = () => false;
 
   constructor(
     host: CallersHost,
@@ -31,6 +34,11 @@ export class LocalQueues {
     this.protectedKeys = new ProtectedKeys(this.#queues, host.keyspace);
   }
 
+  /** Keys where something else of this manager's session stands: where locks race, it would be taken for the lock's own record. */
+  exclude(isTaken: (key: string) => boolean): void {
+    this.#isTaken = isTaken;
+  }
+
   /** Made anew if it was forgotten. Throws `invalid-key`. */
   of(key: string): LocalQueue {
     return this.#queues.get(key) ?? this.#make(key);
@@ -42,6 +50,11 @@ export class LocalQueues {
 
   #make(key: string): LocalQueue {
     const path = this.#host.keyspace.lockPath(key);
+    if (this.#isTaken(key)) {
+      const what =
+        "is a claim or a record of this manager's session, and no lock: give one of them another name";
+      throw refused('invalid-key', `key ${quoteKey(key)} ${what}`);
+    }
     const queue: LocalQueue = new LocalQueue(
       this.#host,
       this.#proofs,

@@ -1,7 +1,8 @@
 import type { Condition, Mutation, Revision, Scope, StoredRecord } from '../../contract/backend.ts';
 import { refused, type SyncError } from '../../contract/errors.ts';
 import { quoteKey } from '../../contract/quote.ts';
-import { isLasting, wasRefused } from '../../contract/retry.ts';
+import { wasRefused } from '../../contract/retry.ts';
+import { Farewell, type FarewellEnd } from './farewell.ts';
 import { removeRecord } from './remove-record.ts';
 import { type Attempt, type Contention, type Holding, type LockContext, MAX_ROUNDS } from './strategy.ts';
 
@@ -12,7 +13,19 @@ export interface ClaimTerms {
   readonly read?: Scope;
 }
 
-const NONE: ClaimTerms = { when: [], then: [] };
+/** One claim, and what is known of its requests. An attempt of an earlier one may yet be under way: it changes only its own. */
+interface Bid {
+  readonly terms: ClaimTerms;
+  /** A request of an earlier claim may yet come through: a record in our name says nothing about what this one writes with it. */
+  readonly suspect: boolean;
+  /** A request of this claim may have made the record, with all that goes with it. */
+  possible: boolean;
+  /** The revision at which one is known to have made it. */
+  made: Revision | undefined;
+  /** What was read with the record. */
+  seen: readonly StoredRecord[] | undefined;
+}
+
 const NOWHERE = {};
 
 /**
@@ -20,32 +33,36 @@ const NOWHERE = {};
  * the record, and in the one that removes it. One for each key, since the requests of one claim may come through during the next.
  */
 export class ClaimRace implements Contention {
-  #terms = NONE;
-  #farewell: readonly Mutation[] = [];
-  /** A request of this claim had no answer: the record may be its. */
-  #unsure = false;
-  /** A request of an earlier claim may yet come through: a record in our name says nothing about what this one writes with it. */
-  #suspect = false;
-  #farewellUnsure = false;
-  /** What was read with the record. */
-  seen: readonly StoredRecord[] | undefined;
-  /** What became of what was to be written with the removal. `lost`: the record was not ours any more, and nothing was written. */
-  parted: 'written' | 'lost' | 'unknown' | SyncError | undefined;
+  #bid: Bid = bid({ when: [], then: [] }, false);
+  #farewell = new Farewell([]);
 
   /** @param suspect whether requests of an earlier claim to this key may still be on their way. */
   begin(terms: ClaimTerms, suspect: boolean): void {
-    this.#terms = terms;
-    this.#farewell = [];
-    this.#unsure = false;
-    this.#suspect = suspect;
-    this.#farewellUnsure = false;
-    this.seen = undefined;
-    this.parted = undefined;
+    this.#bid = bid(terms, suspect);
+    this.#farewell = new Farewell([]);
   }
 
   /** To be written in the commit that removes the record. */
   partWith(then: readonly Mutation[]): void {
-    this.#farewell = then;
+    this.#farewell = new Farewell(then);
+  }
+
+  get terms(): ClaimTerms {
+    return this.#bid.terms;
+  }
+
+  get seen(): readonly StoredRecord[] {
+    return this.#bid.seen ?? [];
+  }
+
+  /** Whether something may have been written with a record, although this one does not have it. */
+  get unsure(): boolean {
+    return this.#bid.possible && this.#bid.terms.then.length > 0;
+  }
+
+  /** What is known of what was to be written with the removal. It is not tried any more after that. */
+  tellFarewell(): FarewellEnd {
+    return this.#farewell.tell();
   }
 
   record(path: string): string {
@@ -54,9 +71,10 @@ export class ClaimRace implements Contention {
 
   async attempt(lock: LockContext, _place: object | undefined, signal: AbortSignal): Promise<Attempt> {
     const { backend, path, session } = lock;
-    const { when, then, read } = this.#terms;
+    const asked = this.#bid;
+    const { when, then, read } = asked.terms;
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const result = await this.#surely(() =>
+      const result = await surely(asked, () =>
         backend.commit(
           {
             when: [{ key: path, is: 'absent' }, ...when],
@@ -66,10 +84,7 @@ export class ClaimRace implements Contention {
           signal,
         ),
       );
-      if (result.ok) {
-        this.seen = result.read;
-        return acquired(lock, result.revision);
-      }
+      if (result.ok) return made(asked, lock, result.revision, result.read);
       if (result.why === 'session-gone') return { outcome: 'session-gone' };
       if (result.why === 'delayed') return { outcome: 'delayed', retryAfter: result.retryAfter };
 
@@ -81,11 +96,14 @@ export class ClaimRace implements Contention {
         return { outcome: 'foreign', error: foreign(lock, record), place: NOWHERE };
       }
       if (record.session !== session) return { outcome: 'occupied', place: NOWHERE };
-      if (this.#unsure && !this.#suspect && record.foreign === undefined) {
-        // The request that had no answer did succeed, with all that was written with it.
-        if (read !== undefined) this.seen = (await backend.query(read, { signal })).records;
-        return acquired(lock, record.revision);
+      const { revision } = record;
+      if (record.foreign === undefined && (revision === asked.made || !asked.suspect)) {
+        // A request of this claim did succeed, with all that was written with it, though its answer was lost or in doubt.
+        const seen = read && (await backend.query(read, { signal })).records;
+        return made(asked, lock, revision, seen);
       }
+      // Nobody can tell whose it is: it may be of this claim, and then something was written.
+      asked.possible = true;
       await removeRecord(lock, record, signal);
     }
     return { outcome: 'delayed', retryAfter: 0 };
@@ -97,53 +115,40 @@ export class ClaimRace implements Contention {
   }
 
   async remove(lock: LockContext, holding: Holding | undefined, signal: AbortSignal): Promise<void> {
-    if (holding !== undefined && (await this.#part(lock, holding, signal))) return;
-    if (holding === undefined && !this.#unsure) return;
+    if (holding !== undefined && (await this.#farewell.part(lock, holding, signal))) return;
+    const { possible, suspect } = this.#bid;
+    if (holding === undefined && !possible && !suspect) return;
     for (;;) {
       const { records } = await lock.backend.query({ key: lock.path }, { signal });
       const record = records[0];
       if (record?.session !== lock.session || (await removeRecord(lock, record, signal))) return;
     }
   }
+}
 
-  /** Whether the record is known to be gone with it. */
-  async #part(lock: LockContext, holding: Holding, signal: AbortSignal): Promise<boolean> {
-    const { record: key, revision } = holding;
-    const then = this.parted === undefined ? this.#farewell : [];
-    if (then.length === 0) return await removeRecord(lock, { key, revision }, signal);
-    try {
-      const farewell = { when: [{ key, revision }], then: [{ remove: key }, ...then] };
-      const { ok } = await lock.backend.commit(farewell, signal);
-      this.parted = ok ? 'written' : this.#farewellUnsure ? 'unknown' : 'lost';
-      return ok;
-    } catch (error) {
-      if (!wasRefused(error)) this.#farewellUnsure = true;
-      else if (isLasting(error)) {
-        // What cannot be written must not keep the record there.
-        this.parted = error;
-        return await removeRecord(lock, { key, revision }, signal);
-      }
-      throw error;
-    }
-  }
+function bid(terms: ClaimTerms, suspect: boolean): Bid {
+  return { terms, suspect, possible: false, made: undefined, seen: undefined };
+}
 
-  /** What is known when nothing more is tried. */
-  get farewell(): Exclude<ClaimRace['parted'], undefined> {
-    if (this.parted !== undefined) return this.parted;
-    return this.#farewellUnsure ? 'unknown' : 'lost';
-  }
-
-  async #surely<T>(request: () => Promise<T>): Promise<T> {
-    try {
-      return await request();
-    } catch (error) {
-      if (!wasRefused(error)) this.#unsure = true;
-      throw error;
-    }
+async function surely<T>(asked: Bid, request: () => Promise<T>): Promise<T> {
+  try {
+    return await request();
+  } catch (error) {
+    if (!wasRefused(error)) asked.possible = true;
+    throw error;
   }
 }
 
-function acquired({ path, session }: LockContext, revision: Revision): Attempt {
+/** It may be found out too late for who has asked: then it stands there, and is to be removed. */
+function made(
+  asked: Bid,
+  { path, session }: LockContext,
+  revision: Revision,
+  seen: readonly StoredRecord[] | undefined,
+): Attempt {
+  asked.possible = true;
+  asked.made = revision;
+  asked.seen = seen;
   return { outcome: 'acquired', holding: { record: path, session, revision, token: revision } };
 }
 

@@ -1,4 +1,3 @@
-import type { Backend } from '../../contract/backend.ts';
 import { checkNames, type Names } from '../../contract/options.ts';
 import type { SessionTiming } from '../session/timing.ts';
 import { lent } from './lent.ts';
@@ -12,10 +11,10 @@ export interface ForkOptions {
 const FORK: Names<ForkOptions> = { session: true };
 
 /** Those of a manager with a session of its own, over the same backend. Throws `invalid-option`. */
-export function forkOptions(own: CheckedOptions, backend: Backend, options: ForkOptions): SyncManagerOptions {
+export function forkOptions(own: CheckedOptions, options: ForkOptions): SyncManagerOptions {
   checkNames(options, FORK);
   const { name, prefix, leadershipKey, session, handOff, detectDeadlocks, longHold, clock } = own;
-  const { metadata, logger, telemetry } = own;
+  const { backend, metadata, logger, telemetry } = own;
   return {
     ...{ name, leadershipKey, session, handOff, detectDeadlocks, longHold, clock },
     ...(prefix === '' ? {} : { prefix }),

@@ -3,16 +3,38 @@ import { type RequestOutcome, SyncError } from '../../contract/errors.ts';
 import { wasRefused } from '../../contract/retry.ts';
 import { type OwnPut, OwnPuts, ownPutsIn } from './own-puts.ts';
 
+/** What this process knows of one store's past, whichever of its sessions has learned it. */
+interface History {
+  /** The largest revision of a record that is known to have been put. */
+  latest: Revision;
+  /** Why the store is not trusted any more. */
+  broken: string | undefined;
+}
+
+const histories = new WeakMap<Backend, History>();
+
+function historyOf(backend: Backend): History {
+  const known = histories.get(backend);
+  if (known !== undefined) return known;
+  const history = { latest: 0n, broken: undefined };
+  histories.set(backend, history);
+  return history;
+}
+
+/** Two that lead to the same store: what the one has noticed, the other must not forget. */
+export function shareHistory(backend: Backend, other: Backend): void {
+  histories.set(other, historyOf(backend));
+}
+
 /**
  * A backend whose revisions only go forward. If the store was emptied or restored from an old copy, a record of ours
  * gets a revision that some earlier write had before: a fencing token made of it would not be larger than one that is
  * already out in the world. From then on nothing is granted; only a new process may trust that store.
  */
 export function forwardOnly(backend: Backend): Backend {
-  let latest: Revision = 0n;
+  const history = historyOf(backend);
   /** What the newest session owns was written after it was opened, also when we never got an answer to that write. */
   let floor: { readonly session: string; readonly revision: Revision } | undefined;
-  let broken: string | undefined;
   const ownPuts = new OwnPuts();
 
   function commit(commit: Commit, signal: AbortSignal): Promise<CommitResult> {
@@ -21,13 +43,13 @@ export function forwardOnly(backend: Backend): Backend {
   }
 
   async function put(commit: Commit, puts: readonly OwnPut[], signal: AbortSignal): Promise<CommitResult> {
-    if (broken !== undefined) {
+    if (history.broken !== undefined) {
       // What came back with the store must not keep others out for as long as our session lives.
       await takeBack(puts, signal);
       throw reset('refused');
     }
     // Only what was complete before this one was sent must have a smaller revision.
-    const before = latest;
+    const before = history.latest;
     let result: CommitResult;
     try {
       result = await backend.commit(commit, signal);
@@ -73,7 +95,7 @@ export function forwardOnly(backend: Backend): Backend {
   function note({ then }: Commit, revision: Revision): void {
     for (const { put, remove } of then) {
       if (put === undefined) ownPuts.removed(remove);
-      else if (revision > latest) latest = revision;
+      else if (revision > history.latest) history.latest = revision;
     }
   }
 
@@ -82,7 +104,7 @@ export function forwardOnly(backend: Backend): Backend {
     if (floor === undefined || session !== floor.session) return undefined;
     const from = revision <= floor.revision ? floor.revision : least;
     // Put without an answer, perhaps; now it is known.
-    if (from === undefined && revision > latest) latest = revision;
+    if (from === undefined && revision > history.latest) history.latest = revision;
     return from;
   }
 
@@ -97,13 +119,13 @@ export function forwardOnly(backend: Backend): Backend {
   }
 
   function remember(from: Revision, to: Revision): void {
-    broken ??=
+    history.broken ??=
       `${backend.traits.name} went back from revision ${from} to ${to}: its data was lost or restored. ` +
       'No lock is granted any more; restart this process once the store is as it should be';
   }
 
   function reset(outcome: RequestOutcome): SyncError {
-    return new SyncError('store-reset', broken ?? '', { outcome });
+    return new SyncError('store-reset', history.broken ?? '', { outcome });
   }
 
   /** Best effort. While anything of it may stand there, whoever looks at it comes here again. `false`: that is so. */
@@ -125,7 +147,7 @@ export function forwardOnly(backend: Backend): Backend {
     traits: backend.traits,
     lockPath: (key) => backend.lockPath(key),
     async openSession(options, signal) {
-      const revision = latest;
+      const revision = history.latest;
       const session = await backend.openSession(options, signal);
       floor = { session: session.id, revision };
       ownPuts.begin(session.id);

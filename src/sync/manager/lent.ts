@@ -1,4 +1,5 @@
 import type { Backend } from '../../contract/backend.ts';
+import { shareHistory } from './forward-only.ts';
 
 /** A backend of another manager's, which goes on using it. */
 export function lent(backend: Backend): Backend {
@@ -16,5 +17,6 @@ export function lent(backend: Backend): Backend {
   if (backend.commitWithin !== undefined) verbs.commitWithin = backend.commitWithin.bind(backend);
   if (backend.watch !== undefined) verbs.watch = backend.watch.bind(backend);
   if (backend.positionOf !== undefined) verbs.positionOf = backend.positionOf.bind(backend);
+  shareHistory(backend, verbs);
   return verbs;
 }

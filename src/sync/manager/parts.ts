@@ -109,10 +109,12 @@ export function assemble(options: CheckedOptions, assertRunning: () => void) {
     events,
     openCalls,
     check,
+    written: (then) => owned.removed(then),
     problem: (key) =>
       owned.has(key) ? "is a record of this manager's session" : queues.protectedKeys.problem(key),
   });
   queues.protectedKeys.include(claims);
+  queues.exclude((key) => claims.has(key) || owned.has(key));
   const lockHost: LockHost = {
     clock,
     notifications,

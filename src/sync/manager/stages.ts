@@ -26,7 +26,8 @@ export class Stages {
   async run(bound: number): Promise<void> {
     const until = this.#clock.now() + bound;
     for (const task of [...this.#tasks].reverse()) {
-      this.#tasks.delete(task);
+      // One of those before may have taken it back.
+      if (!this.#tasks.delete(task)) continue;
       await within(this.#clock, until - this.#clock.now(), this.#run(task));
     }
   }

@@ -68,6 +68,8 @@ async function releaseAll({ parts, leadership, workEnded }: Ending, workBound: n
     const leading = leadership === undefined ? undefined : within(host.clock, workBound, leadership.stop());
     await Promise.all([leading, stages.run(workBound)]);
     workEnded();
+    // Of those that the work has begun, too.
+    rejectAll(parts);
     queries.stop();
     const releases = [...claims].map((claiming) => claiming.drain());
     await Promise.all([release(parts, (key) => key === own), owned.drain(), ...releases]);

@@ -1,4 +1,4 @@
-import { filter, map, type Observable } from 'rxjs';
+import { filter, map, type Observable, ReplaySubject, share } from 'rxjs';
 import type { Clock } from '../../async/clock.ts';
 import { throwIfAborted } from '../../async/sleep.ts';
 import type {
@@ -243,7 +243,9 @@ export class SyncManager implements AsyncDisposable {
    * until the outcome is known. Nothing queues for it, so a claim is no lock: watch the key, or what it depends on, to try again.
    *
    * The record is plain to see: `key` with `value`, owned by the session. It is refused with `invalid-key` where it could be a
-   * lock's, and rejects with `foreign-record` where something stands that no session owns; else as `commit` and `acquire` do.
+   * lock's, and rejects with `foreign-record` where something stands that no session owns; else as `commit` and `acquire` do. Who
+   * does not get it is told `unavailable` where nobody can tell whether `then` was written. A request without an answer may come
+   * through as late as after the release: what must be written once has a condition in `when` that does not hold twice.
    */
   async claim(key: string, options?: ClaimOptions): Promise<Claim | undefined> {
     this.#assertRunning();
@@ -269,6 +271,8 @@ export class SyncManager implements AsyncDisposable {
     return views.observe(queries.scope(scope), WATCH_EVERY).pipe(
       filter(({ staleSince }) => staleSince === undefined),
       map(({ records }) => host.keyspace.told(records)),
+      // What is replayed is the last that was seen, also while nothing can be seen.
+      share({ connector: () => new ReplaySubject(1) }),
     );
   }
 
@@ -278,8 +282,8 @@ export class SyncManager implements AsyncDisposable {
    */
   fork(options: ForkOptions = {}): SyncManager {
     this.#assertRunning();
-    const { options: own, host, stages } = this.#parts;
-    const fork = new SyncManager(forkOptions(own, host.backend, options));
+    const { options: own, stages } = this.#parts;
+    const fork = new SyncManager(forkOptions(own, options));
     const forget = stages.add(() => fork.stop());
     fork.session$.subscribe({ complete: forget });
     return fork;
