@@ -8,7 +8,7 @@ import type { Share } from './membership.ts';
 import type { HandlingOptions, LeaseHandler } from './options.ts';
 import type { PoolView } from './pool-view.ts';
 import { quotas, score } from './shares.ts';
-import type { Item } from './snapshot.ts';
+import type { Item, Worker } from './snapshot.ts';
 import type { Takes } from './takes.ts';
 
 export interface FleetHost<A, P> {
@@ -58,7 +58,7 @@ export class Fleet<A, P> implements AsyncDisposable {
   /** Handlers and tries under way, by their items. */
   readonly #underWay = new Map<string, Promise<void>>();
   readonly #failures = new Map<string, number>();
-  #plan: { readonly key: string; readonly at: number; readonly quota: Map<string, number> } | undefined;
+  #plan: { readonly key: string; readonly at: number; readonly keeps: number } | undefined;
   #again: Timer | undefined;
   #stopping: Promise<void> | undefined;
   #running = true;
@@ -106,7 +106,7 @@ export class Fleet<A, P> implements AsyncDisposable {
     if (share && !this.#host.view.workers.has(this.#host.member)) return;
     const quota = share ? this.#quota() : new Map<string, number>();
     const target = share ? (quota.get(this.#host.member) ?? 0) : maxItems;
-    const excess = this.#staying - target;
+    const excess = this.#staying - Math.max(target, share ? this.#keeps(quota) : 0);
     if (excess > 0) {
       this.#giveWay(excess, quota);
       return;
@@ -135,24 +135,28 @@ export class Fleet<A, P> implements AsyncDisposable {
     return count;
   }
 
-  /**
-   * Reckoned when somebody comes or goes, and not with every item that moves: while some have given way and others not yet, shares
-   * that differ by one would change hands, and items move for nothing.
-   */
+  /** How many each should have, as things are at this moment. */
   #quota(): Map<string, number> {
-    const { sync, view } = this.#host;
+    return quotas(this.#sharing, this.#held(), this.#host.view.items.size);
+  }
+
+  get #sharing(): Worker[] {
+    return [...this.#host.view.workers.values()].filter(({ weight }) => weight > 0);
+  }
+
+  /**
+   * How many this one may keep: reckoned when somebody comes or goes, and not with every item that moves. While some have given way
+   * and others not yet, shares that differ by one would change hands, and items move for nothing.
+   */
+  #keeps(quota: Map<string, number>): number {
+    const { sync, view, member } = this.#host;
     const now = sync.clock.now();
-    const workers = [...view.workers.values()]
-      .filter(({ weight }) => weight > 0)
-      .toSorted((a, b) => (a.member < b.member ? -1 : 1));
-    const key = JSON.stringify([
-      view.items.size,
-      ...workers.map((worker) => Object.values(worker).map(String)),
-    ]);
-    if (this.#plan?.key === key && now - this.#plan.at < RECKON_EVERY) return this.#plan.quota;
-    const quota = quotas(workers, this.#held(), view.items.size);
-    this.#plan = { key, at: now, quota };
-    return quota;
+    const crowd = this.#sharing.map((worker) => Object.values(worker).map(String).join()).toSorted();
+    const key = [view.items.size, ...crowd].join(';');
+    if (this.#plan?.key !== key || now - this.#plan.at >= RECKON_EVERY) {
+      this.#plan = { key, at: now, keeps: quota.get(member) ?? 0 };
+    }
+    return this.#plan.keeps;
   }
 
   /** How many each has; of this one it is known. */
