@@ -46,6 +46,14 @@ const expected: Record<string, Record<string, string>> = {
     Health: 'true live true 1 0 true\n',
     OpenTelemetry: "[ 'lock acquire', 'lock hold' ]\n",
   },
+  'docs/building.md': {
+    Claims: 'true 1 undefined\ntrue true\n',
+    'Owned records': 'seen 1\nlost, and put again: true\ngone 0\n',
+    'A commit by several': 'true 1\n',
+    Looking: 'flags/dark\nflags/dark,flags/new\n1 2\nstopped\n',
+    Stopping: 'function\ngave back false\n',
+    Time: 'a minute later 60000\n',
+  },
   'docs/postgres.md': { Postgres: '', 'In your own transaction': 'paid true\n' },
   'docs/testing.md': {
     'A service': 'theirs: undefined\nlost: record-gone\ntaken over\n',
