@@ -46,7 +46,9 @@ export function judge(entries: readonly Entry[], partitions: readonly string[], 
     const { event } = entry;
     if (token > seen.token) {
       if (event <= seen.checkpoint)
-        faults.push(`partition ${partition}: ${event} was repeated behind the checkpoint ${seen.checkpoint}`);
+        faults.push(
+          `partition ${partition}: ${event} was repeated, from before the checkpoint ${seen.checkpoint}`,
+        );
       if (event > seen.furthest + 1) faults.push(`partition ${partition}: ${seen.furthest + 1} was left out`);
     } else if (event !== seen.last + 1) {
       faults.push(`partition ${partition}: ${event} came after ${seen.last}`);

@@ -38,22 +38,18 @@ test.each([
   },
 );
 
-test.concurrent.each(['etcd', 'consul', 'postgres'])(
-  'on %s without a server the example ends in one readable sentence',
-  async (store) => {
-    const { ports, release } = await reservePorts(2);
-    try {
-      const at = `127.0.0.1:${ports[1]}`;
-      const address = store === 'postgres' ? `postgres://postgres@${at}/postgres` : at;
-      const { code, stdout, stderr } = await partitions('--backend', store, '--address', address);
-      expect([code, stderr]).toEqual([2, '']);
-      expect(stdout).toMatch(new RegExp(`cannot go on: .*127.0.0.1:${ports[1]}`));
-      expect(stdout.trim().split('\n')).toHaveLength(1);
-    } finally {
-      release();
-    }
-  },
-);
+test.concurrent('without its server it ends in one readable sentence', async () => {
+  const { ports, release } = await reservePorts(1);
+  try {
+    const address = `127.0.0.1:${ports[0]}`;
+    const { code, stdout, stderr } = await partitions('--backend', 'etcd', '--address', address);
+    expect([code, stderr]).toEqual([2, '']);
+    expect(stdout).toMatch(new RegExp(`cannot go on: .*${address}`));
+    expect(stdout.trim().split('\n')).toHaveLength(1);
+  } finally {
+    release();
+  }
+});
 
 test.concurrent('what cannot be is refused in one line', async () => {
   const { code, stderr } = await partitions('--partitions', '0');
@@ -78,9 +74,9 @@ test.each<[string, Entry[], Partial<ReturnType<typeof judge>>]>([
     { faults: [], stale: 1 },
   ],
   [
-    'behind the checkpoint',
+    'from before the checkpoint',
     [...did(1, 1, 2), ...noted(1, 2), ...did(2, 2, 3)],
-    { faults: ['partition p: 2 was repeated behind the checkpoint 2'] },
+    { faults: ['partition p: 2 was repeated, from before the checkpoint 2'] },
   ],
   ['left out', [...did(1, 1), ...did(2, 3)], { faults: ['partition p: 2 was left out'] }],
   ['out of order', [...did(1, 1, 3)], { faults: ['partition p: 3 came after 1'] }],
