@@ -9,6 +9,7 @@ export class Board {
   readonly #waiting = new Set<() => void>();
   #shown = '';
   #timer: NodeJS.Timeout | undefined;
+  #ended = false;
 
   constructor(onChange: (line: string) => void) {
     this.#onChange = onChange;
@@ -57,6 +58,12 @@ export class Board {
     });
   }
 
+  /** Tells what has changed, and nothing more. */
+  end(): void {
+    this.flush();
+    this.#ended = true;
+  }
+
   /** Tells now what has changed. */
   flush(): void {
     clearTimeout(this.#timer);
@@ -69,7 +76,7 @@ export class Board {
 
   /** What changes at once is told as one. */
   #show(): void {
-    this.#timer ??= setTimeout(() => this.flush(), 50);
+    if (!this.#ended) this.#timer ??= setTimeout(() => this.flush(), 50);
   }
 }
 

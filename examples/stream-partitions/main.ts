@@ -82,8 +82,8 @@ async function run(store: Store, job: Job, begin: () => Promise<void>): Promise<
 
   await Promise.all(['a', 'b', 'c'].map(add));
   await begin();
-  await board.until(allHeld);
-  await board.until(() => board.of('b').every((partition) => board.positionOf(partition) > 0));
+  // It has something to leave behind.
+  await board.until(() => allHeld() && board.of('b').every((partition) => board.positionOf(partition) > 0));
   gone.add('b');
   const orphans = board.drop('b');
   say(`worker b disappears: ${store.address ? 'SIGKILL' : 'cut off from the store'}`);
@@ -102,6 +102,7 @@ async function run(store: Store, job: Job, begin: () => Promise<void>): Promise<
       .filter(({ name }) => store.address === undefined || !gone.has(name))
       .map((worker) => worker.stop()),
   );
+  board.end();
 }
 
 function summary(ledger: Ledger): boolean {
