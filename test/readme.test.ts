@@ -33,6 +33,7 @@ const expected: Record<string, Record<string, string>> = {
     'On Consul': 'leading with token true\n',
     'On Postgres': 'reporting with token true\n',
     'With inversify': 'working false\n',
+    'Pools of work items': 'worked on 2\n',
   },
   'docs/services.md': {
     inversify: 'true reports/daily\n',
@@ -45,6 +46,19 @@ const expected: Record<string, Record<string, string>> = {
     'Log and shutdown': 'true\n',
     Health: 'true live true 1 0 true\n',
     OpenTelemetry: "[ 'lock acquire', 'lock hold' ]\n",
+  },
+  'docs/building.md': {
+    Claims: 'true 1 undefined\ntrue true\n',
+    'Owned records': 'seen 1\nlost, and put again: true\ngone 0\n',
+    'A commit by several': 'true 1\n',
+    Looking: 'flags/dark\nflags/dark,flags/new\n1 2\nstopped\n',
+    Stopping: 'function\ngave back false\n',
+    Time: 'a minute later 60000\n',
+  },
+  'docs/leases.md': {
+    'Leases: pools of items, each held by one worker': 'true undefined true\n42 true\n',
+    'Work: whatever is free': "[ 'x', 'y', 'z' ]\n",
+    'Balance: a fair share': 'true\n',
   },
   'docs/postgres.md': { Postgres: '', 'In your own transaction': 'paid true\n' },
   'docs/testing.md': {

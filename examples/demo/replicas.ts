@@ -1,9 +1,9 @@
 import { fork } from 'node:child_process';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type Backend, SyncError, SyncManager } from 'holdfast';
+import { type Backend, SyncManager } from 'holdfast';
 import { type Report, runReplica } from './replica.ts';
 import { LOCK_DELAY, type Store, type StoreName, TTL } from './stores.ts';
+import { unpluggable } from './unpluggable.ts';
 
 /** A running replica, wherever it runs. */
 export interface Replica {
@@ -13,9 +13,6 @@ export interface Replica {
   /** Ends in good order. */
   stop(): Promise<void>;
 }
-
-/** Milliseconds after which an unplugged backend gives up a call. */
-const REQUEST_TIMEOUT = 500;
 
 const nothing = (): void => undefined;
 /** What is lost is told by the demo itself. */
@@ -74,31 +71,6 @@ function asProcess(
     stop: async () => {
       child.kill('SIGTERM');
       await exited;
-    },
-  };
-}
-
-/** A backend whose cable can be pulled: from then on nothing is answered. */
-function unpluggable(backend: Backend): { readonly backend: Backend; unplug(): void } {
-  let plugged = true;
-  const via = async <T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> => {
-    if (plugged) return await call();
-    await delay(REQUEST_TIMEOUT, undefined, { signal });
-    throw new SyncError('unavailable', `no answer within ${REQUEST_TIMEOUT} ms`);
-  };
-  return {
-    unplug: () => {
-      plugged = false;
-    },
-    backend: {
-      traits: backend.traits,
-      lockPath: (key) => backend.lockPath(key),
-      openSession: (options, signal) => via(signal, () => backend.openSession(options, signal)),
-      renewSession: (id, signal) => via(signal, () => backend.renewSession(id, signal)),
-      closeSession: (id, signal) => via(signal, () => backend.closeSession(id, signal)),
-      query: (scope, options) => via(options.signal, () => backend.query(scope, options)),
-      commit: (commit, signal) => via(signal, () => backend.commit(commit, signal)),
-      [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
     },
   };
 }

@@ -8,6 +8,7 @@ const SUBPATHS = [
   'decorators',
   'di',
   'etcd',
+  'leases',
   'memory',
   'nestjs',
   'opentelemetry',
@@ -22,13 +23,18 @@ const program = (
 ): string => `
 ${load('reflect-metadata')};
 const { SyncManager } = ${load('holdfast')};
-const [consul, , , etcd, memory, , , postgres] = [${SUBPATHS.map((path) => load(`holdfast/${path}`)).join(', ')}];
+const [consul, , , etcd, leases, memory, , , postgres] = [${SUBPATHS.map((path) => load(`holdfast/${path}`)).join(', ')}];
 async function use(backend) {
   const key = 'compatibility/' + process.pid;
   const sync = new SyncManager({ name: 'compatibility', backend });
   const ok = await sync.withLock(key, async (grant) => (await sync.commit({ when: [grant.isOwner] })).ok);
+  const pool = new leases.LeasePool(sync, { prefix: key });
+  await pool.add({ id: 'a', attributes: 1 });
+  const lease = await pool.obtain({ lesseeId: 'me' });
+  await lease.release({ checkpoint: 2 });
+  await pool.remove('a');
   await sync.stop();
-  return ok;
+  return ok && lease.position === 2;
 }
 Promise.all([
   use(memory.memory()),

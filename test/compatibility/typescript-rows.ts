@@ -11,12 +11,15 @@ import { memory } from 'holdfast/memory';
 import { consul } from 'holdfast/consul';
 import { RunOnce, WithLock } from 'holdfast/decorators';
 import { etcd } from 'holdfast/etcd';
+import { LeasePool } from 'holdfast/leases';
 import { openTelemetry } from 'holdfast/opentelemetry';
 import { conformance } from 'holdfast/testing';
 
 export function refused() {
   // @ts-expect-error a name is text
   new SyncManager({ name: 1, backend: memory() });
+  // @ts-expect-error a pool has a name
+  new LeasePool(sync, {});
   // @ts-expect-error a backend has its own options
   return [consul({ hosts: [] }), etcd({ addresses: [] })];
 }
@@ -33,6 +36,8 @@ export class Orders {
 export const paid = (orders: Orders): Promise<7> => orders.pay<7>('42', 7);
 
 const sync: SyncManager = new SyncManager({ name: 'a', backend: memory(), telemetry: openTelemetry() });
+export const position = async (pool: LeasePool<string, number>): Promise<number | undefined> =>
+  (await pool.obtain({ lesseeId: 'me' })).position;
 void sync.withLock('k', ({ held }) => console.log('held', held, typeof WithLock, typeof conformance)).then(() => sync.stop());
 `;
 

@@ -51,6 +51,7 @@ async function follow(steps: readonly Step[], folder: string): Promise<string> {
 
 test.each([
   ['A first lock', 'held true with token true\n'],
+  ['Pools of work items', 'worked on 2\n'],
   ['On etcd', 'written true\n'],
   ['On Consul', 'leading with token true\n'],
   ['On Postgres', 'reporting with token true\n'],

@@ -34,12 +34,16 @@ test('the core and the memory backend need no optional peer', async () => {
     `import { SyncManager } from 'holdfast';
      import { memory } from 'holdfast/memory';
      import { WithLock } from 'holdfast/decorators';
+     import { LeasePool } from 'holdfast/leases';
      import { conformance } from 'holdfast/testing';
      const sync = new SyncManager({ name: 'svc', backend: memory() });
      console.log(await sync.withLock('k', ({ held }) => held), typeof conformance, typeof WithLock);
+     const pool = new LeasePool(sync, { prefix: 'p' });
+     await pool.add({ id: 'a', attributes: null });
+     console.log((await pool.obtain({ lesseeId: 'me' })).held);
      await sync.stop();`,
   );
-  expect(result).toEqual({ code: 0, stdout: 'true function function\n', stderr: '' });
+  expect(result).toEqual({ code: 0, stdout: 'true function function\ntrue\n', stderr: '' });
 });
 
 test('a CommonJS program can require it', async () => {
@@ -130,11 +134,14 @@ test('E10: every subpath has its types where `moduleResolution: node` looks for 
   expect(described.typesVersions).toEqual({ '*': Object.fromEntries(types) });
 });
 
-test('what is internal to the engine is not in the published types', async () => {
-  const types = await readFile(
-    join(project, 'node_modules', 'holdfast', 'dist', 'sync', 'callers', 'grant.d.ts'),
-    'utf8',
-  );
-  expect(types).toContain('assertHeld');
-  expect(types).not.toMatch(/\b(guard|announce|pendingWrites|end)\b\(/);
+test.each([
+  ['sync/callers/grant.d.ts', 'assertHeld', /\b(guard|announce|pendingWrites|end)\b\(/],
+  ['sync/callers/claim.d.ts', 'release', /\bconstructor\b/],
+  ['sync/callers/change.d.ts', 'commit', /\bconstructor\b/],
+  ['leases/lease.d.ts', 'checkpoint', /\b(constructor|yield|end)\b\(/],
+  ['leases/fleet.d.ts', 'assignment$', /\b(constructor|pump|worker|running)\b\(/],
+])('what is internal is not in the published types: %s', async (file, own, internal) => {
+  const types = await readFile(join(project, 'node_modules', 'holdfast', 'dist', file), 'utf8');
+  expect(types).toContain(own);
+  expect(types).not.toMatch(internal);
 });

@@ -19,6 +19,7 @@ import { consul } from 'holdfast/consul';
 import { syncModule } from 'holdfast/di';
 import { etcd } from 'holdfast/etcd';
 import { backendOf, type Driver, type Request, type Verdict, Window } from 'holdfast/kit';
+import { type Item, type Lease, type LeaseEnd, LeasePool, type PoolEvent } from 'holdfast/leases';
 import { memory } from 'holdfast/memory';
 import { openTelemetry } from 'holdfast/opentelemetry';
 import { install, installSql, postgres } from 'holdfast/postgres';
@@ -236,3 +237,94 @@ verdicts.map((verdict) => verdict);
 verdicts.includes('later');
 // @ts-expect-error a driver says what the server can do
 backendOf({ traits: backend.traits });
+
+interface Shard {
+  readonly stream: string;
+}
+
+export async function leases(sync: SyncManager): Promise<void> {
+  const pool = new LeasePool<Shard, number>(sync, { prefix: 'shards', session: { ttl: 2_000 }, maxItems: 5 });
+  // Without types, attributes and positions are JSON.
+  await new LeasePool(sync, { prefix: 'any' }).add({ id: 'a', attributes: ['x', { y: null }] });
+  // @ts-expect-error a date is not
+  await new LeasePool(sync, { prefix: 'any' }).add({ id: 'a', attributes: { at: new Date() } });
+  // @ts-expect-error a pool has a name
+  new LeasePool(sync, { maxItems: 5 });
+  // @ts-expect-error an unknown option is a mistake
+  new LeasePool(sync, { prefix: 'p', maxitems: 5 });
+  // @ts-expect-error of a session of its own only the TTL
+  new LeasePool(sync, { prefix: 'p', session: { ttl: 1, lockDelay: 1 } });
+  // @ts-expect-error a policy is one of two, or a function
+  new LeasePool(sync, { prefix: 'p', select: 'oldest' });
+  new LeasePool<Shard>(sync, { prefix: 'p', select: (items) => items.toReversed() });
+  // @ts-expect-error that gives items
+  new LeasePool<Shard>(sync, { prefix: 'p', select: (items) => items.map(({ id }) => id) });
+  new LeasePool<Shard>(sync, {
+    prefix: 'p',
+    attributes: { '~standard': { validate: (value) => ({ value: value as Shard }) } },
+  });
+  new LeasePool<Shard>(sync, {
+    prefix: 'p',
+    // @ts-expect-error a schema of something else
+    attributes: { '~standard': { validate: () => ({ value: 7 }) } },
+  });
+
+  same<boolean>(await pool.add({ id: '0', attributes: { stream: 'a' } }))(true as boolean);
+  same<number>(await pool.addAll([{ id: '1', attributes: { stream: 'a' } }]))(1 as number);
+  // @ts-expect-error attributes are of the pool's type
+  await pool.add({ id: '0', attributes: { streem: 'a' } });
+  // @ts-expect-error an item has an id
+  await pool.add({ attributes: { stream: 'a' } });
+  const [listed] = await pool.list();
+  if (listed === undefined) return;
+  same<number | undefined>(listed.position)(1 as number | undefined);
+  // @ts-expect-error nobody may hold it
+  listed.holder.lesseeId;
+  const updated = await pool.update({ ...listed, attributes: { stream: 'b' } });
+  same<Item<Shard> | undefined>(updated)(undefined as Item<Shard> | undefined);
+  // @ts-expect-error only what was read can be updated: it has a revision
+  await pool.update({ id: '0', attributes: { stream: 'b' } });
+  pool.items$.subscribe((items) => same<readonly Item<Shard>[]>(items)([] as readonly Item<Shard>[]));
+
+  const lease: Lease<Shard, number> = await pool.lease('0', { lesseeId: 'me' });
+  await pool.obtain({ lesseeId: 'me', timeout: 1 });
+  await pool.waitUntilObtained({ lesseeId: 'me', signal: lease.signal, timeout: 1 });
+  // @ts-expect-error a lessee has a name
+  await pool.obtain({});
+  same<bigint>(lease.token)(1n as bigint);
+  same<string>(lease.item.attributes.stream)('a' as string);
+  same<number | undefined>(lease.position)(1 as number | undefined);
+  await lease.checkpoint(1);
+  // @ts-expect-error a position is of the pool's type
+  await lease.checkpoint('1');
+  await lease.release({ checkpoint: 2 });
+  // @ts-expect-error of the same one
+  await lease.release({ checkpoint: '2' });
+  lease.lost$.subscribe(({ reason }) => same<LeaseEnd>(reason)('removed' as LeaseEnd));
+  await sync.commit({ when: [lease.isOwner], then: [{ put: 'a', value: 'text' }] });
+  // @ts-expect-error leases are made by a pool
+  lease.position = 3;
+  await using scoped = await pool.obtain({ lesseeId: 'me' });
+  scoped.assertHeld();
+
+  const fleet = pool.balance({ weight: 2, maxItems: 3, yieldTimeout: 1_000 }, async ({ position }) =>
+    same<number | undefined>(position)(1 as number | undefined),
+  );
+  fleet.assignment$.subscribe((ids) => same<readonly string[]>(ids)([] as readonly string[]));
+  await fleet.stop();
+  // @ts-expect-error shares are by weight, not by a number of items
+  pool.balance({ concurrency: 2 }, () => undefined);
+  // @ts-expect-error what works is somebody
+  pool.work({ concurrency: 2 }, () => undefined);
+  await using work = pool.work({ lesseeId: 'me', concurrency: 2, backoff: [1, 2] }, () => undefined);
+  // @ts-expect-error a back-off is a first and a most
+  pool.work({ lesseeId: 'me', backoff: [1] }, () => undefined);
+  // @ts-expect-error it works on something
+  pool.work({ lesseeId: 'me' });
+  void work;
+  pool.events$.subscribe((event: PoolEvent) => {
+    if (event.type === 'lost') same<LeaseEnd>(event.reason)('lost' as LeaseEnd);
+    // @ts-expect-error only a loss has a reason
+    else event.reason;
+  });
+}
