@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { BehaviorSubject, filter, type Observable, Subject } from 'rxjs';
 import { Background } from '../async/background.ts';
 import type { Timer } from '../async/clock.ts';
@@ -58,7 +57,7 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
   /** What happens here, for logs and metrics. */
   readonly events$: Observable<PoolEvent>;
   /** By which the records of this process are known: random, and another one for each pool. */
-  readonly member: string = randomUUID();
+  readonly member: string;
   readonly #sync: SyncManager;
   readonly #own: boolean;
   readonly #options: CheckedPoolOptions<A>;
@@ -83,7 +82,10 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
   constructor(sync: SyncManager, options: LeasePoolOptions<A>) {
     this.#options = checkPoolOptions(sync, options);
     const { prefix, session, maxItems, select, limit } = this.#options;
-    const { member } = this;
+    const { clock } = sync;
+    // By it shares are reckoned: so it comes from the clock, as all chance by which something is decided.
+    const member = [clock.random(), clock.random()].map((part) => part.toString(36).slice(2)).join('-');
+    this.member = member;
     this.#layout = new Layout(prefix);
     // Its longest key is one that the store can hold, if the pool's own is.
     this.#own = session !== undefined;
