@@ -4,6 +4,7 @@ import type { Timer } from '../async/clock.ts';
 import { IsolatedObservable } from '../async/isolated-observable.ts';
 import { SettleOnce } from '../async/settle-once.ts';
 import { onAbort } from '../async/signal-listeners.ts';
+import { within } from '../async/within.ts';
 import { invalid } from '../contract/options.ts';
 import { type CallOptions, isSyncError, type JsonValue, SyncError, type SyncManager } from '../index.ts';
 import { lineOf, type PoolEvent } from './events.ts';
@@ -45,6 +46,9 @@ export interface PoolStatus {
 
 /** Milliseconds for which a process is still seen as waiting when nobody there waits any more. */
 const LINGER = 1_000;
+
+/** Milliseconds for which `stop()` waits at most until nothing is under way any more. What is left goes on behind it. */
+const FAREWELL = 1_000;
 
 /**
  * A pool of items that outlive the processes that work on them, each held by one worker at a time. See docs/leases.md.
@@ -390,7 +394,7 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     this.#takes.stop();
     this.#view.stop();
     this.#membership.abandon();
-    await this.#background.settled();
+    await within(this.#sync.clock, FAREWELL, this.#background.settled());
     if (this.#own) await this.#sync.stop();
     this.#changes.complete();
     this.#events.complete();

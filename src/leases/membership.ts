@@ -16,9 +16,11 @@ export class Membership {
   readonly #member: string;
   readonly #trouble: (error: unknown) => void;
   #wanted: Omit<Worker, 'member'> | undefined;
-  #written: string | undefined;
+  /** `null`: nobody knows. */
+  #written: string | undefined | null;
   #writing: Promise<void> | undefined;
   readonly #controller = new AbortController();
+  readonly #never = new AbortController().signal;
 
   constructor(sync: SyncManager, layout: Layout, member: string, trouble: (error: unknown) => void) {
     this.#sync = sync;
@@ -41,7 +43,7 @@ export class Membership {
     return this.#writing;
   }
 
-  /** Nobody waits any longer for a session to write it under. */
+  /** Nobody waits any longer for a session to write it under. What stands there is removed nevertheless. */
   abandon(): void {
     this.#controller.abort();
   }
@@ -53,14 +55,16 @@ export class Membership {
       const then =
         value === undefined ? [{ remove: this.#key }] : [{ put: this.#key, value, owned: true, keep: true }];
       const { signal } = this.#controller;
+      if (value !== undefined && signal.aborted) return;
       try {
-        await this.#sync.commit({ then }, { signal });
+        // A removal is tried to the end: the others would go on to count with whoever has left, for as long as its session lives.
+        await this.#sync.commit({ then }, value === undefined ? {} : { signal });
         this.#written = value;
       } catch (error) {
-        if (signal.aborted || isSyncError(error, 'stopped')) return;
-        this.#trouble(error);
-        await sleep(this.#sync.clock, AGAIN, signal).catch(() => undefined);
-        if (signal.aborted) return;
+        this.#written = null;
+        if (isSyncError(error, 'stopped')) return;
+        if (!signal.aborted) this.#trouble(error);
+        await sleep(this.#sync.clock, AGAIN, value === undefined ? this.#never : signal).catch(() => undefined);
       }
     }
   }

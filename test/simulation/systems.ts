@@ -1,7 +1,8 @@
 import { counter } from './counter/system.ts';
+import { leases } from './leases/system.ts';
 import { locks } from './locks/system.ts';
 import { runOnce } from './run-once/system.ts';
 import type { System } from './system.ts';
 
 /** All that runs in the simulation. */
-export const systems: readonly System[] = [locks, runOnce, counter];
+export const systems: readonly System[] = [locks, runOnce, counter, leases];
