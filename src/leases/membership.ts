@@ -6,6 +6,9 @@ import type { Worker } from './snapshot.ts';
 /** Milliseconds between tries. */
 const AGAIN = 1_000;
 
+/** How often it is removed again when something that was to be put had no answer: that may come through later. */
+const LATE = 3;
+
 /**
  * That this process takes items of the pool, for the others to see: a record that goes with the session, and comes back with the next.
  * Changes go one after the other; only the last of those that wait is written.
@@ -19,6 +22,7 @@ export class Membership {
   /** `null`: nobody knows. */
   #written: string | undefined | null;
   #writing: Promise<void> | undefined;
+  #late = 0;
   readonly #controller = new AbortController();
   readonly #never = new AbortController().signal;
 
@@ -60,8 +64,14 @@ export class Membership {
         // A removal is tried to the end: the others would go on to count with whoever has left, for as long as its session lives.
         await this.#sync.commit({ then }, value === undefined ? {} : { signal });
         this.#written = value;
+        if (value === undefined && this.#late > 0) {
+          this.#late -= 1;
+          this.#written = null;
+          await sleep(this.#sync.clock, AGAIN, this.#never);
+        }
       } catch (error) {
         this.#written = null;
+        if (value !== undefined) this.#late = LATE;
         if (isSyncError(error, 'stopped')) return;
         if (!signal.aborted) this.#trouble(error);
         await sleep(this.#sync.clock, AGAIN, value === undefined ? this.#never : signal).catch(() => undefined);

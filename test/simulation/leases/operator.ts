@@ -1,20 +1,7 @@
 import { sleep } from '../../../src/async/sleep.ts';
 import type { Process } from '../process.ts';
-import { keys, LASTING, PASSING, POOL, type ShardPool, schema } from './pool.ts';
+import { BAD, LASTING, PASSING, POOL, type ShardPool, schema } from './pool.ts';
 import type { LeaseWorkload } from './workload.ts';
-
-/** Records that are none of the pool's, by their keys. */
-const BAD: Readonly<Record<string, string>> = {
-  [keys.item('!bad')]: '{not json',
-  [keys.item('!newer')]: '{"v":99,"attributes":{"stream":1}}',
-  [keys.item('!other')]: '{"v":1,"attributes":{"topic":"x"}}',
-  [keys.item('!array')]: '[]',
-  [keys.position('!bad')]: 'x',
-  [keys.held('!bad')]: '{"v":1,"lessee":7}',
-  [keys.worker('!bad')]: '{"v":1,"weight":-1}',
-  // As of a worker, but nobody's session owns it.
-  [keys.worker('!nobody')]: '{"v":1,"weight":1}',
-};
 
 /** Who adds, updates and removes items in one process, by a pool of its own that works on nothing. */
 export class Operator {
@@ -27,11 +14,6 @@ export class Operator {
     this.#workload = workload;
     this.#process = process;
     this.#pool = new workload.LeasePool(process.sync, { prefix: POOL, attributes: schema });
-  }
-
-  /** Whether a record is one of those that are none of the pool's. */
-  static isBad(key: string): boolean {
-    return key in BAD;
   }
 
   /** Once, after a while. */
@@ -69,8 +51,8 @@ export class Operator {
   }
 
   #spoil(): void {
-    const { store, pick } = { store: this.#workload.world.store, pick: this.#workload.world };
-    const [key, value] = pick.pick(Object.entries(BAD)) as [string, string];
-    store.commit({ when: [], then: [{ put: key, value: Buffer.from(value) }] });
+    const { world } = this.#workload;
+    const [key, value] = world.pick(Object.entries(BAD));
+    world.store.commit({ when: [], then: [{ put: key, value: Buffer.from(value) }] });
   }
 }

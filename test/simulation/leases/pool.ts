@@ -40,3 +40,20 @@ export const schema = {
         : { issues: [{ message: 'no stream' }] },
   },
 };
+
+/** Records that are none of the pool's, by their keys. */
+export const BAD: Readonly<Record<string, string>> = {
+  [keys.item('!bad')]: '{not json',
+  [keys.item('!newer')]: '{"v":99,"attributes":{"stream":1}}',
+  [keys.item('!other')]: '{"v":1,"attributes":{"topic":"x"}}',
+  [keys.item('!array')]: '[]',
+  [keys.position('!bad')]: 'x',
+  [keys.held('!bad')]: '{"v":1,"lessee":7}',
+  [keys.worker('!bad')]: '{"v":1,"weight":-1}',
+  // As of a worker, but nobody's session owns it.
+  [keys.worker('!nobody')]: '{"v":1,"weight":1}',
+};
+
+export function isBad(key: string): boolean {
+  return key in BAD;
+}

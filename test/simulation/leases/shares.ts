@@ -1,8 +1,7 @@
 import type { Process } from '../process.ts';
 import type { World } from '../world.ts';
-import type { Ledger } from './ledger.ts';
 import type { Member } from './member.ts';
-import { keys, LASTING } from './pool.ts';
+import { isBad, keys, LASTING } from './pool.ts';
 import type { Run } from './run.ts';
 
 /** Milliseconds for which nothing may have moved before shares are taken for settled. */
@@ -11,16 +10,14 @@ const STEADY = 2_500;
 /** How the items are shared when all is well: who lacks what, and whether anything moves that could stay. */
 export class Shares {
   readonly #world: World;
-  readonly #ledger: Ledger;
   readonly #even: boolean;
   /** Items that were in work since all is well. */
   readonly #worked = new Set<string>();
   #lacking: readonly string[] = ['nobody has looked'];
   #movedAt = 0;
 
-  constructor(world: World, ledger: Ledger, even: boolean) {
+  constructor(world: World, even: boolean) {
     this.#world = world;
-    this.#ledger = ledger;
     this.#even = even;
   }
 
@@ -48,18 +45,25 @@ export class Shares {
     // Who has noticed that the store went back gets nothing any more.
     if (members.every(({ process }) => process.noticed)) return [];
     if (this.#world.server.restored && members.some(({ process }) => process.noticed)) return [];
-    const added = LASTING.filter((id) => !this.#ledger.has(id));
-    if (!this.#world.server.restored && added.length > 0) return added.map((id) => `item ${id} is not there`);
-    const items = this.#world.server.restored ? LASTING : this.#ledger.items;
+    const items = this.#items;
+    const missing = LASTING.filter((id) => !items.includes(id));
+    if (!this.#world.server.restored && missing.length > 0) return missing.map((id) => `item ${id} is not there`);
     if (!this.#even) return items.filter((id) => !this.#worked.has(id)).map((id) => `item ${id} is not worked on`);
     const counts = members.map((member) => ({
       member,
       count: believers.filter(({ process }) => process === member.process).length,
     }));
     const lacking = [...this.#unseen(members), ...this.#uneven(counts, items.length)];
+    if (lacking.length > 0) lacking.push(...members.map(({ process, pool, maxItems, weight }) => `${process.name} (weight ${weight}, at most ${maxItems}) sees ${JSON.stringify(pool?.status)}`), ...this.#world.store.records(keys.held('')).map(({key,value,session})=>`${key} ${session} ${Buffer.from(value)}`), JSON.stringify(this.#world.store.sessions()), ...this.#world.store.records(keys.worker('')).map(({key,session})=>`${key} ${session}`));
     const settled = this.#movedAt + STEADY;
     if (lacking.length === 0 && this.#world.clock.now() < settled) return ['items moved just now'];
     return lacking;
+  }
+
+  /** As they stand at the store, whoever has put them there. */
+  get #items(): string[] {
+    const records = this.#world.store.records(keys.item(''));
+    return records.filter(({ key }) => !isBad(key)).map(({ key }) => key.slice(keys.item('').length));
   }
 
   *#unseen(members: readonly Member[]): Generator<string> {
@@ -77,11 +81,17 @@ export class Shares {
     const capacity = counts.reduce((sum, { member }) => sum + member.maxItems, 0);
     const held = counts.reduce((sum, { count }) => sum + count, 0);
     if (held !== Math.min(items, capacity)) yield `${held} of ${items} items are in work`;
-    const least = Math.min(...counts.filter(({ member, count }) => count < member.maxItems).map(({ member, count }) => count / member.weight));
-    for (const { member, count } of counts) {
+    for (const { member, count } of counts)
       if (count > member.maxItems) yield `${member.process.name} has ${count}`;
-      // By one item more, its share would still not be larger than anybody else's.
-      if ((count - 1) / member.weight > least) yield `${member.process.name} has ${count}, others ${least}`;
+    const weights = new Set(counts.map(({ member }) => member.weight));
+    const room = counts.filter(({ member, count }) => count < member.maxItems);
+    const least = Math.min(...room.map(({ count }) => count));
+    if (weights.size === 1 && counts.some(({ count }) => count - 1 > least)) yield `somebody has ${least}, and others more`;
+    if (room.length < counts.length) return;
+    const weight = counts.reduce((sum, { member }) => sum + member.weight, 0);
+    for (const { member, count } of counts) {
+      const share = (items * member.weight) / weight;
+      if (count < Math.floor(share) || count > Math.ceil(share)) yield `${member.process.name} has ${count}, not ${share}`;
     }
   }
 }

@@ -7,7 +7,7 @@ import type { World } from '../world.ts';
 import { Ledger } from './ledger.ts';
 import { Member, type Role } from './member.ts';
 import { Operator } from './operator.ts';
-import { keys, type ShardLease } from './pool.ts';
+import { isBad, keys, type ShardLease } from './pool.ts';
 import { Run } from './run.ts';
 import { Shares } from './shares.ts';
 
@@ -23,8 +23,7 @@ export class LeaseWorkload implements Workload {
   readonly #known = new WeakSet<ShardLease>();
   readonly #invariants = new Map<string, LockInvariants>();
   readonly #shares: Shares;
-  readonly #left = new Set<Process>();
-  readonly #leaving: Promise<void>[] = [];
+  readonly #leaving = new Map<Process, Promise<void>>();
   /** All processes share the items, by `balance`. */
   readonly #even: boolean;
   #healed = false;
@@ -38,7 +37,7 @@ export class LeaseWorkload implements Workload {
       granted: (process, id) => this.#shares.granted(process, id),
       givenBack: (process, id, token) => this.#givenBack(process, id, token),
     });
-    this.#shares = new Shares(world, this.ledger, this.#even);
+    this.#shares = new Shares(world, this.#even);
     if (world.chance(0.4)) {
       world.clock.after(world.between(200, world.harm), () => {
         world.note(() => '-- somebody joins');
@@ -122,11 +121,12 @@ export class LeaseWorkload implements Workload {
   }
 
   ended(): Promise<unknown> {
-    return Promise.all([this.#callers.ended(), ...this.#leaving]);
+    const leaving = [...this.#leaving].filter(([process]) => !process.dead);
+    return Promise.all([this.#callers.ended(), ...leaving.map(([, left]) => left)]);
   }
 
   keeps(key: string): boolean {
-    return key.startsWith(keys.item('')) || key.startsWith(keys.position('')) || Operator.isBad(key);
+    return key.startsWith(keys.item('')) || key.startsWith(keys.position('')) || isBad(key);
   }
 
   get violations(): Violation[] {
@@ -137,16 +137,15 @@ export class LeaseWorkload implements Workload {
 
   /** Those that are to have items. */
   get #present(): Member[] {
-    return this.#members.filter(({ process }) => !process.dead && !this.#left.has(process));
+    return this.#members.filter(({ process }) => !process.dead && !this.#leaving.has(process));
   }
 
   #leave(process: Process): void {
     const { world } = this;
     if (world.well || this.#present.length < 2 || !this.#present.some((member) => member.process === process)) return;
     world.note(() => `-- p${process.number} is stopped`);
-    this.#left.add(process);
     process.stopping.abort(new Error('gave up'));
-    this.#leaving.push(process.sync.stop());
+    this.#leaving.set(process, process.sync.stop());
   }
 
   /** What stands in the place of a holder or a worker is for its operator to remove. */
@@ -155,9 +154,10 @@ export class LeaseWorkload implements Workload {
     const { store, alive } = this.world;
     // A connection that lost an answer is not well again: who waits on it for a change would wait for a minute.
     for (const { network } of alive) network.reset();
-    for (const { key, session } of store.records()) {
+    for (const { key, session, value } of store.records()) {
       const isOurs = key.startsWith(keys.held('')) || key.startsWith(keys.worker(''));
-      if (isOurs && session === undefined && !Operator.isBad(key)) store.commit({ when: [], then: [{ remove: key }] });
+      const isOwned = session !== undefined && Buffer.from(value).toString().startsWith('{');
+      if (isOurs && !isOwned && !isBad(key)) store.commit({ when: [], then: [{ remove: key }] });
     }
   }
 
