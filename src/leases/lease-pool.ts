@@ -157,7 +157,7 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
    * Writes the attributes of an item if nobody has since that revision. Resolves to the item as it is now; to `undefined` if it was
    * changed or removed meanwhile. Who holds it sees the new attributes in `lease.item`.
    */
-  async update(item: Item<A>): Promise<Item<A> | undefined> {
+  async update(item: Omit<Item<A>, 'created'>): Promise<Item<A> | undefined> {
     this.#assertRunning();
     return await this.#items.update(item);
   }

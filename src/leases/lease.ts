@@ -85,7 +85,7 @@ export class Lease<A, P> implements AsyncDisposable {
   /** As it was taken, or as it was updated since. */
   get item(): Item<A> {
     const item = this.#over ? undefined : this.#host.item(this.id);
-    if (item !== undefined) this.#item = item;
+    if (item?.created === this.#item.created) this.#item = item;
     return this.#item;
   }
 
@@ -221,7 +221,7 @@ export class Lease<A, P> implements AsyncDisposable {
     ]);
     const [itemNow] = items.records;
     const isOurs = owner.records[0]?.revision === this.isOwner.revision;
-    if (!isOurs || itemNow === undefined) {
+    if (!isOurs || itemNow?.created !== item.created) {
       throw new SyncError(
         'lost',
         `the item ${JSON.stringify(this.id)} is somebody else's by now, or was removed`,

@@ -74,7 +74,9 @@ export class Membership {
         if (value !== undefined) this.#late = LATE;
         if (isSyncError(error, 'stopped')) return;
         if (!signal.aborted) this.#trouble(error);
-        await sleep(this.#sync.clock, AGAIN, value === undefined ? this.#never : signal).catch(() => undefined);
+        await sleep(this.#sync.clock, AGAIN, value === undefined ? this.#never : signal).catch(
+          () => undefined,
+        );
       }
     }
   }

@@ -7,6 +7,8 @@ export interface Item<A> {
   readonly attributes: A;
   /** Of its record: to update it only if nobody has meanwhile. */
   readonly revision: bigint;
+  /** At which it was added. What is removed and added again is another item, of the same name. */
+  readonly created: bigint;
 }
 
 /** Who has an item, as its record says. */
@@ -46,9 +48,9 @@ export function readItems<A>(
   prefix: string,
   check: (attributes: unknown) => A | string,
 ): Read<Item<A>> {
-  return read(records, prefix, (id, { attributes }, { revision }) => {
+  return read(records, prefix, (id, { attributes }, { revision, created }) => {
     const checked = check(attributes);
-    return typeof checked === 'string' ? checked : { id, attributes: checked, revision };
+    return typeof checked === 'string' ? checked : { id, attributes: checked, revision, created };
   });
 }
 

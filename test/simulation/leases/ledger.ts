@@ -55,13 +55,20 @@ export class Ledger {
       const [, kind = '', id = ''] = /^leases\/[^/]+\/(\w+)\/(.+)$/.exec(key) ?? [];
       const entry = this.#of(id);
       if (kind === 'items') this.#changed(entry, put !== undefined);
-      else if (kind === 'held' && put !== undefined && session !== undefined) this.#granted(process, id, entry);
+      else if (kind === 'held' && put !== undefined && session !== undefined)
+        this.#granted(process, id, entry);
       else if (kind === 'held' && remove !== undefined) this.#host.givenBack(process, id, entry.token);
       else if (kind === 'at' && value === undefined) entry.position = undefined;
       else if (kind === 'at') {
         const { position, token } = JSON.parse(Buffer.from(value as Uint8Array).toString());
         const releases = then.some((mutation) => mutation.remove === keys.held(id));
-        this.#noted(`${process.name}: ${id}`, entry, position, BigInt(token), releases ? undefined : keys.held(id));
+        this.#noted(
+          `${process.name}: ${id}`,
+          entry,
+          position,
+          BigInt(token),
+          releases ? undefined : keys.held(id),
+        );
       }
     }
   }
@@ -72,7 +79,10 @@ export class Ledger {
     const { lives, told } = this.#of(id);
     for (const each of told) {
       if (each.token >= token || each.life !== lives.get(token) || each.at <= (position ?? 0)) continue;
-      this.#world.violate('a checkpoint was lost', `${id}: ${each.at} of ${each.token}, ${token} begins at ${position}`);
+      this.#world.violate(
+        'a checkpoint was lost',
+        `${id}: ${each.at} of ${each.token}, ${token} begins at ${position}`,
+      );
     }
   }
 
@@ -92,6 +102,13 @@ export class Ledger {
     this.#world.violate('told that a checkpoint is not written, and it is', `${id}: ${at} of ${token}`);
   }
 
+  /** A caller was told that the item was removed while he had it. */
+  removed(id: string, token: bigint): void {
+    const { present, life, lives } = this.#of(id);
+    if (this.#world.server.restored || !present || life !== lives.get(token)) return;
+    this.#world.violate('told of the removal of an item that is there', `${id}, ${token}`);
+  }
+
   #changed(entry: Entry, present: boolean): void {
     if (present && !entry.present) entry.life += 1;
     entry.present = present;
@@ -101,7 +118,8 @@ export class Ledger {
     const [record] = this.#world.store.records(keys.held(id)).filter(({ key }) => key === keys.held(id));
     const token = record === undefined ? 0n : tokenOf(record);
     if (!entry.present) this.#world.violate('an item was taken that is not there', `${process.name}: ${id}`);
-    if (token <= entry.token) this.#world.violate('a token did not rise', `${id}: ${token} after ${entry.token}`);
+    if (token <= entry.token)
+      this.#world.violate('a token did not rise', `${id}: ${token} after ${entry.token}`);
     entry.token = token;
     entry.lives.set(token, entry.life);
     this.grants += 1;

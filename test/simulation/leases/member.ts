@@ -44,7 +44,11 @@ export class Member {
     });
     this.pool = pool;
     world.note(() => `${name} has a pool: ${this.role}, ${pool.member}`);
-    pool.events$.subscribe((event) => world.note(() => `${name}: ${lineOf(event).join(': ')}`));
+    pool.events$.subscribe((event) => {
+      world.note(() => `${name}: ${lineOf(event).join(': ')}`);
+      if (event.type === 'lost' && event.reason === 'removed')
+        this.#workload.ledger.removed(event.id, event.token);
+    });
     try {
       const runsFleet = this.role === 'balance' || this.role === 'work';
       do await (runsFleet ? this.#runFleet(pool) : this.#takeTurns(pool));
@@ -78,7 +82,9 @@ export class Member {
   async #takeTurns(pool: ShardPool): Promise<void> {
     const world = this.#world;
     const turns = async (lesseeId: string): Promise<void> => {
-      const until = world.well ? Number.POSITIVE_INFINITY : this.process.clock.now() + world.between(200, 3_000);
+      const until = world.well
+        ? Number.POSITIVE_INFINITY
+        : this.process.clock.now() + world.between(200, 3_000);
       while (this.process.clock.now() < until && !this.process.stopping.signal.aborted) {
         await this.#pause(world.between(5, 100));
         await this.#take(pool, lesseeId).catch((error: unknown) => this.#excuse(error));
@@ -110,7 +116,8 @@ export class Member {
 
   #excuse(error: unknown): void {
     const { code } = error as { readonly code?: string };
-    if (this.process.stopping.signal.aborted || REFUSED.has(code ?? '') || isExpected(error, this.#world)) return;
+    if (this.process.stopping.signal.aborted || REFUSED.has(code ?? '') || isExpected(error, this.#world))
+      return;
     this.#world.violate('an unexpected error', `${this.process.name}: ${String(error)}`);
   }
 

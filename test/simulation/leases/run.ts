@@ -26,7 +26,13 @@ export class Run {
   #asked: number | undefined;
   #at: number;
 
-  constructor(workload: LeaseWorkload, process: Process, pool: ShardPool | undefined, lease: ShardLease, yieldTimeout?: number) {
+  constructor(
+    workload: LeaseWorkload,
+    process: Process,
+    pool: ShardPool | undefined,
+    lease: ShardLease,
+    yieldTimeout?: number,
+  ) {
     this.#workload = workload;
     this.#world = workload.world;
     this.process = process;
@@ -50,7 +56,8 @@ export class Run {
       await this.#pause(stays() ? world.between(300, 600) : world.between(0, 200));
       if (world.chance(0.6)) await this.#checkpoint();
     }
-    if (end === 'hangs') await sleep(this.process.clock, world.between(0, 2_000), new AbortController().signal);
+    if (end === 'hangs')
+      await sleep(this.process.clock, world.between(0, 2_000), new AbortController().signal);
     // Some try what is not theirs any more.
     if (end === 'hangs' && world.chance(0.5)) await this.#checkpoint();
     if (end === 'fails') throw new Error('gave up');

@@ -47,14 +47,27 @@ export class Shares {
     if (this.#world.server.restored && members.some(({ process }) => process.noticed)) return [];
     const items = this.#items;
     const missing = LASTING.filter((id) => !items.includes(id));
-    if (!this.#world.server.restored && missing.length > 0) return missing.map((id) => `item ${id} is not there`);
-    if (!this.#even) return items.filter((id) => !this.#worked.has(id)).map((id) => `item ${id} is not worked on`);
+    if (!this.#world.server.restored && missing.length > 0)
+      return missing.map((id) => `item ${id} is not there`);
+    if (!this.#even)
+      return items.filter((id) => !this.#worked.has(id)).map((id) => `item ${id} is not worked on`);
     const counts = members.map((member) => ({
       member,
       count: believers.filter(({ process }) => process === member.process).length,
     }));
     const lacking = [...this.#unseen(members), ...this.#uneven(counts, items.length)];
-    if (lacking.length > 0) lacking.push(...members.map(({ process, pool, maxItems, weight }) => `${process.name} (weight ${weight}, at most ${maxItems}) sees ${JSON.stringify(pool?.status)}`), ...this.#world.store.records(keys.held('')).map(({key,value,session})=>`${key} ${session} ${Buffer.from(value)}`), JSON.stringify(this.#world.store.sessions()), ...this.#world.store.records(keys.worker('')).map(({key,session})=>`${key} ${session}`));
+    if (lacking.length > 0)
+      lacking.push(
+        ...members.map(
+          ({ process, pool, maxItems, weight }) =>
+            `${process.name} (weight ${weight}, at most ${maxItems}) sees ${JSON.stringify(pool?.status)}`,
+        ),
+        ...this.#world.store
+          .records(keys.held(''))
+          .map(({ key, value, session }) => `${key} ${session} ${Buffer.from(value)}`),
+        JSON.stringify(this.#world.store.sessions()),
+        ...this.#world.store.records(keys.worker('')).map(({ key, session }) => `${key} ${session}`),
+      );
     const settled = this.#movedAt + STEADY;
     if (lacking.length === 0 && this.#world.clock.now() < settled) return ['items moved just now'];
     return lacking;
@@ -77,7 +90,10 @@ export class Shares {
     }
   }
 
-  *#uneven(counts: readonly { readonly member: Member; readonly count: number }[], items: number): Generator<string> {
+  *#uneven(
+    counts: readonly { readonly member: Member; readonly count: number }[],
+    items: number,
+  ): Generator<string> {
     const capacity = counts.reduce((sum, { member }) => sum + member.maxItems, 0);
     const held = counts.reduce((sum, { count }) => sum + count, 0);
     if (held !== Math.min(items, capacity)) yield `${held} of ${items} items are in work`;
@@ -86,12 +102,14 @@ export class Shares {
     const weights = new Set(counts.map(({ member }) => member.weight));
     const room = counts.filter(({ member, count }) => count < member.maxItems);
     const least = Math.min(...room.map(({ count }) => count));
-    if (weights.size === 1 && counts.some(({ count }) => count - 1 > least)) yield `somebody has ${least}, and others more`;
+    if (weights.size === 1 && counts.some(({ count }) => count - 1 > least))
+      yield `somebody has ${least}, and others more`;
     if (room.length < counts.length) return;
     const weight = counts.reduce((sum, { member }) => sum + member.weight, 0);
     for (const { member, count } of counts) {
       const share = (items * member.weight) / weight;
-      if (count < Math.floor(share) || count > Math.ceil(share)) yield `${member.process.name} has ${count}, not ${share}`;
+      if (count < Math.floor(share) || count > Math.ceil(share))
+        yield `${member.process.name} has ${count}, not ${share}`;
     }
   }
 }

@@ -102,7 +102,9 @@ export class LeaseWorkload implements Workload {
     }
     for (const [id, runs] of believers) {
       if (runs.length > 1) {
-        this.#of(id).believed(runs.map(({ process, lease }) => ({ client: process.name, token: lease.token })));
+        this.#of(id).believed(
+          runs.map(({ process, lease }) => ({ client: process.name, token: lease.token })),
+        );
       }
     }
     if (this.world.well) this.#shares.look(this.#present, [...believers.values()].flat());
@@ -142,7 +144,8 @@ export class LeaseWorkload implements Workload {
 
   #leave(process: Process): void {
     const { world } = this;
-    if (world.well || this.#present.length < 2 || !this.#present.some((member) => member.process === process)) return;
+    if (world.well || this.#present.length < 2 || !this.#present.some((member) => member.process === process))
+      return;
     world.note(() => `-- p${process.number} is stopped`);
     process.stopping.abort(new Error('gave up'));
     this.#leaving.set(process, process.sync.stop());
