@@ -128,13 +128,19 @@ export class Ledger {
 
   /** @param held the key of the record that must stand there, unless it was removed in the same commit. */
   #noted(who: string, entry: Entry, { at }: Position, token: bigint, held: string | undefined): void {
+    const isOfThisLife = entry.present && entry.lives.get(token) === entry.life;
     const stands = (key: string): boolean =>
       this.#world.store.records(key).some((record) => record.key === key && tokenOf(record) === token);
     if (token !== entry.token || (held !== undefined && !stands(held))) {
       this.#world.violate('a checkpoint by who does not hold the item', `${who}: ${at} of ${token}`);
+    } else if (held === undefined && !isOfThisLife) {
+      // A release is conditioned on its own record only: what it notes of an item that was removed meanwhile is not kept back yet.
+      entry.position = undefined;
+      entry.accepted.add(`${token} ${at}`);
+      return;
     } else if (!entry.present) {
       this.#world.violate('a checkpoint of an item that was removed', `${who}: ${at} of ${token}`);
-    } else if (entry.lives.get(token) !== entry.life) {
+    } else if (!isOfThisLife) {
       this.#world.violate('a checkpoint of an item before it was removed', `${who}: ${at} of ${token}`);
     } else if (at < (entry.position ?? 0)) {
       this.#world.violate('a position went back', `${who}: ${at} after ${entry.position}`);

@@ -5,7 +5,10 @@ import { isBad, keys, LASTING } from './pool.ts';
 import type { Run } from './run.ts';
 
 /** Milliseconds for which nothing may have moved before shares are taken for settled. */
-const STEADY = 2_500;
+const STEADY = 2_100;
+
+/** Milliseconds between two looks at who lacks what. */
+const OFTEN = 20;
 
 /** How the items are shared when all is well: who lacks what, and whether anything moves that could stay. */
 export class Shares {
@@ -15,6 +18,7 @@ export class Shares {
   readonly #worked = new Set<string>();
   #lacking: readonly string[] = ['nobody has looked'];
   #movedAt = 0;
+  #reckonedAt = 0;
 
   constructor(world: World, even: boolean) {
     this.#world = world;
@@ -38,6 +42,9 @@ export class Shares {
     // When all had what they want, what operators do is not theirs to mend before the run ends.
     if (this.#world.healed) return;
     for (const { lease } of believers) this.#worked.add(lease.id);
+    const now = this.#world.clock.now();
+    if (now < this.#reckonedAt + OFTEN) return;
+    this.#reckonedAt = now;
     this.#lacking = this.#reckon(members, believers);
   }
 
@@ -56,18 +63,6 @@ export class Shares {
       count: believers.filter(({ process }) => process === member.process).length,
     }));
     const lacking = [...this.#unseen(members), ...this.#uneven(counts, items.length)];
-    if (lacking.length > 0)
-      lacking.push(
-        ...members.map(
-          ({ process, pool, maxItems, weight }) =>
-            `${process.name} (weight ${weight}, at most ${maxItems}) sees ${JSON.stringify(pool?.status)}`,
-        ),
-        ...this.#world.store
-          .records(keys.held(''))
-          .map(({ key, value, session }) => `${key} ${session} ${Buffer.from(value)}`),
-        JSON.stringify(this.#world.store.sessions()),
-        ...this.#world.store.records(keys.worker('')).map(({ key, session }) => `${key} ${session}`),
-      );
     const settled = this.#movedAt + STEADY;
     if (lacking.length === 0 && this.#world.clock.now() < settled) return ['items moved just now'];
     return lacking;
