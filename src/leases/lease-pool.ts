@@ -196,6 +196,7 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     ).found.get(id);
     if (item === undefined)
       throw notObtained(`there is no item ${JSON.stringify(id)} in the pool, or it is malformed`);
+    this.#assertRoom();
     const lease = await this.#takes.take(item, request.lesseeId);
     if (lease === undefined)
       throw notObtained(`the item ${JSON.stringify(id)} is held, or was changed just now`);
@@ -212,6 +213,8 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     await this.#seen(request);
     for (const item of this.#takes.allFree()) {
       request.signal?.throwIfAborted();
+      // Others of this process may have taken something meanwhile.
+      this.#assertRoom();
       const lease = await this.#takes.take(item, request.lesseeId);
       if (lease !== undefined) return lease;
     }

@@ -78,8 +78,12 @@ export class Lease<A, P> implements AsyncDisposable {
       (error) => host.report(error),
       (subscriber) => this.#losses.subscribe(subscriber),
     );
-    claim.signal.addEventListener('abort', () => this.#ended(), { once: true });
-    if (claim.signal.aborted) this.#ended();
+  }
+
+  /** @internal Tells its host when it is over, which may be at once: it was lost while it was asked for. */
+  begin(): void {
+    this.signal.addEventListener('abort', () => this.#ended(), { once: true });
+    if (this.signal.aborted) this.#ended();
   }
 
   /** As it was taken, or as it was updated since. */

@@ -183,6 +183,7 @@ export class Takes<A, P> {
       report,
     };
     const lease: Lease<A, P> = new Lease<A, P>(host, claim, item, lesseeId);
+    lease.begin();
     if (lease.held || claim.suspended) this.#leases.set(item.id, lease);
     this.#host.obtained(lease, freeSince === undefined ? undefined : this.#clock.now() - freeSince);
     return lease;

@@ -64,6 +64,11 @@ export class Run {
     if (end === 'gives back') await this.#giveBack();
   }
 
+  /** Whether its lease is given back when it has ended, and not before. */
+  get handled(): boolean {
+    return this.#yieldTimeout !== undefined && !this.parted;
+  }
+
   /** What may not be seen now? */
   look(): void {
     const { clock, halts, name } = this.process;

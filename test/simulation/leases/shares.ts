@@ -33,7 +33,7 @@ export class Shares {
   granted(process: Process, id: string): void {
     const { clock, healed, mayOperate, server } = this.#world;
     this.#movedAt = clock.now();
-    if (this.#even && healed && !mayOperate && !server.restored) {
+    if (this.#even && healed && !process.dead && !mayOperate && !server.restored) {
       this.#world.violate('an item moved although all had their shares', `${process.name}: ${id}`);
     }
   }

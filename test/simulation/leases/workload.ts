@@ -165,8 +165,9 @@ export class LeaseWorkload implements Workload {
   }
 
   #givenBack(process: Process, id: string, token: bigint): void {
-    for (const { process: owner, lease, parted } of this.#runs) {
-      if (owner !== process || lease.id !== id || lease.token !== token || parted) continue;
+    for (const run of this.#runs) {
+      const { lease } = run;
+      if (run.process !== process || lease.id !== id || lease.token !== token || !run.handled) continue;
       const { aborted, reason } = lease.signal;
       if (aborted && (reason as { code?: string }).code !== 'released') continue;
       this.world.violate('given back while it was worked on', `${process.name}: ${id}, ${token}`);
