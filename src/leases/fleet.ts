@@ -210,8 +210,9 @@ export class Fleet<A, P> implements AsyncDisposable {
   }
 
   #begin(item: Item<A>, candidates: number): void {
-    const run = this.#run(item, candidates).finally(() => {
-      this.#underWay.delete(item.id);
+    const run: Promise<void> = this.#run(item, candidates).finally(() => {
+      // By its end it may have been begun again.
+      if (this.#underWay.get(item.id) === run) this.#underWay.delete(item.id);
       this.pump();
     });
     this.#underWay.set(item.id, run);

@@ -56,7 +56,7 @@ export class Items<A, P> {
   }
 
   /** Resolves to the item as it is now; to nothing if it is not there, or was changed since that revision. */
-  async update({ id, attributes, revision }: Item<A>): Promise<Item<A> | undefined> {
+  async update({ id, attributes, revision }: Omit<Item<A>, 'created'>): Promise<Item<A> | undefined> {
     this.#checked({ id, attributes });
     if (typeof revision !== 'bigint')
       throw invalid('revision', 'must be the revision of the item as it was read');
@@ -69,7 +69,7 @@ export class Items<A, P> {
     if (typeof fields === 'string') throw foreign(id, fields);
     const value = encode({ ...fields, attributes: attributes as unknown as JsonValue });
     const result = await sync.commit({ when: [{ key, revision }], then: [{ put: key, value }] });
-    return result.ok ? { id, attributes, revision: result.revision } : undefined;
+    return result.ok ? { id, attributes, revision: result.revision, created: record.created } : undefined;
   }
 
   /** Resolves to whether it was there. Who holds it is told. */

@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { BehaviorSubject, filter, type Observable, Subject } from 'rxjs';
 import { Background } from '../async/background.ts';
 import type { Timer } from '../async/clock.ts';
 import { IsolatedObservable } from '../async/isolated-observable.ts';
 import { SettleOnce } from '../async/settle-once.ts';
 import { onAbort } from '../async/signal-listeners.ts';
+import { within } from '../async/within.ts';
 import { invalid } from '../contract/options.ts';
 import { type CallOptions, isSyncError, type JsonValue, SyncError, type SyncManager } from '../index.ts';
 import { type AttributesCheck, attributesCheck } from './attributes.ts';
@@ -37,6 +37,9 @@ import { Waiters } from './waiters.ts';
 /** Milliseconds for which a process is still seen as waiting when nobody there waits any more. */
 const LINGER = 1_000;
 
+/** Milliseconds for which `stop()` waits at most until nothing is under way any more. What is left goes on behind it. */
+const FAREWELL = 1_000;
+
 /**
  * A pool of items that outlive the processes that work on them, each held by one worker at a time. See docs/leases.md.
  *
@@ -48,7 +51,7 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
   /** What happens here, for logs and metrics. */
   readonly events$: Observable<PoolEvent>;
   /** By which the records of this process are known: random, and another one for each pool. */
-  readonly member: string = randomUUID();
+  readonly member: string;
   readonly #sync: SyncManager;
   readonly #own: boolean;
   readonly #options: CheckedPoolOptions<A>;
@@ -74,7 +77,10 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
   constructor(sync: SyncManager, options: LeasePoolOptions<A>) {
     this.#options = checkPoolOptions(sync, options);
     const { prefix, session, maxItems, select, limit } = this.#options;
-    const { member } = this;
+    const { clock } = sync;
+    // By it shares are reckoned: so it comes from the clock, as all chance by which something is decided.
+    const member = [clock.random(), clock.random()].map((part) => part.toString(36).slice(2)).join('-');
+    this.member = member;
     this.#layout = new Layout(prefix);
     // Its longest key is one that the store can hold, if the pool's own is.
     this.#own = session !== undefined;
@@ -153,7 +159,7 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
    * Writes the attributes of an item if nobody has since that revision. Resolves to the item as it is now; to `undefined` if it was
    * changed or removed meanwhile. Who holds it sees the new attributes in `lease.item`.
    */
-  async update(item: Item<A>): Promise<Item<A> | undefined> {
+  async update(item: Omit<Item<A>, 'created'>): Promise<Item<A> | undefined> {
     this.#assertRunning();
     return await this.#items.update(item);
   }
@@ -190,6 +196,7 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     const item = readItems(records, this.#layout.items, this.#check).found.get(id);
     if (item === undefined)
       throw notObtained(`there is no item ${JSON.stringify(id)} in the pool, or it is malformed`);
+    this.#assertRoom();
     const lease = await this.#takes.take(item, request.lesseeId);
     if (lease === undefined)
       throw notObtained(`the item ${JSON.stringify(id)} is held, or was changed just now`);
@@ -206,6 +213,8 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     await this.#seen(request);
     for (const item of this.#takes.allFree()) {
       request.signal?.throwIfAborted();
+      // Others of this process may have taken something meanwhile.
+      this.#assertRoom();
       const lease = await this.#takes.take(item, request.lesseeId);
       if (lease !== undefined) return lease;
     }
@@ -367,7 +376,7 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     this.#takes.stop();
     this.#view.stop();
     this.#membership.abandon();
-    await this.#background.settled();
+    await within(this.#sync.clock, FAREWELL, this.#background.settled());
     if (this.#own) await this.#sync.stop();
     this.#changes.complete();
     this.#events.complete();

@@ -78,14 +78,18 @@ export class Lease<A, P> implements AsyncDisposable {
       (error) => host.report(error),
       (subscriber) => this.#losses.subscribe(subscriber),
     );
-    claim.signal.addEventListener('abort', () => this.#ended(), { once: true });
-    if (claim.signal.aborted) this.#ended();
+  }
+
+  /** @internal Tells its host when it is over, which may be at once: it was lost while it was asked for. */
+  begin(): void {
+    this.signal.addEventListener('abort', () => this.#ended(), { once: true });
+    if (this.signal.aborted) this.#ended();
   }
 
   /** As it was taken, or as it was updated since. */
   get item(): Item<A> {
     const item = this.#over ? undefined : this.#host.item(this.id);
-    if (item !== undefined) this.#item = item;
+    if (item?.created === this.#item.created) this.#item = item;
     return this.#item;
   }
 
@@ -221,7 +225,7 @@ export class Lease<A, P> implements AsyncDisposable {
     ]);
     const [itemNow] = items.records;
     const isOurs = owner.records[0]?.revision === this.isOwner.revision;
-    if (!isOurs || itemNow === undefined) {
+    if (!isOurs || itemNow?.created !== item.created) {
       throw new SyncError(
         'lost',
         `the item ${JSON.stringify(this.id)} is somebody else's by now, or was removed`,

@@ -9,6 +9,9 @@ export type Share = Pick<Worker, 'weight' | 'maxItems'>;
 /** Milliseconds between tries. */
 const AGAIN = 1_000;
 
+/** How often it is removed again when something that was to be put had no answer: that may come through later. */
+const LATE = 3;
+
 /**
  * That this process takes items of the pool, for the others to see: a record that goes with the session, and comes back with the next.
  * Changes go one after the other; only the last of those that wait is written.
@@ -18,9 +21,12 @@ export class Membership {
   readonly #key: string;
   readonly #trouble: (error: unknown) => void;
   #wanted: Share | undefined;
-  #written: string | undefined;
+  /** `null`: nobody knows. */
+  #written: string | undefined | null;
   #writing: Promise<void> | undefined;
+  #late = 0;
   readonly #controller = new AbortController();
+  readonly #never = new AbortController().signal;
 
   constructor(sync: SyncManager, layout: Layout, member: string, trouble: (error: unknown) => void) {
     this.#sync = sync;
@@ -37,7 +43,7 @@ export class Membership {
     return this.#writing;
   }
 
-  /** Nobody waits any longer for a session to write it under. */
+  /** Nobody waits any longer for a session to write it under. What stands there is removed nevertheless. */
   abandon(): void {
     this.#controller.abort();
   }
@@ -49,14 +55,24 @@ export class Membership {
       const then =
         value === undefined ? [{ remove: this.#key }] : [{ put: this.#key, value, owned: true, keep: true }];
       const { signal } = this.#controller;
+      if (value !== undefined && signal.aborted) return;
       try {
-        await this.#sync.commit({ then }, { signal });
+        // A removal is tried to the end: the others would go on to count with whoever has left, for as long as its session lives.
+        await this.#sync.commit({ then }, value === undefined ? {} : { signal });
         this.#written = value;
+        if (value === undefined && this.#late > 0) {
+          this.#late -= 1;
+          this.#written = null;
+          await sleep(this.#sync.clock, AGAIN, this.#never);
+        }
       } catch (error) {
-        if (signal.aborted || isSyncError(error, 'stopped')) return;
-        this.#trouble(error);
-        await sleep(this.#sync.clock, AGAIN, signal).catch(() => undefined);
-        if (signal.aborted) return;
+        this.#written = null;
+        if (value !== undefined) this.#late = LATE;
+        if (isSyncError(error, 'stopped')) return;
+        if (!signal.aborted) this.#trouble(error);
+        await sleep(this.#sync.clock, AGAIN, value === undefined ? this.#never : signal).catch(
+          () => undefined,
+        );
       }
     }
   }

@@ -8,6 +8,8 @@ export interface Item<A> {
   readonly attributes: A;
   /** Of its record: to update it only if nobody has meanwhile. */
   readonly revision: bigint;
+  /** At which it was added. What is removed and added again is another item, of the same name. */
+  readonly created: bigint;
 }
 
 /** Who has an item, as its record says. */
@@ -49,9 +51,11 @@ export function readItems<A>(
   prefix: string,
   check: AttributesCheck<A>,
 ): Read<Item<A>> {
-  return read(records, prefix, (id, { attributes }, { revision }) => {
+  return read(records, prefix, (id, { attributes }, { revision, created }) => {
     const checked = check(attributes);
-    return checked.problem === undefined ? { id, attributes: checked.value, revision } : checked.problem;
+    return checked.problem === undefined
+      ? { id, attributes: checked.value, revision, created }
+      : checked.problem;
   });
 }
 

@@ -146,10 +146,18 @@ export class Takes<A, P> {
     }
     for (const id of this.#lastHeld.keys()) if (!view.items.has(id)) this.#lastHeld.delete(id);
     for (const [id, lease] of this.#leases) {
-      if (view.items.has(id)) continue;
-      const ending = lease.end('removed', `the item ${JSON.stringify(id)} was removed from the pool`);
-      ending.catch((error: unknown) => this.#host.report(error));
+      // Or it was added again since: then nothing of before belongs to it.
+      if (view.items.get(id)?.created === lease.item.created) continue;
+      this.#confirm(id, lease).catch((error: unknown) => this.#host.trouble(error, id));
     }
+  }
+
+  /** It is not where it was seen last. That may have been before it was added: `lease` asks the store itself. */
+  async #confirm(id: string, lease: Lease<A, P>): Promise<void> {
+    const { sync, layout } = this.#host;
+    const [record] = (await sync.query({ key: layout.item(id) })).records;
+    if (record?.created === lease.item.created) return;
+    await lease.end('removed', `the item ${JSON.stringify(id)} was removed from the pool`);
   }
 
   stop(): void {
@@ -183,6 +191,7 @@ export class Takes<A, P> {
       report,
     };
     const lease: Lease<A, P> = new Lease<A, P>(host, claim, item, lesseeId);
+    lease.begin();
     if (lease.held || claim.suspended) this.#leases.set(item.id, lease);
     this.#host.obtained(lease, freeSince === undefined ? undefined : this.#clock.now() - freeSince);
     return lease;
