@@ -1,3 +1,4 @@
+import { messageOf } from '../async/realms.ts';
 import { invalid } from '../contract/options.ts';
 
 /** The part of the Standard Schema interface (https://standardschema.dev) that is needed: of Zod, Valibot, ArkType and others. */
@@ -22,7 +23,9 @@ export type AttributesCheck<A> = (attributes: unknown) => CheckedAttributes<A>;
 export function attributesCheck<A>(schema: AttributesSchema<A> | undefined): AttributesCheck<A> {
   return (attributes) => {
     if (schema === undefined) return { value: attributes as A };
-    const result = schema['~standard'].validate(attributes);
+    const result = validated(schema, attributes);
+    if (result instanceof Error)
+      return { problem: `has attributes at which the schema fails: ${result.message}` };
     if (result instanceof Promise)
       throw invalid('attributes', 'is a schema that answers later; it must answer at once');
     if (result.issues === undefined) return { value: result.value };
@@ -30,4 +33,12 @@ export function attributesCheck<A>(schema: AttributesSchema<A> | undefined): Att
       problem: `has attributes that do not fit: ${result.issues.map(({ message }) => message).join('; ')}`,
     };
   };
+}
+
+function validated<A>(schema: AttributesSchema<A>, attributes: unknown) {
+  try {
+    return schema['~standard'].validate(attributes);
+  } catch (error) {
+    return new Error(messageOf(error));
+  }
 }

@@ -8,6 +8,7 @@ import { within } from '../async/within.ts';
 import { invalid } from '../contract/options.ts';
 import { type CallOptions, isSyncError, type JsonValue, SyncError, type SyncManager } from '../index.ts';
 import { type AttributesCheck, attributesCheck } from './attributes.ts';
+import { boundedBy, leftOf } from './bounds.ts';
 import { noRoom, notObtained, refuseItem, stoppedPool } from './errors.ts';
 import { lineOf, type PoolEvent } from './events.ts';
 import { Fleet, type FleetOptions } from './fleet.ts';
@@ -29,7 +30,7 @@ import {
 } from './options.ts';
 import { PoolView } from './pool-view.ts';
 import { Layout } from './records.ts';
-import { type Item, readItems } from './snapshot.ts';
+import { type BadRecord, type Item, readItems } from './snapshot.ts';
 import type { PoolStatus } from './status.ts';
 import { Takes } from './takes.ts';
 import { Waiters } from './waiters.ts';
@@ -94,7 +95,8 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     const check = attributesCheck(this.#options.attributes);
     this.#check = check;
     const changed = (): void => this.#pump();
-    const base = { sync: this.#sync, layout: this.#layout, member, report };
+    const bad = (record: BadRecord): void => this.#emit({ type: 'bad-record', ...record });
+    const base = { sync: this.#sync, layout: this.#layout, member, report, bad };
     this.#items = new Items<A, P>({ ...base, limit, check });
     this.#view = new PoolView<A>({
       ...base,
@@ -105,7 +107,7 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
         this.#changes.next(undefined);
         this.#pump();
       },
-      bad: (record) => this.#emit({ type: 'bad-record', ...record }),
+      bad,
     });
     this.#takes = new Takes<A, P>({
       ...base,
@@ -180,7 +182,7 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
    * Leases this very item; or gives the same lease again, to its own lessee in this pool of this process. Rejects with `not-obtained`
    * if somebody else has it or there is no such item, and with `limit-reached` above `maxItems`.
    */
-  async lease(id: string, request: LeaseRequest): Promise<Lease<A, P>> {
+  async lease(id: string, request: LeaseRequest & CallOptions): Promise<Lease<A, P>> {
     this.#assertRunning();
     checkLessee(request?.lesseeId);
     const own = this.#takes.leases.get(id);
@@ -192,15 +194,14 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     if (asked !== undefined) return (await asked) ?? refuseItem(id);
     this.#assertRoom();
     this.#begin();
-    const { records } = await this.#sync.query({ key: this.#layout.item(id) });
+    const left = leftOf(this.#sync.clock, request);
+    const { signal } = left();
+    const { records } = await this.#sync.query({ key: this.#layout.item(id) }, signal ? { signal } : {});
     const item = readItems(records, this.#layout.items, this.#check).found.get(id);
     if (item === undefined)
       throw notObtained(`there is no item ${JSON.stringify(id)} in the pool, or it is malformed`);
     this.#assertRoom();
-    const lease = await this.#takes.take(item, request.lesseeId);
-    if (lease === undefined)
-      throw notObtained(`the item ${JSON.stringify(id)} is held, or was changed just now`);
-    return lease;
+    return (await this.#takes.take(item, request.lesseeId, left())) ?? refuseItem(id);
   }
 
   /** Leases any item that is free now. Rejects with `not-obtained` if there is none, and with `limit-reached` above `maxItems`. */
@@ -208,14 +209,13 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     this.#assertRunning();
     checkLessee(request?.lesseeId);
     this.#assertRoom();
-    request.signal?.throwIfAborted();
+    const left = leftOf(this.#sync.clock, request);
     this.#begin();
-    await this.#seen(request);
+    await this.#seen(left());
     for (const item of this.#takes.allFree()) {
-      request.signal?.throwIfAborted();
       // Others of this process may have taken something meanwhile.
       this.#assertRoom();
-      const lease = await this.#takes.take(item, request.lesseeId);
+      const lease = await this.#takes.take(item, request.lesseeId, left());
       if (lease !== undefined) return lease;
     }
     throw notObtained('no item is free');
@@ -321,17 +321,8 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     this.#view.start();
   }
 
-  #seen({ signal, timeout }: CallOptions): Promise<void> {
-    const seen = new SettleOnce<void>().follow(signal);
-    if (timeout !== undefined) {
-      const late = new SyncError('timeout', `the pool could not be looked at within ${timeout} ms`);
-      seen.after(this.#sync.clock, timeout, () => seen.reject(late));
-    }
-    this.#ready.promise.then(
-      () => seen.resolve(),
-      (error: unknown) => seen.reject(error),
-    );
-    return seen.promise;
+  #seen(call: CallOptions): Promise<void> {
+    return boundedBy(this.#sync.clock, call, this.#ready.promise, 'the pool could not be looked at');
   }
 
   #pump(): void {

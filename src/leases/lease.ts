@@ -1,6 +1,8 @@
 import { type Observable, Subject } from 'rxjs';
 import { IsolatedObservable } from '../async/isolated-observable.ts';
+import { messageOf } from '../async/realms.ts';
 import { sleep } from '../async/sleep.ts';
+import { invalid } from '../contract/options.ts';
 import {
   type Claim,
   isSyncError,
@@ -9,7 +11,7 @@ import {
   SyncError,
   type SyncManager,
 } from '../index.ts';
-import { decode, encode, type Layout } from './records.ts';
+import { decode, encode, type Fields, type Layout } from './records.ts';
 import type { Item } from './snapshot.ts';
 
 /**
@@ -36,6 +38,8 @@ export interface LeaseHost<A> {
 
 interface Position<P> {
   readonly value: P | undefined;
+  /** What else another version has written there: it stays. */
+  readonly fields?: Fields;
   /** Of its record; `undefined` if there is none. */
   readonly revision: bigint | undefined;
 }
@@ -204,7 +208,7 @@ export class Lease<A, P> implements AsyncDisposable {
           then: [{ put: key, value }],
         });
         if (result.ok) {
-          this.#position = { value: position, revision: result.revision };
+          this.#position = { ...this.#position, value: position, revision: result.revision };
           return;
         }
       } catch (error) {
@@ -248,14 +252,19 @@ export class Lease<A, P> implements AsyncDisposable {
     );
   }
 
+  /** Throws `invalid-option` for what JSON cannot say. */
   #encode(position: P): string {
-    return encode({ position, token: String(this.token) });
+    try {
+      return encode({ ...this.#position.fields, position, token: String(this.token) });
+    } catch (error) {
+      throw invalid('position', `cannot be written as JSON: ${messageOf(error)}`);
+    }
   }
 }
 
 export function positionIn<P>(record: StoredRecord | undefined): Position<P> {
   if (record === undefined) return { value: undefined, revision: undefined };
   const fields = decode(record);
-  const value = typeof fields === 'string' ? undefined : (fields.position as P | undefined);
-  return { value, revision: record.revision };
+  if (typeof fields === 'string') return { value: undefined, revision: record.revision };
+  return { value: fields.position as P | undefined, revision: record.revision, fields };
 }

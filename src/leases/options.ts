@@ -1,5 +1,5 @@
 import { checkDuration, checkNames, inside, invalid, type Names } from '../contract/options.ts';
-import type { CallOptions, JsonValue, Logger, SyncManager } from '../index.ts';
+import { type CallOptions, isSyncError, type JsonValue, type Logger, type SyncManager } from '../index.ts';
 import type { AttributesSchema } from './attributes.ts';
 import type { Lease } from './lease.ts';
 import type { Item } from './snapshot.ts';
@@ -76,7 +76,7 @@ const LIMIT_ON_CONSUL = 2_000;
 export function checkPoolOptions<A>(sync: SyncManager, options: LeasePoolOptions<A>) {
   checkNames(options, POOL, { elsewhere: inside('session', SESSION) });
   const { prefix, session, maxItems = Number.POSITIVE_INFINITY, select = 'random', attributes } = options;
-  if (typeof prefix !== 'string' || prefix === '') throw invalid('prefix', 'must be the name of the pool');
+  checkPrefix(sync, prefix);
   if (session !== undefined) checkNames(session, SESSION, { where: 'session' });
   checkCount('maxItems', maxItems);
   if (typeof select !== 'function' && select !== 'random' && select !== 'least-recent') {
@@ -88,6 +88,20 @@ export function checkPoolOptions<A>(sync: SyncManager, options: LeasePoolOptions
   const { limit = sync.traits.name === 'consul' ? LIMIT_ON_CONSUL : LIMIT, logger = sync.logger } = options;
   checkCount('limit', limit);
   return { prefix, session, maxItems, select, attributes, limit, logger };
+}
+
+/** The name has to be one that every store can hold, with what comes below it, and no place of locks. */
+function checkPrefix(sync: SyncManager, prefix: unknown): asserts prefix is string {
+  if (typeof prefix !== 'string' || prefix === '') throw invalid('prefix', 'must be the name of the pool');
+  if (/(^|\/)\.lock(\/|$)/.test(prefix))
+    throw invalid('prefix', 'must not have the segment ".lock", under which locks are kept');
+  try {
+    sync.watch({ prefix: `leases/${prefix}/` });
+  } catch (error) {
+    throw isSyncError(error, 'invalid-key')
+      ? invalid('prefix', `cannot be the name of a pool: ${error.message}`)
+      : error;
+  }
 }
 
 export type CheckedPoolOptions<A> = ReturnType<typeof checkPoolOptions<A>>;

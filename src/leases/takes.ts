@@ -1,11 +1,11 @@
 import type { Clock, Timer } from '../async/clock.ts';
-import type { Claim, SyncManager } from '../index.ts';
+import type { CallOptions, Claim, SyncManager } from '../index.ts';
 import { Lease, type LeaseLoss } from './lease.ts';
 import type { Selection } from './options.ts';
 import type { PoolView } from './pool-view.ts';
-import { encode, type Layout } from './records.ts';
+import { decode, encode, type Layout } from './records.ts';
 import { paceOf, patienceOf, pauseOf, rank } from './shares.ts';
-import type { Item } from './snapshot.ts';
+import type { BadRecord, Item } from './snapshot.ts';
 
 export interface TakesHost<A> {
   readonly sync: SyncManager;
@@ -19,9 +19,13 @@ export interface TakesHost<A> {
   obtained(lease: { readonly id: string; readonly token: bigint }, freeFor: number | undefined): void;
   ended(id: string, token: bigint, loss: LeaseLoss | undefined): void;
   report(error: unknown): void;
+  bad(record: BadRecord): void;
   /** Of an item that could not be claimed. */
   trouble(error: unknown, id: string): void;
 }
+
+/** Milliseconds for which an item is left alone whose position cannot be read. */
+const UNREADABLE = 60_000;
 
 /** Takes items for this process, and knows those that it has. */
 export class Takes<A, P> {
@@ -58,10 +62,10 @@ export class Takes<A, P> {
   }
 
   /** Tries to take this one now. `undefined`: somebody else has it, or it is not there any more. */
-  take(item: Item<A>, lesseeId: string): Promise<Lease<A, P> | undefined> {
+  take(item: Item<A>, lesseeId: string, call: CallOptions = {}): Promise<Lease<A, P> | undefined> {
     const { id } = item;
     if (this.#trying.has(id) || this.#leases.has(id)) return Promise.resolve(undefined);
-    const taken = this.#take(item, lesseeId).finally(() => this.#trying.delete(id));
+    const taken = this.#take(item, lesseeId, call).finally(() => this.#trying.delete(id));
     this.#trying.set(id, { lesseeId, taken });
     return taken;
   }
@@ -72,16 +76,26 @@ export class Takes<A, P> {
     return trying?.lesseeId === lesseeId ? trying.taken : undefined;
   }
 
-  async #take(item: Item<A>, lesseeId: string): Promise<Lease<A, P> | undefined> {
-    const { sync, layout, member, view } = this.#host;
+  async #take(item: Item<A>, lesseeId: string, call: CallOptions): Promise<Lease<A, P> | undefined> {
+    const { sync, layout, member, view, bad } = this.#host;
     const { id } = item;
     const freeSince = view.free.get(id);
     const claim = await sync.claim(layout.held(id), {
       value: encode({ lessee: lesseeId, member, since: Math.floor(this.#clock.wall()) }),
       when: [{ key: layout.item(id), revision: item.revision }],
       read: { key: layout.position(id) },
+      ...call,
     });
-    return claim && this.#hold(claim, item, lesseeId, freeSince);
+    const [position] = claim?.read ?? [];
+    const problem = position && decode(position);
+    if (claim === undefined || typeof problem !== 'string') {
+      return claim && this.#hold(claim, item, lesseeId, freeSince);
+    }
+    // Whoever can read it goes on from there: a checkpoint of ours would take that away.
+    bad({ key: layout.position(id), problem });
+    this.pause(id, UNREADABLE);
+    await claim.release();
+    return undefined;
   }
 
   /**
@@ -118,7 +132,8 @@ export class Takes<A, P> {
 
   /** It could not be had although it seemed free: held back, or another one was quicker and that is not seen yet. */
   missed(id: string, candidates: number): void {
-    this.pause(id, pauseOf(candidates, this.#pace));
+    const at = this.#clock.now() + pauseOf(candidates, this.#pace);
+    this.#notBefore.set(id, Math.max(at, this.#notBefore.get(id) ?? 0));
   }
 
   pause(id: string, ms: number): void {
@@ -199,7 +214,13 @@ export class Takes<A, P> {
 
   #inOrder(items: Item<A>[]): Item<A>[] {
     const { select } = this.#host;
-    if (typeof select === 'function') return [...select(items)];
+    if (typeof select === 'function') {
+      try {
+        return select(items).filter((item) => items.includes(item));
+      } catch (error) {
+        this.#host.report(error);
+      }
+    }
     if (select === 'least-recent') {
       return items.sort((a, b) => (this.#lastHeld.get(a.id) ?? 0) - (this.#lastHeld.get(b.id) ?? 0));
     }

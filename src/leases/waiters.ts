@@ -11,6 +11,8 @@ class Waiter<A, P> {
   before: Waiter<A, P> | undefined;
   behind: Waiter<A, P> | undefined;
   readonly lesseeId: string;
+  /** A try is made in its name. */
+  tried = false;
   readonly call = new SettleOnce<Lease<A, P>>();
 
   constructor(lesseeId: string) {
@@ -60,9 +62,11 @@ export class Waiters<A, P> {
     let wanted = Math.min(this.#line.length - this.#tries, this.#takes.room);
     if (wanted <= 0) return;
     for (const item of this.#takes.candidates(others)) {
-      if (wanted-- <= 0) return;
+      const waiter = wanted-- > 0 ? this.#untried : undefined;
+      if (waiter === undefined) return;
       this.#tries += 1;
-      this.#background(this.#try(item, others.length + 1));
+      waiter.tried = true;
+      this.#background(this.#try(item, waiter, others.length + 1));
     }
   }
 
@@ -70,16 +74,22 @@ export class Waiters<A, P> {
     for (const waiter of this.#line.reversed()) waiter.call.reject(error);
   }
 
-  async #try(item: Item<A>, candidates: number): Promise<void> {
-    const { first } = this.#line;
+  get #untried(): Waiter<A, P> | undefined {
+    let waiter = this.#line.first;
+    while (waiter?.tried === true) waiter = waiter.behind;
+    return waiter;
+  }
+
+  async #try(item: Item<A>, waiter: Waiter<A, P>, candidates: number): Promise<void> {
     try {
-      const lease = first && (await this.#takes.take(item, first.lesseeId));
+      const lease = await this.#takes.take(item, waiter.lesseeId);
       if (lease !== undefined) await this.#give(lease);
       else this.#takes.missed(item.id, candidates);
     } catch (error) {
       this.#trouble(error, item.id);
       this.#takes.missed(item.id, candidates);
     } finally {
+      waiter.tried = false;
       this.#tries -= 1;
     }
   }

@@ -147,6 +147,8 @@ export function leaseRules(world: World): void {
           { put: `${root}items/new`, value: '{"v":99,"attributes":{"stream":"x"}}' },
           { put: `${root}items/odd`, value: '{"v":1,"attributes":{}}' },
           { put: `${root}held/1`, value: '"mine"' },
+          { put: `${root}items/later`, value: '{"v":1,"attributes":{"stream":"x"}}' },
+          { put: `${root}at/later`, value: '{"v":2,"position":7,"more":1}' },
         ],
       });
       const bad: string[] = [];
@@ -156,8 +158,17 @@ export function leaseRules(world: World): void {
       await expect(a.obtain({ lesseeId: 'b' })).rejects.toMatchObject({ code: 'not-obtained' });
       await a.add({ id: 'more', attributes: { stream: 'x' } });
       expect((await a.waitUntilObtained({ lesseeId: 'b' })).id).toBe('more');
-      expect(bad.toSorted()).toEqual(['held/1', 'items/bad', 'items/new', 'items/odd']);
-      expect((await a.list()).map(({ id }) => id).toSorted()).toEqual(['0', '1', 'more']);
+      expect([...new Set(bad)].toSorted()).toEqual([
+        'at/later',
+        'held/1',
+        'items/bad',
+        'items/new',
+        'items/odd',
+      ]);
+      expect(await recordsOf(crew, a)).toContainEqual(
+        expect.objectContaining({ value: new TextEncoder().encode('{"v":2,"position":7,"more":1}') }),
+      );
+      expect((await a.list()).map(({ id }) => id).toSorted()).toEqual(['0', '1', 'later', 'more']);
       await expect(a.add({ id: 'x', attributes: {} as Shard })).rejects.toMatchObject({
         code: 'invalid-option',
       });
@@ -281,6 +292,9 @@ export function leaseRules(world: World): void {
         expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining(option) });
       for (const [option, options] of [
         ['prefix', {}],
+        ['prefix', { prefix: 'a//b' }],
+        ['prefix', { prefix: 'a/.lock/b' }],
+        ['prefix', { prefix: 'x'.repeat(2_000) }],
         ['maxItems', { prefix: 'p', maxItems: 0 }],
         ['select', { prefix: 'p', select: 'any' }],
         ['session.tll', { prefix: 'p', session: { tll: 1 } }],

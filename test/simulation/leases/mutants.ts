@@ -64,7 +64,12 @@ export const mutants: Mutants = {
     },
   ],
   'who is at his share is given more': [
-    { file: FLEET, in: 'pump', find: 'this.#staying - target;', put: 'this.#staying - target + 1;' },
+    {
+      file: FLEET,
+      in: 'pump',
+      find: 'share ? this.#keeps(quota) : 0);',
+      put: 'share ? this.#keeps(quota) : 0) + 1;',
+    },
     { file: FLEET, in: '#giveWay', find: 'share - (held.get(other) ?? 0)', put: '$& + 1' },
   ],
   'given back before the handler has ended': [
