@@ -63,8 +63,8 @@ export const counter: System = {
       {
         file: 'sync/callers/guarded-commit.ts',
         in: 'guardedCommit',
-        find: 'backend.commit(checked, signal)',
-        put: 'backend.commit({ ...checked, when: [] }, signal)',
+        find: 'backend.commit(commit, signal)',
+        put: 'backend.commit({ ...commit, when: [] }, signal)',
       },
     ],
   },
