@@ -104,6 +104,7 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
       changed: () => {
         this.#ready.resolve();
         this.#takes.look();
+        if (!this.#view.workers.has(this.member)) this.#membership.unseen();
         this.#changes.next(undefined);
         this.#pump();
       },

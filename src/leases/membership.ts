@@ -43,6 +43,13 @@ export class Membership {
     return this.#writing;
   }
 
+  /** The others do not see it, though it was written: an operator took it away. */
+  unseen(): void {
+    if (this.#wanted === undefined || this.#writing !== undefined || this.#written !== this.#value()) return;
+    this.#written = null;
+    void this.be(this.#wanted);
+  }
+
   /** Nobody waits any longer for a session to write it under. What stands there is removed nevertheless. */
   abandon(): void {
     this.#controller.abort();

@@ -5,6 +5,8 @@ import { LeaseWorkload } from './workload.ts';
 export const leases: System = {
   name: 'leases',
   mutants,
+  // The seeds that catch what is not among the first.
+  caughtBy: { 'a removal is believed before it is seen': 274 },
   seeds: 500,
   turns: 10,
   modules: { leases: 'leases/index.ts' },
