@@ -6,7 +6,7 @@ import { SettleOnce } from '../async/settle-once.ts';
 import { onAbort } from '../async/signal-listeners.ts';
 import { within } from '../async/within.ts';
 import { invalid } from '../contract/options.ts';
-import { type CallOptions, istype JsonValue, type SyncManager } from '../index.ts';
+import { type CallOptions, isSyncError, type JsonValue, type SyncManager } from '../index.ts';
 import { type AttributesCheck, attributesCheck } from './attributes.ts';
 import { boundedBy, leftOf } from './bounds.ts';
 import { noRoom, notObtained, refuseItem, stoppedPool } from './errors.ts';
