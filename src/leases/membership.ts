@@ -10,7 +10,7 @@ export type Share = Pick<Worker, 'weight' | 'maxItems'>;
 const AGAIN = 1_000;
 
 /** How often it is removed again when something that was to be put had no answer: that may come through later. */
-const LATE = 3;
+const LATE = 12;
 
 /**
  * That this process takes items of the pool, for the others to see: a record that goes with the session, and comes back with the next.
@@ -23,7 +23,8 @@ export class Membership {
   #wanted: Share | undefined;
   /** `null`: nobody knows. */
   #written: string | undefined | null;
-  #writing: Promise<void> | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #passes = 0;
   #late = 0;
   readonly #controller = new AbortController();
   readonly #never = new AbortController().signal;
@@ -37,15 +38,19 @@ export class Membership {
   /** Resolves when the others can see it. Until then it is tried again, whatever goes wrong. */
   be(worker: Share | undefined): Promise<void> {
     this.#wanted = worker;
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-    });
+    this.#passes += 1;
+    // One after the other: what was wanted when the last pass ended may not be what is wanted now.
+    this.#writing = this.#writing
+      .then(() => this.#write())
+      .finally(() => {
+        this.#passes -= 1;
+      });
     return this.#writing;
   }
 
   /** The others do not see it, though it was written: an operator took it away. */
   unseen(): void {
-    if (this.#wanted === undefined || this.#writing !== undefined || this.#written !== this.#value()) return;
+    if (this.#wanted === undefined || this.#passes > 0 || this.#written !== this.#value()) return;
     this.#written = null;
     void this.be(this.#wanted);
   }

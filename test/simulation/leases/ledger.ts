@@ -76,7 +76,9 @@ export class Ledger {
   /** A lease is in somebody's hands: with all that was said to be written before. */
   begun(id: string, token: bigint, position: number | undefined): void {
     if (this.#world.server.restored) return;
-    const { lives, told } = this.#of(id);
+    const { present, lives, life, told } = this.#of(id);
+    // Removed since: whoever finds out late that he has it, finds nothing there any more.
+    if (!present || lives.get(token) !== life) return;
     for (const each of told) {
       if (each.token >= token || each.life !== lives.get(token) || each.at <= (position ?? 0)) continue;
       this.#world.violate(
