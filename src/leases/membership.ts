@@ -23,8 +23,7 @@ export class Membership {
   #wanted: Share | undefined;
   /** `null`: nobody knows. */
   #written: string | undefined | null;
-  #writing: Promise<void> = Promise.resolve();
-  #passes = 0;
+  #writing: Promise<void> | undefined;
   #late = 0;
   readonly #controller = new AbortController();
   readonly #never = new AbortController().signal;
@@ -38,19 +37,17 @@ export class Membership {
   /** Resolves when the others can see it. Until then it is tried again, whatever goes wrong. */
   be(worker: Share | undefined): Promise<void> {
     this.#wanted = worker;
-    this.#passes += 1;
-    // One after the other: what was wanted when the last pass ended may not be what is wanted now.
-    this.#writing = this.#writing
-      .then(() => this.#write())
-      .finally(() => {
-        this.#passes -= 1;
-      });
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+      // Something else may have been wanted since the last look at that.
+      if (this.#wanted !== worker) void this.be(this.#wanted);
+    });
     return this.#writing;
   }
 
   /** The others do not see it, though it was written: an operator took it away. */
   unseen(): void {
-    if (this.#wanted === undefined || this.#passes > 0 || this.#written !== this.#value()) return;
+    if (this.#wanted === undefined || this.#writing !== undefined || this.#written !== this.#value()) return;
     this.#written = null;
     void this.be(this.#wanted);
   }
