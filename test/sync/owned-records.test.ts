@@ -1,6 +1,6 @@
 import { SyncError, type SyncManager } from 'holdfast';
 import { expect, test } from 'vitest';
-import { type Fault, isWriteTo, settle, setUp, watch } from './faulty.ts';
+import { type Fault, isRemoval, isWriteTo, settle, setUp, watch } from './faulty.ts';
 
 const KEPT = { put: 'm/a', value: 'a', owned: true, keep: true } as const;
 const isPut = isWriteTo(KEPT.put);
@@ -53,6 +53,30 @@ test('and so it does when the put comes through late, without an answer', async 
   await clock.advance(2_000);
   await late?.();
   expect(store.records('m/')).toHaveLength(1);
+  await clock.runUntil(() => store.records('m/').length === 0, 2_000);
+});
+
+test('and so it does when it was put again before the answer to its removal came', async () => {
+  let removing = false;
+  let restored = false;
+  const { clock, store, sync, pause } = await lose(async (request, pass) => {
+    if (isPut(request)) {
+      // Not before the store has carried out the removal.
+      while (!removing) await pause(1);
+      const answer = await pass();
+      restored = true;
+      return answer;
+    }
+    const answer = await pass();
+    if (isRemoval(request) && !removing) {
+      removing = true;
+      while (!restored) await pause(1);
+      await pause(100);
+    }
+    return answer;
+  });
+  await settle(clock, remove(sync));
+  expect(restored).toBe(true);
   await clock.runUntil(() => store.records('m/').length === 0, 2_000);
 });
 

@@ -39,6 +39,8 @@ interface OwnedRecord {
   session: string;
   /** Under which it is being put again. */
   restoring: Session | undefined;
+  /** It was put again at least once, or that was tried. */
+  restored: boolean;
 }
 
 /** The records that go with the session of this manager, other than those of locks and claims: presence, wishes. */
@@ -85,8 +87,25 @@ export class OwnedRecords implements SessionListener {
   /** Something was written besides: what it removed or wrote over is not to be put again. As the store names it. */
   removed(then: Commit['then']): void {
     if (this.#records.size === 0) return;
-    for (const { remove } of then)
-      if (remove !== undefined) this.#records.delete(this.#host.keyspace.own(remove));
+    for (const { remove } of then) {
+      const name = remove === undefined ? undefined : this.#host.keyspace.own(remove);
+      const record = name === undefined ? undefined : this.#records.get(name);
+      if (name === undefined || record === undefined) continue;
+      this.#records.delete(name);
+      // It may have been put again after the store had removed it, and before that was heard.
+      if (record.restored || record.restoring !== undefined) this.#clearLater(name);
+    }
+  }
+
+  #clearLater(name: string): void {
+    const { context, background, keeper } = this.#host;
+    const { current } = keeper;
+    if (current === undefined) return;
+    const leftovers = new Leftovers(this.#host);
+    leftovers.failed(current, undefined);
+    background(
+      context.run(() => this.#clear(name, leftovers, this.#controller.signal).catch(() => undefined)),
+    );
   }
 
   sessionLive(session: Session): void {
@@ -173,7 +192,7 @@ export class OwnedRecords implements SessionListener {
     const known = this.#records.get(key);
     // Of two commits at a time the answers may come in either order.
     if (known?.session === session.id && known.revision > revision) return;
-    const record = { value, keep, revision, session: session.id, restoring: undefined };
+    const record = { value, keep, revision, session: session.id, restoring: undefined, restored: false };
     this.#records.set(key, record);
     // It came through while its session ended.
     const { current } = this.#host.keeper;
@@ -186,6 +205,7 @@ export class OwnedRecords implements SessionListener {
   #begin(key: string, record: OwnedRecord, session: Session): void {
     const { context, background } = this.#host;
     record.restoring = session;
+    record.restored = true;
     background(context.run(() => this.#restore(key, record, session).catch(() => undefined)));
   }
 
