@@ -111,6 +111,8 @@ export class Fleet<A, P> implements AsyncDisposable {
       this.#giveWay(excess, quota);
       return;
     }
+    // Kept for now, and to be looked at again when nothing else makes for that.
+    if (this.#staying > target) this.#reckonAgain();
     const rivals = this.#host.view.rivalsOf(this.#host.member, quota);
     this.#take(target, rivals, 0);
     if (!share || this.#host.view.free.size === 0) return;
@@ -232,7 +234,9 @@ export class Fleet<A, P> implements AsyncDisposable {
       takes.missed(item.id, candidates);
       return;
     }
-    await this.#work(lease);
+    // Taken while it was told to stop: no handler begins for it.
+    if (this.running) await this.#work(lease);
+    else await lease.release();
   }
 
   async #work(lease: Lease<A, P>): Promise<void> {
@@ -242,8 +246,6 @@ export class Fleet<A, P> implements AsyncDisposable {
     takes.begin(id);
     this.#entries.set(id, entry);
     this.#tell();
-    // Taken while it was told to stop.
-    if (!this.running) this.#ask(entry, 'the worker stops');
     try {
       await this.#handler(lease);
       this.#failures.delete(id);

@@ -1,4 +1,5 @@
 import { sleep } from '../../../src/async/sleep.ts';
+import { isSyncError } from '../../../src/contract/errors.ts';
 import { lineOf } from '../../../src/leases/events.ts';
 import { isExpected } from '../errors.ts';
 import type { Process } from '../process.ts';
@@ -45,6 +46,7 @@ export class Member {
     this.pool = pool;
     world.note(() => `${name} has a pool: ${this.role}, ${pool.member}`);
     pool.events$.subscribe((event) => {
+      if (event.type === 'trouble' && isSyncError(event.error, 'store-reset')) this.process.noticed = true;
       world.note(() => `${name}: ${lineOf(event).join(': ')}`);
       if (event.type === 'lost' && event.reason === 'removed')
         this.#workload.ledger.removed(event.id, event.token);
