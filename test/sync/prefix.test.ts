@@ -65,7 +65,7 @@ describe.each(['queue', 'race'] as const)('E6: a prefix, where contenders %s', (
     await sync.acquire('orders/42');
     await expect(sync.commit({ then: [{ put: 'orders/42', value: '' }] })).rejects.toMatchObject({
       code: 'invalid-key',
-      message: expect.stringMatching(/^key "orders\/42" is a lock that this process holds/),
+      message: expect.stringMatching(/^key "orders\/42" is a lock or a claim that this process holds/),
     });
     await expect(sync.commit({ then: [{ put: 'x/.lock', value: '' }] })).rejects.toMatchObject({
       code: 'invalid-key',
