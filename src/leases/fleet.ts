@@ -102,20 +102,27 @@ export class Fleet<A, P> implements AsyncDisposable {
   pump(): void {
     if (!this.running) return;
     const { share, maxItems } = this.#options;
+    const { view, member } = this.#host;
+    if (share) this.#balance();
+    else this.#take(maxItems, view.rivalsOf(member), 0);
+  }
+
+  #balance(): void {
+    const { view, member } = this.#host;
     // Workers that begin together see one another before they take anything: else each would take all.
-    if (share && !this.#host.view.workers.has(this.#host.member)) return;
-    const quota = share ? this.#quota() : new Map<string, number>();
-    const target = share ? (quota.get(this.#host.member) ?? 0) : maxItems;
-    const excess = this.#staying - Math.max(target, share ? this.#keeps(quota) : 0);
+    if (!view.workers.has(member)) return;
+    const quota = this.#quota();
+    const target = quota.get(member) ?? 0;
+    const excess = this.#staying - Math.max(target, this.#keeps(quota));
     if (excess > 0) {
       this.#giveWay(excess, quota);
       return;
     }
     // Kept for now, and to be looked at again when nothing else makes for that.
     if (this.#staying > target) this.#reckonAgain();
-    const rivals = this.#host.view.rivalsOf(this.#host.member, quota);
+    const rivals = view.rivalsOf(member, quota);
     this.#take(target, rivals, 0);
-    if (!share || this.#host.view.free.size === 0) return;
+    if (view.free.size === 0) return;
     // Workers that saw it at different moments may each hold that another one has the odd item: then whoever is first takes it.
     this.#take(Math.min(target + 1, this.#upper), rivals, ODD_ITEM);
     this.#reckonAgain();

@@ -83,13 +83,10 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
     const member = [clock.random(), clock.random()].map((part) => part.toString(36).slice(2)).join('-');
     this.member = member;
     this.#layout = new Layout(prefix);
-    // Its longest key is one that the store can hold, if the pool's own is.
     this.#own = session !== undefined;
     this.#sync = session === undefined ? sync : sync.fork({ session });
-    const report = (error: unknown): void => this.#emit({ type: 'trouble', error });
-    const trouble = (error: unknown, id: string): void => {
-      if (!isSyncError(error, 'stopped')) this.#emit({ type: 'trouble', error, id });
-    };
+    const report = this.#report;
+    const trouble = this.#trouble;
     this.#background = new Background(report);
     const background = (task: Promise<unknown>): void => this.#background.run(task);
     const check = attributesCheck(this.#options.attributes);
@@ -108,7 +105,6 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
         this.#changes.next(undefined);
         this.#pump();
       },
-      bad,
     });
     this.#takes = new Takes<A, P>({
       ...base,
@@ -293,10 +289,8 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
         view: this.#view,
         takes: this.#takes,
         background: (task) => this.#background.run(task),
-        report: (error) => this.#emit({ type: 'trouble', error }),
-        trouble: (error, id) => {
-          if (!isSyncError(error, 'stopped')) this.#emit({ type: 'trouble', error, id });
-        },
+        report: this.#report,
+        trouble: this.#trouble,
         handlerFailed: (error, id) => this.#emit({ type: 'handler-failed', id, error }),
         asked: (id) => this.#emit({ type: 'yield-asked', id }),
         leaving: () => this.#join(),
@@ -381,6 +375,12 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
   #assertRoom(): void {
     if (this.#takes.room <= 0) throw noRoom(this.#options.maxItems);
   }
+
+  readonly #report = (error: unknown): void => this.#emit({ type: 'trouble', error });
+
+  readonly #trouble = (error: unknown, id: string): void => {
+    if (!isSyncError(error, 'stopped')) this.#emit({ type: 'trouble', error, id });
+  };
 
   #emit(event: PoolEvent): void {
     const { logger, prefix } = this.#options;

@@ -96,6 +96,7 @@ function checkPrefix(sync: SyncManager, prefix: unknown): asserts prefix is stri
   if (/(^|\/)\.lock(\/|$)/.test(prefix))
     throw invalid('prefix', 'must not have the segment ".lock", under which locks are kept');
   try {
+    // Nobody subscribes, so nothing is asked: what cannot be watched is refused here.
     sync.watch({ prefix: `leases/${prefix}/` });
   } catch (error) {
     throw isSyncError(error, 'invalid-key')

@@ -39,6 +39,8 @@ export class Takes<A, P> {
   readonly #notBefore = new Map<string, number>();
   /** Items whose handler still runs here, whether or not they are leased. */
   readonly #inWork = new Set<string>();
+  /** Items of which the store is being asked whether they are still there. */
+  readonly #confirming = new Set<string>();
   /** When an item was seen in the hands of somebody last. */
   readonly #lastHeld = new Map<string, number>();
   #timer: { readonly timer: Timer; readonly at: number } | undefined;
@@ -54,11 +56,6 @@ export class Takes<A, P> {
   /** How many more may be taken. */
   get room(): number {
     return this.#host.maxItems - this.#leases.size - this.#trying.size;
-  }
-
-  /** How many are being tried at this moment. */
-  get trying(): number {
-    return this.#trying.size;
   }
 
   /** Tries to take this one now. `undefined`: somebody else has it, or it is not there any more. */
@@ -162,8 +159,11 @@ export class Takes<A, P> {
     for (const id of this.#lastHeld.keys()) if (!view.items.has(id)) this.#lastHeld.delete(id);
     for (const [id, lease] of this.#leases) {
       // Or it was added again since: then nothing of before belongs to it.
-      if (view.items.get(id)?.created === lease.item.created) continue;
-      this.#confirm(id, lease).catch((error: unknown) => this.#host.trouble(error, id));
+      if (view.items.get(id)?.created === lease.item.created || this.#confirming.has(id)) continue;
+      this.#confirming.add(id);
+      this.#confirm(id, lease)
+        .catch((error: unknown) => this.#host.trouble(error, id))
+        .finally(() => this.#confirming.delete(id));
     }
   }
 

@@ -27,8 +27,6 @@ export class Waiters<A, P> {
   readonly #background: (task: Promise<unknown>) => void;
   readonly #trouble: (error: unknown, id: string) => void;
   readonly #line = new Line<Waiter<A, P>>();
-  /** Tries that are made for whoever is first when they succeed. */
-  #tries = 0;
 
   constructor(
     sync: SyncManager,
@@ -59,14 +57,13 @@ export class Waiters<A, P> {
 
   /** @param others the members that go for free items as well. */
   pump(others: readonly string[]): void {
-    let wanted = Math.min(this.#line.length - this.#tries, this.#takes.room);
-    if (wanted <= 0) return;
-    for (const item of this.#takes.candidates(others)) {
-      const waiter = wanted-- > 0 ? this.#untried : undefined;
-      if (waiter === undefined) return;
-      this.#tries += 1;
+    const { room } = this.#takes;
+    const untried = this.#untried(room);
+    if (untried.length === 0) return;
+    const items = this.#takes.candidates(others);
+    for (const [n, waiter] of untried.slice(0, items.length).entries()) {
       waiter.tried = true;
-      this.#background(this.#try(item, waiter, others.length + 1));
+      this.#background(this.#try(items[n] as Item<A>, waiter, others.length + 1));
     }
   }
 
@@ -74,10 +71,13 @@ export class Waiters<A, P> {
     for (const waiter of this.#line.reversed()) waiter.call.reject(error);
   }
 
-  get #untried(): Waiter<A, P> | undefined {
-    let waiter = this.#line.first;
-    while (waiter?.tried === true) waiter = waiter.behind;
-    return waiter;
+  /** The first of those in whose name nothing is tried. */
+  #untried(most: number): Waiter<A, P>[] {
+    const found: Waiter<A, P>[] = [];
+    for (let waiter = this.#line.first; waiter !== undefined && found.length < most; waiter = waiter.behind) {
+      if (!waiter.tried) found.push(waiter);
+    }
+    return found;
   }
 
   async #try(item: Item<A>, waiter: Waiter<A, P>, candidates: number): Promise<void> {
@@ -90,14 +90,13 @@ export class Waiters<A, P> {
       this.#takes.missed(item.id, candidates);
     } finally {
       waiter.tried = false;
-      this.#tries -= 1;
     }
   }
 
   /** To the first in line for whom it is; to nobody, when all have given up meanwhile. */
   async #give(lease: Lease<A, P>): Promise<void> {
-    const all = this.#line.reversed().reverse();
-    const waiter = all.find(({ lesseeId }) => lesseeId === lease.lesseeId);
+    let waiter = this.#line.first;
+    while (waiter !== undefined && waiter.lesseeId !== lease.lesseeId) waiter = waiter.behind;
     if (waiter?.call.resolve(lease) !== true) await lease.release();
   }
 }

@@ -1,7 +1,7 @@
 import { etcd } from 'holdfast/etcd';
 import { LeasePool } from 'holdfast/leases';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Managers, until, type World } from '../scenarios/world.ts';
+import { aborted, Managers, until, type World } from '../scenarios/world.ts';
 import { type EtcdServer, startEtcd } from '../servers/etcd.ts';
 
 // A server of its own: its counters are compared exactly.
@@ -31,13 +31,7 @@ test('1,000 items: the first worker has all with at most 20 consensus writes, an
   const before = await server.proposalsCommitted();
   const begun = performance.now();
   const worker = new LeasePool(managers.make(), { prefix: 'thousand' });
-  const fleet = worker.balance(
-    {},
-    ({ yielding }) =>
-      new Promise<void>((resolve) => {
-        yielding.addEventListener('abort', () => resolve(), { once: true });
-      }),
-  );
+  const fleet = worker.balance({}, ({ yielding }) => aborted(yielding));
   fleet.assignment$.subscribe((now) => {
     ids = now;
   });

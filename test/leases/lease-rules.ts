@@ -1,7 +1,7 @@
 import type { SyncManager } from 'holdfast';
 import { type Lease, LeasePool, type LeasePoolOptions, type PoolEvent } from 'holdfast/leases';
 import { describe, expect, test } from 'vitest';
-import { live, Managers, sessionOf, uniqueKey, until, type World } from '../scenarios/world.ts';
+import { aborted, live, Managers, sessionOf, uniqueKey, until, type World } from '../scenarios/world.ts';
 
 interface Shard {
   readonly stream: string;
@@ -408,9 +408,4 @@ async function sharesOf(pool: Pool): Promise<string> {
 async function recordsOf(crew: Crew, pool: Pool): Promise<readonly unknown[]> {
   const { records } = await crew.syncOf(pool).query({ prefix: `leases/${crew.name}/` });
   return records.filter(({ key }) => !key.includes('/workers/'));
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

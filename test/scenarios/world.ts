@@ -99,6 +99,14 @@ export function next<T>(source: Observable<T>, matches: (value: T) => boolean, b
   return firstValueFrom(source.pipe(filter(matches), timeout(patience(bound))));
 }
 
+/** Resolves to the reason for which a signal aborts. */
+export function aborted(signal: AbortSignal): Promise<unknown> {
+  if (signal.aborted) return Promise.resolve(signal.reason);
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(signal.reason), { once: true });
+  });
+}
+
 export function stateOf(lock: Lock, name: string): Promise<unknown> {
   return next(lock.state$, (state) => state.name === name);
 }

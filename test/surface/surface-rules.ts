@@ -1,6 +1,15 @@
 import type { Claim, StoredRecord, SyncEvent, SyncManager } from 'holdfast';
 import { describe, expect, test } from 'vitest';
-import { live, Managers, next, sessionOf, uniqueKey, until, type World } from '../scenarios/world.ts';
+import {
+  aborted,
+  live,
+  Managers,
+  next,
+  sessionOf,
+  uniqueKey,
+  until,
+  type World,
+} from '../scenarios/world.ts';
 
 /** What the systems that stand on a manager rely on, on every store. */
 export function surfaceRules(world: World): void {
@@ -327,12 +336,6 @@ async function remove(managers: Managers, sync: SyncManager, key: string): Promi
   const [record] = await recordsOf(sync, key);
   if (record === undefined) throw new Error('nothing there');
   await managers.operator().commit({ when: [], then: [{ remove: key }] }, live);
-}
-
-function aborted(signal: AbortSignal): Promise<unknown> {
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(signal.reason), { once: true });
-  });
 }
 
 async function stateOf(sync: SyncManager): Promise<string> {

@@ -2,6 +2,7 @@ import type { Backend, Commit, CommitResult, Revision, StoredRecord } from '../.
 import { type RequestOutcome, SyncError } from '../../contract/errors.ts';
 import { wasRefused } from '../../contract/retry.ts';
 import { type OwnPut, OwnPuts, ownPutsIn } from './own-puts.ts';
+import { verbsOf } from './verbs-of.ts';
 
 /** What this process knows of one store's past, whichever of its sessions has learned it. */
 interface History {
@@ -143,9 +144,10 @@ export function forwardOnly(backend: Backend): Backend {
     return gone;
   }
 
-  const verbs: Backend = {
-    traits: backend.traits,
-    lockPath: (key) => backend.lockPath(key),
+  return {
+    // What a watch wakes for is read. What is committed within a transaction says nothing by its revision, which may be given once
+    // more after a crash; and it puts nothing that is owned.
+    ...verbsOf(backend),
     async openSession(options, signal) {
       const revision = history.latest;
       const session = await backend.openSession(options, signal);
@@ -153,8 +155,6 @@ export function forwardOnly(backend: Backend): Backend {
       ownPuts.begin(session.id);
       return session;
     },
-    renewSession: (id, signal) => backend.renewSession(id, signal),
-    closeSession: (id, signal) => backend.closeSession(id, signal),
     async query(scope, options) {
       const { mark } = ownPuts;
       const result = await backend.query(scope, options);
@@ -172,14 +172,7 @@ export function forwardOnly(backend: Backend): Backend {
       return { records, at: result.at };
     },
     commit,
-    [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
   };
-  // Its revisions say nothing: what was never committed may be given once more after a crash. And it puts nothing that is owned.
-  if (backend.commitWithin !== undefined) verbs.commitWithin = backend.commitWithin.bind(backend);
-  // What it wakes for is read.
-  if (backend.watch !== undefined) verbs.watch = backend.watch.bind(backend);
-  if (backend.positionOf !== undefined) verbs.positionOf = backend.positionOf.bind(backend);
-  return verbs;
 }
 
 function putsIn({ then }: Commit): number {

@@ -66,9 +66,9 @@ export const mutants: Mutants = {
   'who is at his share is given more': [
     {
       file: FLEET,
-      in: 'pump',
-      find: 'share ? this.#keeps(quota) : 0);',
-      put: 'share ? this.#keeps(quota) : 0) + 1;',
+      in: '#balance',
+      find: 'this.#keeps(quota));',
+      put: 'this.#keeps(quota)) + 1;',
     },
     { file: FLEET, in: '#giveWay', find: 'share - (held.get(other) ?? 0)', put: '$& + 1' },
   ],
