@@ -92,12 +92,12 @@ export class OwnedRecords implements SessionListener {
       const record = name === undefined ? undefined : this.#records.get(name);
       if (name === undefined || record === undefined) continue;
       this.#records.delete(name);
-      // It may have been put again after the store had removed it, and before that was heard.
-      if (record.restored || record.restoring !== undefined) this.#clearLater(name);
+      // It may be put again after the store has removed it, by a request that was on its way.
+      if (record.restored) this.#keepAway(name);
     }
   }
 
-  #clearLater(name: string): void {
+  #keepAway(name: string): void {
     const { context, background, keeper } = this.#host;
     const { current } = keeper;
     if (current === undefined) return;
@@ -213,7 +213,6 @@ export class OwnedRecords implements SessionListener {
   async #restore(key: string, record: OwnedRecord, session: Session): Promise<void> {
     const { keeper, clock, trouble } = this.#host;
     const { signal } = this.#controller;
-    const leftovers = new Leftovers(this.#host);
     for (let failures = 0; this.#records.get(key) === record && keeper.current === session; ) {
       try {
         const pause = await this.#putAgain(key, record, session, signal);
@@ -222,17 +221,15 @@ export class OwnedRecords implements SessionListener {
         await sleep(clock, pause, signal);
       } catch (error) {
         if (signal.aborted) return;
-        leftovers.failed(session, error);
         trouble(error, key);
         await sleep(clock, retryDelay(error, failures, clock.random()), signal);
         failures += 1;
       }
     }
     record.restoring = undefined;
-    await this.#clear(key, leftovers, signal);
   }
 
-  /** What was removed while it was being put again must not come back by a request that was on its way. */
+  /** For as long as such a request may come through. */
   async #clear(name: string, leftovers: Leftovers, signal: AbortSignal): Promise<void> {
     const { backend, keyspace } = this.#host;
     const key = keyspace.stored(name);
@@ -256,7 +253,7 @@ export class OwnedRecords implements SessionListener {
     const put = { put: key, value: record.value, session: session.id };
     const result = await backend.commit({ when: [{ key, is: 'absent' }], then: [put] }, signal);
     if (result.ok) {
-      await this.#found(name, record, session, result.revision);
+      this.#standsUnder(record, session);
       return undefined;
     }
     if (result.why === 'delayed') return result.retryAfter;
@@ -273,7 +270,7 @@ export class OwnedRecords implements SessionListener {
       return 0;
     }
     if (there.session === session.id) {
-      await this.#found(name, record, session, there.revision);
+      this.#standsUnder(record, session);
       return undefined;
     }
     if (there.session === undefined || !keeper.wasOurs(there.session)) {
@@ -285,13 +282,9 @@ export class OwnedRecords implements SessionListener {
     return 0;
   }
 
-  /** It stands there, under a session. */
-  async #found(name: string, record: OwnedRecord, session: Session, revision: Revision): Promise<void> {
-    const { keeper, keyspace } = this.#host;
-    // Removed meanwhile, and there it is again.
-    if (!this.has(name)) await this.#takeBack(keyspace.stored(name), revision, this.#controller.signal);
-    // An answer under an earlier session says nothing of where it stands now.
-    else if (keeper.current === session) record.session = session.id;
+  /** An answer under an earlier session says nothing of where it stands now. */
+  #standsUnder(record: OwnedRecord, session: Session): void {
+    if (this.#host.keeper.current === session) record.session = session.id;
   }
 
   async #takeBack(key: string, revision: Revision, signal: AbortSignal): Promise<void> {

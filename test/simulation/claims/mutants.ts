@@ -54,15 +54,9 @@ export const mutants: Mutants = {
   'what is removed while it is put again is there again': [
     {
       file: OWNED,
-      in: 'OwnedRecords.#found',
-      find: 'if (!this.has(name))',
-      put: 'if (false)',
-    },
-    {
-      file: OWNED,
-      in: 'OwnedRecords.#restore',
-      find: 'await this.#clear(key, leftovers, signal);',
-      put: 'void leftovers;',
+      in: 'OwnedRecords.removed',
+      find: 'if (record.restored) this.#keepAway(name);',
+      put: '',
     },
   ],
   'a put without its session': [

@@ -6,8 +6,11 @@ export const leases: System = {
   name: 'leases',
   mutants,
   // The seeds that catch what is not among the first.
-  caughtBy: { 'a removal is believed before it is seen': 274 },
-  seeds: 200,
+  caughtBy: {
+    'items are held while their worker is not seen': 329,
+    'a failed item is never tried again': 491,
+  },
+  seeds: 500,
   turns: 10,
   modules: { leases: 'leases/index.ts' },
   begin: (world) => new LeaseWorkload(world),
