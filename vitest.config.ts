@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import LongestFirst from './test/runner/longest-first.ts';
 
 const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
 
@@ -40,6 +41,8 @@ const common = {
   // More than what a crowded machine is given for what has to come (`patience`).
   testTimeout: 120_000,
   hookTimeout: 120_000,
+  // Made of one file already, as it would be published.
+  server: { deps: { external: [/\/\.cache\/subjects\//] } },
   // A rejection that nobody handles ends the worker, as it would end a service.
   execArgv: ['--unhandled-rejections=strict'],
 };
@@ -47,6 +50,7 @@ const common = {
 export default defineConfig({
   test: {
     globalSetup: ['test/servers/global-setup.ts'],
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         resolve,

@@ -1,7 +1,8 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { program } from './servers/program.ts';
 import { run } from './servers/run.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -71,25 +72,35 @@ const expected: Record<string, Record<string, string>> = {
   },
 };
 
-for (const [document, outputs] of Object.entries(expected)) {
-  test(`every example of ${document} runs as it stands`, async () => {
-    const examples = await examplesOf(document);
-    expect([...examples.keys()]).toEqual(Object.keys(outputs));
+const fileOf = (document: string, heading: string): string =>
+  join(folder, `${document}-${heading}`.replaceAll(/\W+/g, '-').concat('.mts'));
+
+describe.each(Object.entries(expected))('%s', (document, outputs) => {
+  let examples: Map<string, string>;
+  beforeAll(async () => {
+    examples = await examplesOf(document);
     for (const [heading, code] of examples) {
-      const file = join(folder, `${heading.replaceAll(/\W+/g, '-')}.mts`);
       const pointed = code
         .replaceAll('127.0.0.1:2379', inject('etcdAddress'))
         .replaceAll('127.0.0.1:8500', inject('consulAddress'))
         .replaceAll('127.0.0.1:5432', inject('postgresAddress'));
-      await writeFile(file, pointed);
-      const args = ['--unhandled-rejections=strict', '--import', 'tsx', file];
-      const env = { TSX_TSCONFIG_PATH: join(folder, 'tsconfig.json') };
-      const result = await run(process.execPath, args, { cwd: root, timeout: 60_000, env });
-      expect(result, heading).toEqual({ code: 0, stderr: '', stdout: outputs[heading] });
+      await writeFile(fileOf(document, heading), pointed);
     }
-    // And it compiles as strictly as the library itself.
-    const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-    const types = await run(process.execPath, [compiler, '-p', folder], { cwd: root, timeout: 60_000 });
-    expect(types).toEqual({ code: 0, stderr: '', stdout: '' });
   });
-}
+
+  test('every example is known', () => {
+    expect([...examples.keys()]).toEqual(Object.keys(outputs));
+  });
+
+  test.each(Object.entries(outputs))('%s: the example runs as it stands', async (heading, stdout) => {
+    const args = ['--unhandled-rejections=strict', program(fileOf(document, heading))];
+    const result = await run(process.execPath, args, { cwd: root, timeout: 60_000 });
+    expect(result).toEqual({ code: 0, stderr: '', stdout });
+  });
+});
+
+test('and all of them compile as strictly as the library itself', async () => {
+  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const types = await run(process.execPath, [compiler, '-p', folder], { cwd: root, timeout: 60_000 });
+  expect(types).toEqual({ code: 0, stderr: '', stdout: '' });
+});

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type Backend, SyncManager } from 'holdfast';
+import { program } from '../../test/servers/program.ts';
 import { type Report, runReplica } from './replica.ts';
 import { LOCK_DELAY, type Store, type StoreName, TTL } from './stores.ts';
 import { unpluggable } from './unpluggable.ts';
@@ -61,7 +62,7 @@ function asProcess(
   onReport: OnReport,
 ): Replica {
   const file = fileURLToPath(new URL('./replica-process.ts', import.meta.url));
-  const child = fork(file, [name, address, run, String(number)], { execArgv: ['--import', 'tsx'] });
+  const child = fork(program(file), [name, address, run, String(number)], { execArgv: [] });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   child.on('message', (report) => onReport(number, report as Report));
   process.once('exit', () => child.kill('SIGKILL'));

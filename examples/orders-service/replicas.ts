@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { spawnChild } from '../../test/servers/child.ts';
+import { program } from '../../test/servers/program.ts';
 import type { Settings } from './settings.ts';
 
 /** A line of a replica's log. */
@@ -27,11 +28,9 @@ export class Replica {
   constructor(settings: Settings, onLine: (line: LogLine) => void) {
     this.name = settings.replica;
     const options = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    this.#child = spawnChild(
-      process.execPath,
-      ['--unhandled-rejections=strict', '--import', 'tsx', file, ...options],
-      { stdio: ['ignore', 'pipe', 2] },
-    );
+    this.#child = spawnChild(process.execPath, ['--unhandled-rejections=strict', program(file), ...options], {
+      stdio: ['ignore', 'pipe', 2],
+    });
     this.exited = once(this.#child, 'exit');
     this.url = new Promise((resolve, reject) => {
       const lines = createInterface({ input: this.#child.stdout as NodeJS.ReadableStream });

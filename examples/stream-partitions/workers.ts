@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { program } from '../../test/servers/program.ts';
 import { managerOf } from '../demo/replicas.ts';
 import type { Store, StoreName } from '../demo/stores.ts';
 import { unpluggable } from '../demo/unpluggable.ts';
@@ -49,8 +50,8 @@ function inProcess(store: Store, name: string, { backend, stream, pace, file }: 
 function asProcess(address: string, name: string, job: Job, onNews: OnNews): Worker {
   const file = fileURLToPath(new URL('./worker-process.ts', import.meta.url));
   const { backend, stream, pace } = job;
-  const child = fork(file, [backend, address, stream, String(pace), job.file], {
-    execArgv: ['--unhandled-rejections=strict', '--import', 'tsx'],
+  const child = fork(program(file), [backend, address, stream, String(pace), job.file], {
+    execArgv: ['--unhandled-rejections=strict'],
   });
   const exited = once(child, 'exit');
   child.on('message', (news) => onNews(news as News));

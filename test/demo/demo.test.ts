@@ -2,11 +2,12 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { reservePorts } from '../servers/ports.ts';
 import { postgresUrl } from '../servers/postgres.ts';
+import { program } from '../servers/program.ts';
 import { run } from '../servers/run.ts';
 
 const main = fileURLToPath(new URL('../../examples/demo/main.ts', import.meta.url));
 const demo = (...args: string[]) =>
-  run(process.execPath, ['--unhandled-rejections=strict', '--import', 'tsx', main, ...args], {
+  run(process.execPath, ['--unhandled-rejections=strict', program(main), ...args], {
     timeout: 140_000,
   });
 

@@ -3,11 +3,12 @@ import { expect, test } from 'vitest';
 import type { Entry } from '../../examples/stream-partitions/ledger.ts';
 import { judge } from '../../examples/stream-partitions/verdict.ts';
 import { reservePorts } from '../servers/ports.ts';
+import { program } from '../servers/program.ts';
 import { run } from '../servers/run.ts';
 
 const main = fileURLToPath(new URL('../../examples/stream-partitions/main.ts', import.meta.url));
 const partitions = (...args: string[]) =>
-  run(process.execPath, ['--unhandled-rejections=strict', '--import', 'tsx', main, ...args], {
+  run(process.execPath, ['--unhandled-rejections=strict', program(main), ...args], {
     timeout: 240_000,
   });
 

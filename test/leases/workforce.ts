@@ -7,6 +7,7 @@ import { SyncManager } from 'holdfast';
 import { LeasePool } from 'holdfast/leases';
 import { connectTo, type Store } from '../real/stores.ts';
 import { spawnChild } from '../servers/child.ts';
+import { program } from '../servers/program.ts';
 import type { Line } from './worker-fixture.ts';
 
 const fixture = fileURLToPath(new URL('./worker-fixture.ts', import.meta.url));
@@ -68,7 +69,7 @@ export class Workforce implements AsyncDisposable {
   async hire(): Promise<void> {
     const { store, address, pool, ttl, lockDelay, workers } = this.#options;
     const args = [store, address, pool, ttl, lockDelay, workers].map(String);
-    const child = spawnChild(process.execPath, ['--import', 'tsx', fixture, ...args], {
+    const child = spawnChild(process.execPath, [program(fixture), ...args], {
       stdio: ['ignore', 'pipe', 2],
     });
     const worker: Process = { child, items: new Set() };

@@ -18,6 +18,7 @@ import {
 import { expect, inject, test } from 'vitest';
 import { live, uniqueKey } from '../scenarios/world.ts';
 import { spawnChild } from '../servers/child.ts';
+import { program } from '../servers/program.ts';
 
 const fixture = fileURLToPath(new URL('./app-fixture.ts', import.meta.url));
 
@@ -105,7 +106,7 @@ test('forRootAsync: options come from other providers', async () => {
 test('shutdown hooks: a signal gives everything back and ends the process', async () => {
   const address = inject('etcdAddress');
   const name = uniqueKey('nest').replaceAll('/', '-');
-  const child = spawnChild(process.execPath, ['--import', 'tsx', fixture, address, name], {
+  const child = spawnChild(process.execPath, [program(fixture), address, name], {
     stdio: ['ignore', 'pipe', 2],
   });
   const exited = once(child, 'exit');

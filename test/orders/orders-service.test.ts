@@ -8,6 +8,7 @@ import { addressOf } from '../real/site.ts';
 import { live, until } from '../scenarios/world.ts';
 import { spawnChild } from '../servers/child.ts';
 import { reservePorts } from '../servers/ports.ts';
+import { program } from '../servers/program.ts';
 import { run } from '../servers/run.ts';
 import { Customers } from './customers.ts';
 import { Shop } from './shop.ts';
@@ -113,7 +114,7 @@ test.concurrent.each(sites)(
 );
 
 test.concurrent('one command starts it, and Ctrl-C ends it in good order', async () => {
-  const args = ['--import', 'tsx', main, '--name', 'orders-by-hand', '--interval', '50'];
+  const args = [program(main), '--name', 'orders-by-hand', '--interval', '50'];
   const child = spawnChild(process.execPath, args, { stdio: ['ignore', 'pipe', 2] });
   const exited = once(child, 'exit');
   const printed: string[] = [];
@@ -172,7 +173,7 @@ test.concurrent('without its server a replica runs, is not ready, and says why',
 });
 
 test.concurrent('an unknown backend is refused', async () => {
-  const { code, stderr } = await run(process.execPath, ['--import', 'tsx', main, '--backend', 'redis']);
+  const { code, stderr } = await run(process.execPath, [program(main), '--backend', 'redis']);
   expect(code).toBe(1);
   expect(stderr.trim().split('\n')).toHaveLength(1);
   expect(stderr).toContain('Allowed choices are etcd, consul');

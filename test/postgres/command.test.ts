@@ -1,11 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { installSql } from 'holdfast/postgres';
 import { expect, test } from 'vitest';
+import { program } from '../servers/program.ts';
 import { run } from '../servers/run.ts';
 
 const bin = fileURLToPath(new URL('../../src/backends/postgres/bin.ts', import.meta.url));
 
-const command = (...args: string[]) => run(process.execPath, ['--import', 'tsx', bin, ...args]);
+const command = (...args: string[]) => run(process.execPath, [program(bin), ...args]);
 
 test('holdfast-postgres prints what install runs', async () => {
   expect(await command('sql')).toEqual({ code: 0, stdout: `${installSql()}\n`, stderr: '' });

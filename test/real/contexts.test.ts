@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { expect, inject, test } from 'vitest';
+import { program } from '../servers/program.ts';
 import { run } from '../servers/run.ts';
 import type { StoreName } from '../soak/stores.ts';
 
@@ -10,7 +11,7 @@ test.each(names)(
   "D1: nothing on %s keeps a caller's asynchronous context once its request is over",
   async (store) => {
     const address = store === 'memory' ? '' : inject(`${store}Address`);
-    const args = ['--unhandled-rejections=strict', '--import', 'tsx', fixture, store, address];
+    const args = ['--unhandled-rejections=strict', program(fixture), store, address];
     const { code, stdout, stderr } = await run(process.execPath, args, { timeout: 90_000 });
     expect([code, stderr]).toEqual([0, '']);
     const { cases, kept, pinned } = JSON.parse(stdout) as { cases: number; kept: number; pinned: string[] };

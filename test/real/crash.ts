@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { spawnChild } from '../servers/child.ts';
+import { program } from '../servers/program.ts';
 import type { Store } from './stores.ts';
 
 const fixture = fileURLToPath(new URL('./crash-fixture.ts', import.meta.url));
@@ -20,7 +21,7 @@ export async function holdInChild(
   key: string,
   { ttl, lockDelay }: { readonly ttl: number; readonly lockDelay: number },
 ): Promise<Doomed> {
-  const args = ['--import', 'tsx', fixture, store, address, key, String(ttl), String(lockDelay)];
+  const args = [program(fixture), store, address, key, String(ttl), String(lockDelay)];
   const child: ChildProcess = spawnChild(process.execPath, args, { stdio: ['ignore', 'pipe', 2] });
   const [line] = (await once(child.stdout ?? child, 'data')) as [Buffer];
   return {

@@ -1,7 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { spawnChild } from '../servers/child.ts';
+import { program } from '../servers/program.ts';
 import type { Store } from './stores.ts';
 
 export interface HolderSettings {
@@ -58,6 +60,9 @@ export interface Answers {
   readonly stall: Belief;
 }
 
+/** Milliseconds: longer than a session lives at a crowded Consul. */
+const SILENT = 80_000;
+
 const fixture = fileURLToPath(new URL('./holder-fixture.ts', import.meta.url));
 
 /** A process of its own that holds locks. It can be stopped from outside, or be told to stall. */
@@ -65,7 +70,7 @@ export class Holder implements AsyncDisposable {
   readonly #child: ChildProcess;
 
   constructor(settings: HolderSettings) {
-    const args = ['--unhandled-rejections=strict', '--import', 'tsx', fixture, JSON.stringify(settings)];
+    const args = ['--unhandled-rejections=strict', program(fixture), JSON.stringify(settings)];
     this.#child = spawnChild(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   }
 
@@ -74,9 +79,18 @@ export class Holder implements AsyncDisposable {
     const exited = once(this.#child, 'exit').then(([code, signal]) => {
       throw new Error(`the holder ended with ${code ?? signal}`);
     });
+    // Which question it was is what a test that hangs does not tell.
+    const late = new AbortController();
+    const silent = sleep(SILENT, undefined, { signal: late.signal }).then(() => {
+      throw new Error(`the holder has not answered ${JSON.stringify(question)} within ${SILENT} ms`);
+    });
     this.#child.send(question);
-    const [answer] = await Promise.race([answered, exited]);
-    return answer as Answers[Q['ask']];
+    try {
+      const [answer] = await Promise.race([answered, exited, silent]);
+      return answer as Answers[Q['ask']];
+    } finally {
+      late.abort();
+    }
   }
 
   stop(): void {

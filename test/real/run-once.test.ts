@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { uniqueKey, until } from '../scenarios/world.ts';
 import { spawnChild } from '../servers/child.ts';
+import { program } from '../servers/program.ts';
 import type { Replica } from './run-once-fixture.ts';
 import { addressOf } from './site.ts';
 import { stores } from './stores.ts';
@@ -31,7 +32,7 @@ test.concurrent.each(stores)(
         period: PERIOD,
         atLeast: AT_LEAST,
       };
-      const child = spawnChild(process.execPath, ['--import', 'tsx', fixture, JSON.stringify(settings)], {
+      const child = spawnChild(process.execPath, [program(fixture), JSON.stringify(settings)], {
         stdio: ['ignore', 'pipe', 2],
       });
       createInterface({ input: child.stdout ?? process.stdin }).on('line', (line) => {

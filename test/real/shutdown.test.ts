@@ -9,6 +9,7 @@ import { expect, test } from 'vitest';
 import { slowed } from '../busy.ts';
 import { live, Managers, stateOf, uniqueKey } from '../scenarios/world.ts';
 import { spawnChild } from '../servers/child.ts';
+import { program } from '../servers/program.ts';
 import { run } from '../servers/run.ts';
 import { addressOf } from './site.ts';
 import { connectTo, stores } from './stores.ts';
@@ -17,7 +18,7 @@ const fixture = fileURLToPath(new URL('./shutdown-fixture.ts', import.meta.url))
 const NEXT_WITHIN = 200;
 
 function leader(args: readonly string[], inside: readonly string[] = []) {
-  const [command = '', ...rest] = [...inside, process.execPath, '--import', 'tsx', fixture, ...args];
+  const [command = '', ...rest] = [...inside, process.execPath, program(fixture), ...args];
   const child = spawnChild(command, rest, {
     stdio: ['ignore', 'pipe', 'pipe'],
   });

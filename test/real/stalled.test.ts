@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { busy } from '../busy.ts';
 import { live, Managers, uniqueKey } from '../scenarios/world.ts';
 import { temporaryFolder } from '../servers/child.ts';
+import { program } from '../servers/program.ts';
 import { run } from '../servers/run.ts';
 import type { GarbageReport } from './garbage-fixture.ts';
 import { Holder } from './holder.ts';
@@ -81,7 +82,7 @@ test.each(stores)(
   'FAULTS 11: heavy garbage collection in a small heap delays renewals on %s by less than TTL/6',
   async (store) => {
     const ttl = 3_000;
-    const args = ['--unhandled-rejections=strict', '--max-old-space-size=64', '--import', 'tsx', garbage];
+    const args = ['--unhandled-rejections=strict', '--max-old-space-size=64', program(garbage)];
     const settings = { store, address: addressOf(store), key: uniqueKey('garbage'), ttl };
     const { code, stderr, stdout } = await run(process.execPath, [...args, JSON.stringify(settings)], {
       timeout: 50_000,

@@ -7,6 +7,7 @@ import { patience } from '../crowd.ts';
 import { until } from '../scenarios/world.ts';
 import { spawnChild, temporaryFolder } from '../servers/child.ts';
 import { httpRequest } from '../servers/http.ts';
+import { program } from '../servers/program.ts';
 import { isRunning } from '../servers/running.ts';
 import type { Traces, Way } from './traces.ts';
 
@@ -42,15 +43,17 @@ class Run {
       // `spins` is to leave servers behind, too; the others make do with those that are there.
       HOLDFAST_ETCD: way === 'spins' ? '' : inject('etcdAddress'),
       HOLDFAST_CONSUL: way === 'spins' ? '' : inject('consulAddress'),
+      HOLDFAST_POSTGRES: way === 'spins' ? '' : inject('postgresAddress'),
     };
-    this.#child = spawnChild(process.execPath, ['--import', 'tsx', main, ...args], { env });
+    this.#child = spawnChild(process.execPath, [program(main), ...args], { env });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
     });
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text;
     });
-    this.code = new Promise((resolve) => this.#child.once('exit', resolve));
+    // With all that it has said.
+    this.code = new Promise((resolve) => this.#child.once('close', resolve));
   }
 
   /** What the fixture has told of itself, as soon as it runs. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import { uniqueKey } from '../scenarios/world.ts';
+import { program } from '../servers/program.ts';
 import { run } from '../servers/run.ts';
 import type { RowOptions, RowResult } from './row.ts';
 import type { StoreName } from './stores.ts';
@@ -31,8 +32,8 @@ export async function burst(
   { count }: RowOptions,
 ): Promise<RowResult> {
   const held = count / 20;
-  const flags = ['--unhandled-rejections=strict', '--import', 'tsx'];
-  const args = [...flags, fixture, store, address, uniqueKey('burst'), String(count), String(held), kind];
+  const flags = ['--unhandled-rejections=strict', program(fixture)];
+  const args = [...flags, store, address, uniqueKey('burst'), String(count), String(held), kind];
   const { code, stdout, stderr } = await run(process.execPath, args, { timeout: 280_000 });
   assert.equal(code, 0, stderr);
   const report = JSON.parse(stdout) as BurstReport;

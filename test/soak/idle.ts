@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { uniqueKey } from '../scenarios/world.ts';
+import { program } from '../servers/program.ts';
 import { run } from '../servers/run.ts';
 import type { RowOptions, RowResult } from './row.ts';
 import type { StoreName } from './stores.ts';
@@ -39,8 +40,8 @@ export async function idle(
     `const end = Date.now() + ${busyFor}; while (Date.now() < end);`,
   ]);
   try {
-    const flags = ['--unhandled-rejections=strict', '--import', 'tsx'];
-    const args = [...flags, fixture, store, address, uniqueKey('idle'), String(count), String(ms), kind];
+    const flags = ['--unhandled-rejections=strict', program(fixture)];
+    const args = [...flags, store, address, uniqueKey('idle'), String(count), String(ms), kind];
     const { code, stdout, stderr } = await run(process.execPath, args, { timeout: ms + 120_000 });
     assert.equal(code, 0, stderr);
     const { held, lost, requestsASecond, coreShare, connections } = JSON.parse(stdout) as IdleReport;

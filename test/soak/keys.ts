@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
+import { program } from '../servers/program.ts';
 import { run } from '../servers/run.ts';
 import type { RowOptions, RowResult } from './row.ts';
 
@@ -20,15 +21,7 @@ const fixture = fileURLToPath(new URL('./keys-fixture.ts', import.meta.url));
 
 /** As many distinct keys are locked and released on the memory backend, each in a request of its own: nothing of them stays. */
 export async function keys(use: KeyUse, { count }: RowOptions): Promise<RowResult> {
-  const args = [
-    '--unhandled-rejections=strict',
-    '--expose-gc',
-    '--import',
-    'tsx',
-    fixture,
-    use,
-    String(count),
-  ];
+  const args = ['--unhandled-rejections=strict', '--expose-gc', program(fixture), use, String(count)];
   const { code, stdout, stderr } = await run(process.execPath, args, { timeout: 60_000 + count });
   assert.equal(code, 0, stderr);
   const { done, heapGrowth, slowestHealthMs } = JSON.parse(stdout) as KeysReport;

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { spawnChild } from '../servers/child.ts';
+import { program } from '../servers/program.ts';
 import type { ClientSettings, Message } from './lock-set-protocol.ts';
 
 const fixture = fileURLToPath(new URL('./lock-set-fixture.ts', import.meta.url));
@@ -15,7 +16,7 @@ export class LockSetClient implements AsyncDisposable {
 
   constructor(settings: ClientSettings, listener: (client: LockSetClient, message: Message) => void) {
     this.name = settings.client;
-    const args = ['--unhandled-rejections=strict', '--import', 'tsx', fixture, JSON.stringify(settings)];
+    const args = ['--unhandled-rejections=strict', program(fixture), JSON.stringify(settings)];
     const child = spawnChild(process.execPath, args);
     this.#child = child;
     const { stdin, stdout, stderr } = child;

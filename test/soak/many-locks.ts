@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { symlink, writeFile } from 'node:fs/promises';
+import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build } from '../package/built.ts';
 import { uniqueKey } from '../scenarios/world.ts';
 import { temporaryFolder } from '../servers/child.ts';
+import { program } from '../servers/program.ts';
 import { run } from '../servers/run.ts';
 import type { RowOptions, RowResult } from './row.ts';
 import type { StoreName } from './stores.ts';
@@ -34,14 +36,10 @@ const MOST_SOCKETS = { memory: 0, etcd: 8, consul: 64, postgres: 4 };
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const fixture = fileURLToPath(new URL('./many-locks-fixture.ts', import.meta.url));
 
-/** Compiles the library as for publishing. */
+/** The library as it is published. */
 export async function buildLibrary(): Promise<string> {
   const folder = temporaryFolder('built');
-  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const args = [compiler, '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')];
-  const { code, stdout } = await run(process.execPath, args, { cwd: root, timeout: 60_000 });
-  assert.equal(code, 0, stdout);
-  await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
+  await build(folder);
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
   return join(folder, 'dist');
 }
@@ -54,8 +52,8 @@ export async function measureManyLocks(
   kind: 'scoped' | 'standing',
   count: number,
 ): Promise<ManyLocksReport> {
-  const flags = ['--unhandled-rejections=strict', '--expose-gc', '--import', 'tsx'];
-  const args = [...flags, fixture, built, store, address, uniqueKey('many'), String(count), kind];
+  const flags = ['--unhandled-rejections=strict', '--expose-gc', program(fixture)];
+  const args = [...flags, built, store, address, uniqueKey('many'), String(count), kind];
   const { code, stdout, stderr } = await run(process.execPath, args, { timeout: 230_000 });
   assert.equal(code, 0, stderr);
   return JSON.parse(stdout) as ManyLocksReport;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import { slowed } from '../busy.ts';
 import { live, uniqueKey } from '../scenarios/world.ts';
+import { program } from '../servers/program.ts';
 import { run } from '../servers/run.ts';
 import type { RowOptions, RowResult } from './row.ts';
 import { type StoreName, worldOf } from './stores.ts';
@@ -32,16 +33,7 @@ export async function stopHolding(
   { count }: RowOptions,
 ): Promise<RowResult> {
   const stem = uniqueKey('stop');
-  const args = [
-    '--unhandled-rejections=strict',
-    '--import',
-    'tsx',
-    fixture,
-    store,
-    address,
-    stem,
-    String(count),
-  ];
+  const args = ['--unhandled-rejections=strict', program(fixture), store, address, stem, String(count)];
   const { code, stdout, stderr } = await run(process.execPath, args, { timeout: 120_000 });
   const exitedAt = Date.now();
   assert.equal(code, 0, stderr);

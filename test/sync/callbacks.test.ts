@@ -4,6 +4,7 @@ import type { Observable } from 'rxjs';
 import { describe, expect, inject, test } from 'vitest';
 import { slowed } from '../busy.ts';
 import { live, Managers, next, sessionOf, uniqueKey, until, type World } from '../scenarios/world.ts';
+import { program } from '../servers/program.ts';
 import { run } from '../servers/run.ts';
 import { consulWorld, etcdWorld, memoryWorld, postgresWorld } from '../soak/stores.ts';
 import { withVerbs } from '../with-verbs.ts';
@@ -151,7 +152,7 @@ describe.concurrent.each(worlds)('FAULTS 36: on $name', (world) => {
 
 test("FAULTS 36: what a listener of a signal throws is the process's own to handle; the lock goes on", async () => {
   const fixture = fileURLToPath(new URL('./throwing-listener-fixture.ts', import.meta.url));
-  const result = await run(process.execPath, ['--import', 'tsx', fixture]);
+  const result = await run(process.execPath, [program(fixture)]);
   expect(result).toMatchObject({ code: 0, stderr: '' });
   expect(JSON.parse(result.stdout)).toEqual({
     uncaught: ['listener'],

@@ -128,7 +128,12 @@ export const mutants: Mutants = {
       find: 'this.#host.maxItems - this.#leases.size - this.#trying.size',
       put: 'Number.POSITIVE_INFINITY',
     },
-    { file: FLEET, in: '#take', find: 'if (wanted <= 0) return;', put: 'wanted += 1;' },
+    {
+      file: FLEET,
+      in: '#take',
+      find: 'Math.min(target - this.#underWay.size, this.#host.takes.room)',
+      put: 'target - this.#underWay.size + 1',
+    },
   ],
   'a failed item is never tried again': [
     { file: TAKES, in: 'candidates', find: 'this.#wakeAt(next);', put: '' },

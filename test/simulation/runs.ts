@@ -1,13 +1,14 @@
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { loadLibrary } from './mutation/copy.ts';
 import { describeOutcome } from './outcome.ts';
 import { simulate } from './simulate.ts';
-import { systems } from './systems.ts';
+import type { System } from './system.ts';
 
 /** Milliseconds. A minute on a quiet machine; beside other work it takes what it takes. */
 const BOUND = 600_000;
 
-describe.each(systems)('$name', (system) => {
+/** What has to be seen of a system in the simulation: the tests of it, in a file of its own for each, so that they run side by side. */
+export function runs(system: System): void {
   const { seeds } = system;
 
   test(
@@ -35,4 +36,4 @@ describe.each(systems)('$name', (system) => {
     expect(first.trace.length).toBeGreaterThan(20);
     expect(second.trace).toEqual(first.trace);
   });
-});
+}

@@ -1,0 +1,4 @@
+import { runs } from '../runs.ts';
+import { claims } from './system.ts';
+
+runs(claims);

@@ -1,0 +1,4 @@
+import { runs } from '../runs.ts';
+import { counter } from './system.ts';
+
+runs(counter);

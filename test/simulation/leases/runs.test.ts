@@ -1,0 +1,4 @@
+import { runs } from '../runs.ts';
+import { leases } from './system.ts';
+
+runs(leases);

@@ -1,0 +1,4 @@
+import { runs } from '../runs.ts';
+import { locks } from './system.ts';
+
+runs(locks);

@@ -1,0 +1,4 @@
+import { runs } from '../runs.ts';
+import { runOnce } from './system.ts';
+
+runs(runOnce);
