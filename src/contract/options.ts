@@ -1,3 +1,4 @@
+import { isAbortSignal } from '../async/realms.ts';
 import { refused, type SyncError } from './errors.ts';
 
 /** All the names that an object of options may have: a table that the compiler keeps complete. */
@@ -82,6 +83,18 @@ export function checkNames<T>(options: unknown, names: Names<T>, place?: Place):
 export function checkDuration(option: string, value: unknown): void {
   if (typeof value === 'number' && Number.isFinite(value) && value > 0) return;
   throw invalid(option, `is ${String(value)}; it must be a positive, finite number of milliseconds`);
+}
+
+/** What may bound a call. Throws a `SyncError` `invalid-option` that names what is none. */
+export function checkBounds({
+  signal,
+  timeout,
+}: {
+  readonly signal?: unknown;
+  readonly timeout?: unknown;
+}): void {
+  if (signal !== undefined && !isAbortSignal(signal)) throw invalid('signal', 'must be an AbortSignal');
+  if (timeout !== undefined && timeout !== 0) checkDuration('timeout', timeout);
 }
 
 /** Of what was asked, before anything was done. */

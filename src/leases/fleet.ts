@@ -258,9 +258,11 @@ export class Fleet<A, P> implements AsyncDisposable {
       this.#failures.delete(id);
       if (!lease.yielding.aborted) takes.pause(id, this.#options.backoff[0]);
     } catch (error) {
-      this.#failed(id);
       // A handler that ends since it was told so has not failed.
-      if (!lease.signal.aborted || error !== lease.signal.reason) handlerFailed(error, id);
+      if (!told(lease.signal, error) && !told(lease.yielding, error)) {
+        this.#failed(id);
+        handlerFailed(error, id);
+      }
     }
     entry.deadline?.cancel();
     await lease.release();
@@ -294,4 +296,8 @@ export class Fleet<A, P> implements AsyncDisposable {
     this.#assignment.complete();
     this.#host.stopped();
   }
+}
+
+function told({ aborted, reason }: AbortSignal, error: unknown): boolean {
+  return aborted && error === reason;
 }

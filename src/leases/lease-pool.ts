@@ -19,12 +19,11 @@ import {
   type BalanceOptions,
   type CheckedPoolOptions,
   checkBalance,
-  checkLessee,
   checkPoolOptions,
+  checkRequest,
   checkWork,
   type LeaseHandler,
   type LeasePoolOptions,
-  type LeaseRequest,
   type WaitRequest,
   type WorkRequest,
 } from './options.ts';
@@ -179,9 +178,9 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
    * Leases this very item; or gives the same lease again, to its own lessee in this pool of this process. Rejects with `not-obtained`
    * if somebody else has it or there is no such item, and with `limit-reached` above `maxItems`.
    */
-  async lease(id: string, request: LeaseRequest & CallOptions): Promise<Lease<A, P>> {
+  async lease(id: string, request: WaitRequest): Promise<Lease<A, P>> {
     this.#assertRunning();
-    checkLessee(request?.lesseeId);
+    checkRequest(request);
     const own = this.#takes.leases.get(id);
     if (own !== undefined) {
       if (own.lesseeId === request.lesseeId) return own;
@@ -202,9 +201,9 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
   }
 
   /** Leases any item that is free now. Rejects with `not-obtained` if there is none, and with `limit-reached` above `maxItems`. */
-  async obtain(request: LeaseRequest & CallOptions): Promise<Lease<A, P>> {
+  async obtain(request: WaitRequest): Promise<Lease<A, P>> {
     this.#assertRunning();
-    checkLessee(request?.lesseeId);
+    checkRequest(request);
     this.#assertRoom();
     const left = leftOf(this.#sync.clock, request);
     this.#begin();
@@ -224,7 +223,7 @@ export class LeasePool<A = JsonValue, P = JsonValue> implements AsyncDisposable 
    */
   async waitUntilObtained(request: WaitRequest): Promise<Lease<A, P>> {
     this.#assertRunning();
-    checkLessee(request?.lesseeId);
+    checkRequest(request);
     this.#begin();
     const waiting = this.#waiters.add(request);
     this.#join();

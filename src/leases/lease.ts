@@ -2,7 +2,7 @@ import { type Observable, Subject } from 'rxjs';
 import { IsolatedObservable } from '../async/isolated-observable.ts';
 import { messageOf } from '../async/realms.ts';
 import { sleep } from '../async/sleep.ts';
-import { invalid } from '../contract/options.ts';
+import { checkNames, invalid, type Names } from '../contract/options.ts';
 import {
   type Claim,
   isSyncError,
@@ -46,6 +46,8 @@ interface Position<P> {
 
 /** Milliseconds between tries of a checkpoint of which it is not known whether it was written. */
 const AGAIN = 100;
+
+const RELEASE: Names<{ checkpoint: unknown }> = { checkpoint: true };
 
 /** An item in the hands of this process, until it is given back or lost. It never revives. */
 export class Lease<A, P> implements AsyncDisposable {
@@ -146,6 +148,7 @@ export class Lease<A, P> implements AsyncDisposable {
    * Without, it never rejects.
    */
   async release(options: { readonly checkpoint?: P } = {}): Promise<void> {
+    checkNames(options, RELEASE);
     await this.#last;
     if (options.checkpoint === undefined) return await this.#claim.release();
     const { layout } = this.#host;

@@ -1,4 +1,4 @@
-import { checkDuration, checkNames, inside, invalid, type Names } from '../contract/options.ts';
+import { checkBounds, checkDuration, checkNames, inside, invalid, type Names } from '../contract/options.ts';
 import { type CallOptions, isSyncError, type JsonValue, type Logger, type SyncManager } from '../index.ts';
 import type { AttributesSchema } from './attributes.ts';
 import type { Lease } from './lease.ts';
@@ -32,6 +32,7 @@ export interface LeaseRequest {
   readonly lesseeId: string;
 }
 
+/** For one lease: for whom it is, and how long the call may take. */
 export interface WaitRequest extends LeaseRequest, CallOptions {}
 
 export interface WorkRequest extends LeaseRequest {
@@ -107,6 +108,7 @@ function checkPrefix(sync: SyncManager, prefix: unknown): asserts prefix is stri
 
 export type CheckedPoolOptions<A> = ReturnType<typeof checkPoolOptions<A>>;
 
+const REQUEST: Names<WaitRequest> = { lesseeId: true, signal: true, timeout: true };
 const WORK: Names<WorkRequest> = {
   lesseeId: true,
   concurrency: true,
@@ -147,13 +149,20 @@ export function checkBalance(options: BalanceOptions, maxOfPool: number, member:
   return { lesseeId, weight, maxItems: Math.min(maxItems, maxOfPool), ...checkHandling(options) };
 }
 
-export function checkLessee(lesseeId: unknown): void {
+export function checkRequest(request: WaitRequest): void {
+  checkNames(request, REQUEST);
+  checkLessee(request.lesseeId);
+  checkBounds(request);
+}
+
+function checkLessee(lesseeId: unknown): void {
   if (typeof lesseeId !== 'string' || lesseeId === '') {
     throw invalid('lesseeId', 'must be a text that says who holds the item, such as "host:pid"');
   }
 }
 
 function checkHandling(options: Pick<WorkRequest, 'signal' | 'backoff' | 'yieldTimeout'>): HandlingOptions {
+  checkBounds({ signal: options.signal });
   const { backoff = [1_000, 60_000], yieldTimeout = 10_000 } = options;
   checkDuration('yieldTimeout', yieldTimeout);
   if (!Array.isArray(backoff) || backoff.length !== 2) throw invalid('backoff', 'must be [first, most]');

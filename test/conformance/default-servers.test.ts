@@ -2,6 +2,7 @@ import { consul } from 'holdfast/consul';
 import { etcd } from 'holdfast/etcd';
 import { type ConformanceSubject, conformance } from 'holdfast/testing';
 import { expect, test } from 'vitest';
+import { patience } from '../crowd.ts';
 import { startConsul } from '../servers/consul.ts';
 import { startEtcd } from '../servers/etcd.ts';
 import { uniquePrefix } from './unique-prefix.ts';
@@ -26,6 +27,7 @@ test.concurrent('E12: all cases at once pass on a Consul with its defaults', asy
     expiryFactor: 2,
     // Longer than a busy machine takes from the end of a session to a look at its key.
     lockDelay: 3_000,
+    patience: patience(10_000),
   });
   expect(passed).toBeGreaterThan(90);
 }, 180_000);
@@ -38,6 +40,8 @@ test.concurrent('E12: all cases at once pass on an etcd with its defaults', asyn
     prefix: uniquePrefix,
     sessionTtl: 2_000,
     expiryFactor: 1,
+    // All at once they wait for a disk, too.
+    patience: patience(10_000),
   });
   expect(passed).toBeGreaterThan(90);
 }, 180_000);

@@ -113,3 +113,28 @@ test('what cannot be had is tried at most once a second, by all together', async
   await crew.stop();
   await Promise.all(waiting);
 });
+
+test('a handler that rejects with the reason it was told has not failed: its item is not left alone for that', async () => {
+  const crew = new Crew();
+  const pool = crew.add();
+  await crew.run(pool.add({ id: 'a', attributes: null }));
+  const failures: unknown[] = [];
+  pool.events$.subscribe((event) => {
+    if (event.type === 'handler-failed') failures.push(event.error);
+  });
+  const begun: Lease<JsonValue, JsonValue>[] = [];
+  const fleet = pool.work({ lesseeId: 'w', backoff: [50_000, 60_000] }, async (lease) => {
+    begun.push(lease);
+    await new Promise((_, reject) =>
+      lease.signal.addEventListener('abort', () => reject(lease.signal.reason)),
+    );
+  });
+  await crew.clock.runUntil(() => begun.length === 1);
+  const lost = crew.clock.now();
+  await crew.run(crew.destroySessionOf(begun[0] as Lease<JsonValue, JsonValue>));
+  await crew.clock.runUntil(() => begun.length === 2);
+  expect(crew.clock.now() - lost).toBeLessThan(15_000);
+  await crew.run(fleet.stop());
+  expect(failures).toEqual([]);
+  await crew.stop();
+});

@@ -312,7 +312,21 @@ export function leaseRules(world: World): void {
       expect(() => pool.balance({ weight: -1 }, () => undefined)).toThrow(refused('weight'));
       expect(() => pool.balance({ yieldTimeout: 0 }, () => undefined)).toThrow(refused('yieldTimeout'));
       expect(() => pool.balance({}, undefined as never)).toThrow(refused('handler'));
-      await expect(pool.obtain({} as never)).rejects.toEqual(refused('lesseeId'));
+      for (const [option, request] of [
+        ['lesseeId', {}],
+        ['options', undefined],
+        ['timout', { lesseeId: 'a', timout: 1 }],
+        ['timeout', { lesseeId: 'a', timeout: -1 }],
+        ['signal', { lesseeId: 'a', signal: {} }],
+      ] as const) {
+        const asked = request as never;
+        await expect(pool.obtain(asked)).rejects.toEqual(refused(option));
+        await expect(pool.lease('a', asked)).rejects.toEqual(refused(option));
+        await expect(pool.waitUntilObtained(asked)).rejects.toEqual(refused(option));
+      }
+      expect(() => pool.work({ lesseeId: 'a', signal: {} as never }, () => undefined)).toThrow(
+        refused('signal'),
+      );
       await expect(pool.add({ id: '', attributes: null })).rejects.toEqual(refused('id'));
       const two = [
         { id: 'a', attributes: null },

@@ -1,13 +1,14 @@
 import { conformance } from 'holdfast/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { uniquePrefix } from '../conformance/unique-prefix.ts';
+import { patience } from '../crowd.ts';
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
 import { TestDatabase } from './mutants/database.ts';
 import { mutants } from './mutants/index.ts';
 import type { Mutant, Replacement } from './mutants/mutant.ts';
 
 /** Milliseconds. Short, since a mutant is caught by what does not happen. The control shows that it is long enough. */
-const PATIENCE = 2_000;
+const PATIENCE = patience(2_000);
 const TTL = 500;
 
 // A server of its own: its transactions are held open.

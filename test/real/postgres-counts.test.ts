@@ -184,9 +184,12 @@ async function connections(): Promise<number> {
   return (await wal.query(text)).rows[0].number;
 }
 
+/** Milliseconds: long enough that a busy machine does not cost the session, which is renewed three times in it. */
+const HELD_FOR = 12_000;
+
 test('2,000 locks held: one renewal for all of them, looks of a hundred and more', async () => {
   await using managers = new Managers(world);
-  const { sync, pool } = await warmed(managers, { session: { ttl: 6_000, lockDelay: 0 } });
+  const { sync, pool } = await warmed(managers, { session: { ttl: HELD_FOR, lockDelay: 0 } });
   const stem = uniqueKey('held');
   const locks = 2_000;
   const grants = await Promise.all(
@@ -195,7 +198,7 @@ test('2,000 locks held: one renewal for all of them, looks of a hundred and more
   const [renewals, begun] = [pool.count('renew'), performance.now()];
   // All were looked at, and by then renewed several times.
   await until(() => pool.count('check') > 0 && pool.count('renew') >= renewals + 3);
-  const periods = (performance.now() - begun) / 2_000;
+  const periods = (performance.now() - begun) / (HELD_FOR / 3);
   expect(pool.count('renew') - renewals).toBeLessThanOrEqual(Math.ceil(periods) + 1);
   expect(pool.count('check')).toBeLessThanOrEqual((2 * locks) / 100);
   expect(grants.every(({ held }) => held)).toBe(true);
@@ -204,7 +207,7 @@ test('2,000 locks held: one renewal for all of them, looks of a hundred and more
 test('2,000 locks held: two connections at most beside those that renew and listen', async () => {
   await using managers = new Managers(world);
   await until(async () => (await connections()) === 0);
-  const sync = managers.make({ session: { ttl: 6_000, lockDelay: 0 } });
+  const sync = managers.make({ session: { ttl: HELD_FOR, lockDelay: 0 } });
   const stem = uniqueKey('held');
   const grants = await Promise.all(
     Array.from({ length: 2_000 }, (_, number) => sync.acquire(`${stem}/${number}`)),

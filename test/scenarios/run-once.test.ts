@@ -59,7 +59,8 @@ describe.each(worlds)('E8: runOnce on $name', (world) => {
         return server.commit(commit, signal);
       },
       query: (scope, options) => {
-        asked.push('read');
+        // On a busy machine the lock is held for so long that its record is watched.
+        if (!scope.key?.includes('/.lock/')) asked.push('read');
         return server.query(scope, options);
       },
     });

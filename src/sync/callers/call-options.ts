@@ -1,5 +1,5 @@
-import { expectManyListeners, isAbortSignal } from '../../async/realms.ts';
-import { checkDuration, checkNames, invalid, type Names } from '../../contract/options.ts';
+import { expectManyListeners } from '../../async/realms.ts';
+import { checkBounds, checkNames, type Names } from '../../contract/options.ts';
 import type { Metadata } from './metadata.ts';
 
 export interface CallOptions {
@@ -46,11 +46,7 @@ export function checkCallOptions<T extends CallOptions>(
 ): T | CallOptions {
   if (options === undefined) return {};
   checkNames(options, names);
-  const { signal, timeout } = options;
-  if (signal !== undefined && !isAbortSignal(signal)) {
-    throw invalid('signal', 'must be an AbortSignal');
-  }
-  if (signal !== undefined) expectManyListeners(signal);
-  if (timeout !== undefined && timeout !== 0) checkDuration('timeout', timeout);
+  checkBounds(options);
+  if (options.signal !== undefined) expectManyListeners(options.signal);
   return options;
 }
