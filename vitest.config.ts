@@ -16,6 +16,10 @@ const heavy = [
 
 /** What needs a process in which nothing ran before. */
 const alone = [
+  // Classes that ask for a lock are known to the whole process, and every application provides for them.
+  'test/nestjs/*.test.ts',
+  // It loads libraries of its own.
+  'test/postgres/handed-on.test.ts',
   // They replace a module, which others in the process have loaded already.
   'test/kit/{batcher,endpoints}.test.ts',
   'test/postgres/interests.test.ts',

@@ -7,6 +7,7 @@ import { failOverRows } from './rows/fail-over.ts';
 import { handOffRows } from './rows/hand-off.ts';
 import { heldRows } from './rows/held.ts';
 import { keyRows } from './rows/keys.ts';
+import { leaseRows } from './rows/leases.ts';
 import { postgresRows } from './rows/postgres.ts';
 import { queueRows } from './rows/queue.ts';
 
@@ -20,5 +21,6 @@ export const rows: readonly Row[] = [
   ...handOffRows,
   ...heldRows,
   ...failOverRows,
+  ...leaseRows,
   ...postgresRows,
 ];

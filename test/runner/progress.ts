@@ -6,7 +6,7 @@ export interface Bounds {
 }
 
 /** Generous: on two processors that twenty wanted, the longest file took 11 minutes, and the others wait for expiries. */
-export const DEFAULT_BOUNDS: Bounds = { file: 15 * 60_000, run: 26 * 60_000 };
+export const DEFAULT_BOUNDS: Bounds = { file: 15 * 60_000, run: 24 * 60_000 };
 
 /** How many of those that ended last are named when nothing runs. */
 const LAST = 3;
