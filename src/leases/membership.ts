@@ -67,7 +67,13 @@ export class Membership {
       if (value !== undefined && signal.aborted) return;
       try {
         // A removal is tried to the end: the others would go on to count with whoever has left, for as long as its session lives.
-        await this.#sync.commit({ then }, value === undefined ? {} : { signal });
+        const result = await this.#sync.commit({ then }, value === undefined ? {} : { signal });
+        if (!result.ok) {
+          // Consul holds back the key of a session that was lost.
+          this.#written = null;
+          await sleep(this.#sync.clock, result.why === 'delayed' ? result.retryAfter : AGAIN, signal);
+          continue;
+        }
         this.#written = value;
         if (value === undefined && this.#late > 0) {
           this.#late -= 1;

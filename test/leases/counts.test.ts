@@ -3,6 +3,7 @@ import { type Lease, LeasePool } from 'holdfast/leases';
 import { MemoryStore, memory } from 'holdfast/memory';
 import { VirtualClock } from 'holdfast/testing';
 import { expect, test } from 'vitest';
+import { aborted } from '../scenarios/world.ts';
 import { withVerbs } from '../with-verbs.ts';
 
 /** Pools of one name on the virtual clock, each with a manager of its own, and what they ask of the store. */
@@ -136,5 +137,27 @@ test('a handler that rejects with the reason it was told has not failed: its ite
   expect(crew.clock.now() - lost).toBeLessThan(15_000);
   await crew.run(fleet.stop());
   expect(failures).toEqual([]);
+  await crew.stop();
+});
+
+test('a worker whose key the store holds back is seen as soon as it can be', async () => {
+  const crew = new Crew('race', 5_000);
+  const pool = crew.add();
+  await crew.run(pool.add({ id: 'a', attributes: null }));
+  const seen = (): number => crew.store.records('leases/pool/workers/').length;
+  const held = async () => {
+    const fleet = pool.balance({}, (lease) => aborted(lease.yielding));
+    await crew.clock.runUntil(() => seen() === 1 && pool.status.held === 1);
+    return fleet;
+  };
+  const fleet = await held();
+  const [record] = crew.store.records('leases/pool/workers/');
+  crew.store.destroySession(record?.session ?? '');
+  // It leaves and comes again, while its key is held back for the session that was lost.
+  await crew.run(fleet.stop());
+  const since = crew.clock.now();
+  await held();
+  expect(crew.clock.now() - since).toBeGreaterThan(1_000);
+  expect(crew.clock.now() - since).toBeLessThan(10_000);
   await crew.stop();
 });
