@@ -1,5 +1,8 @@
 import type { Worker } from './snapshot.ts';
 
+/** What is less than this of an item comes from the arithmetic. */
+const TINY = 1e-9;
+
 /**
  * How many items each worker should have. Whole shares by weight, none above its maximum. Where shares cannot be equal, those who
  * have more already keep more, so that as few as possible move; then those who came last have more, since in a rolling deploy the
@@ -30,8 +33,10 @@ export function quotas(
   let rest = left - shares.reduce((sum, { exact }) => sum + Math.floor(exact), 0);
   const surplus = ({ worker, exact }: (typeof shares)[number]): number =>
     (held.get(worker.member) ?? 0) - Math.floor(exact);
+  const isWhole = ({ exact }: (typeof shares)[number]): boolean => exact % 1 < TINY;
   const order = shares.toSorted(
     (a, b) =>
+      Number(isWhole(a)) - Number(isWhole(b)) ||
       surplus(b) - surplus(a) ||
       (b.exact % 1) - (a.exact % 1) ||
       Number(b.worker.joined - a.worker.joined) ||

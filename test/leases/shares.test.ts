@@ -14,6 +14,7 @@ describe('shares', () => {
     ['K8: one has far more than the others', [1, 1, 1], [0, 1, 5], 6, [2, 2, 2]],
     ['by weight', [1, 2, 3], [0, 0, 0], 12, [2, 4, 6]],
     ['the rest stays where it is', [1, 1, 1], [0, 4, 3], 7, [2, 3, 2]],
+    ['whose share is a whole one has no odd item, however much it has', [2, 1, 1], [4, 1, 1], 6, [3, 2, 1]],
     ['a weight below one', [0.5, 1], [0, 0], 3, [1, 2]],
     ['who only waits has no share', [0, 1], [3, 0], 3, [0, 3]],
     ['no items', [1, 1], [0, 0], 0, [0, 0]],
