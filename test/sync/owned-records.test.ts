@@ -56,6 +56,22 @@ test('and so it does when the put comes through late, without an answer', async 
   await clock.runUntil(() => store.records('m/').length === 0, 2_000);
 });
 
+test('and so it does when it was written once more before it was removed', async () => {
+  let late: (() => Promise<unknown>) | undefined;
+  const { clock, store, sync } = await lose((request, pass) => {
+    if (!isPut(request) || late !== undefined) return pass();
+    late = pass;
+    return Promise.reject(new SyncError('unavailable', 'no answer'));
+  });
+  await clock.runUntil(() => late !== undefined);
+  await settle(clock, sync.commit({ then: [{ ...KEPT, value: 'b' }] }));
+  await settle(clock, remove(sync));
+  await clock.advance(2_000);
+  await late?.();
+  expect(store.records('m/')).toHaveLength(1);
+  await clock.runUntil(() => store.records('m/').length === 0, 2_000);
+});
+
 test('and so it does when it was put again before the answer to its removal came', async () => {
   let removing = false;
   let restored = false;

@@ -192,7 +192,9 @@ export class OwnedRecords implements SessionListener {
     const known = this.#records.get(key);
     // Of two commits at a time the answers may come in either order.
     if (known?.session === session.id && known.revision > revision) return;
-    const record = { value, keep, revision, session: session.id, restoring: undefined, restored: false };
+    // That it was put again is not over by that: such a request may yet be on its way.
+    const restored = known?.restored === true;
+    const record = { value, keep, revision, session: session.id, restoring: undefined, restored };
     this.#records.set(key, record);
     // It came through while its session ended.
     const { current } = this.#host.keeper;
