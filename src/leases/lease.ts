@@ -196,11 +196,15 @@ export class Lease<A, P> implements AsyncDisposable {
     const { sync, layout } = this.#host;
     const key = layout.position(this.id);
     const value = this.#encode(position);
+    /** What was written under, and came to nothing or had no answer. */
+    let tried: { readonly item: Item<A>; readonly revision: bigint | undefined } | undefined;
     for (;;) {
       this.signal.throwIfAborted();
-      const { revision } = this.#position;
-      const item = this.item;
       try {
+        if (tried !== undefined) await this.#catchUp(tried.item, tried.revision);
+        const { revision } = this.#position;
+        const item = this.item;
+        tried = { item, revision };
         const result = await sync.commit({
           when: [
             this.isOwner,
@@ -218,7 +222,6 @@ export class Lease<A, P> implements AsyncDisposable {
         if (!isSyncError(error, 'unavailable')) throw error;
         await sleep(sync.clock, AGAIN, this.signal);
       }
-      await this.#catchUp(item, revision);
     }
   }
 

@@ -21,9 +21,12 @@ class Worker {
     pool.balance({}, async (lease) => {
       this.at.set(lease.id, lease);
       this.began.push({ id: lease.id, at: performance.now() });
-      await lease.checkpoint((lease.position ?? 0) + 1);
-      await aborted(lease.yielding);
-      this.at.delete(lease.id);
+      try {
+        await lease.checkpoint((lease.position ?? 0) + 1);
+        await aborted(lease.yielding);
+      } finally {
+        this.at.delete(lease.id);
+      }
     });
   }
 }

@@ -1,7 +1,7 @@
 // Run as a process: holds locks, is stopped or stalls in the middle of it, and tells what it believes when it goes on.
 
 import { existsSync } from 'node:fs';
-import { type Grant, SyncManager, systemClock } from 'holdfast';
+import { type Grant, isSyncError, SyncManager, systemClock } from 'holdfast';
 import { waited } from '../waited.ts';
 import type { Belief, Doubt, HolderSettings, Question } from './holder.ts';
 import { connectTo } from './stores.ts';
@@ -67,7 +67,14 @@ const held = (): number => holdings.filter(({ grant }) => grant.held).length;
 
 async function write({ grant }: Held): Promise<boolean> {
   const then = [{ put: `${grant.key}/data`, value: 'stale' }];
-  return (await sync.commit({ when: [grant.isOwner], then })).ok;
+  for (;;) {
+    try {
+      return (await sync.commit({ when: [grant.isOwner], then })).ok;
+    } catch (error) {
+      // A crowded machine: whoever has no answer asks again.
+      if (!isSyncError(error, 'unavailable')) throw error;
+    }
+  }
 }
 
 async function look(): Promise<Belief> {
