@@ -90,6 +90,8 @@ export const mutants: Mutants = {
   ],
   'items are held while their worker is not seen': [
     { file: MEMBERSHIP, in: '#write', find: 'keep: true', put: 'keep: false' },
+    // What else would put it again.
+    { file: MEMBERSHIP, in: 'unseen', find: 'if (this.#wanted === undefined', put: 'return; $&' },
   ],
   'who leaves is seen until his session ends': [
     {
@@ -136,6 +138,6 @@ export const mutants: Mutants = {
     },
   ],
   'a failed item is never tried again': [
-    { file: TAKES, in: 'candidates', find: 'this.#wakeAt(next);', put: '' },
+    { file: TAKES, in: 'pause', find: 'this.#clock.now() + ms', put: 'Number.POSITIVE_INFINITY' },
   ],
 };

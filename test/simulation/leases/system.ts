@@ -6,10 +6,6 @@ export const leases: System = {
   name: 'leases',
   mutants,
   // The seeds that catch what is not among the first.
-  caughtBy: {
-    'items are held while their worker is not seen': 329,
-    'a failed item is never tried again': 491,
-  },
   seeds: 500,
   turns: 10,
   modules: { leases: 'leases/index.ts' },
