@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type Backend, SyncManager } from 'holdfast';
+import { type Backend, type JsonValue, SyncManager } from 'holdfast';
 import { type Fleet, LeasePool } from 'holdfast/leases';
 import { median } from 'simple-statistics';
+import { aborted, until } from '../../test/scenarios/world.ts';
 import { addressOf, connectTo, stores, TTL, uniqueKey } from '../clients.ts';
 import { ratioOf } from '../paired.ts';
 import { interval, type Line, ms, type Row, type RowReport, type Servers, type Settings } from '../row.ts';
@@ -9,8 +9,7 @@ import { interval, type Line, ms, type Row, type RowReport, type Servers, type S
 const ITEMS = 1_000;
 const WAITERS = 100;
 const MOST_ROUNDS = 10;
-/** Milliseconds. */
-const SETTLING = 300;
+/** Milliseconds, and items. */
 const GOALS = { first: 500, even: 1_000, moved: ITEMS / 4 };
 
 /** Managers and pools of one name, each with a connection of its own, as processes have. */
@@ -56,22 +55,23 @@ async function round(open: () => Backend): Promise<Round> {
   await operator.addAll(items);
   const locks = await plainLocks(crew);
   const workers: Worker[] = [];
-  const join = async (size: number): Promise<number> => {
-    const worker = new Worker(crew.pool());
-    workers.push(worker);
+  /** Until all have their share, and nothing is free. */
+  const join = async (): Promise<number> => {
+    workers.push(new Worker(crew.pool()));
+    const share = Math.floor(ITEMS / workers.length);
     const begun = performance.now();
-    await until(() => workers.every(({ ids }) => ids.length === size));
+    await until(
+      () =>
+        workers.every(({ ids }) => ids.length >= share) &&
+        workers.reduce((sum, { ids }) => sum + ids.length, 0) === ITEMS,
+    );
     return performance.now() - begun;
   };
-  const first = await join(ITEMS);
-  await join(ITEMS / 2);
-  await until(() => workers.every(({ ids }) => ids.length === ITEMS / 2));
-  const third = new Worker(crew.pool());
-  workers.push(third);
-  await until(() => Math.min(...workers.map(({ ids }) => ids.length)) >= Math.floor(ITEMS / 3));
-  await sleep(SETTLING);
+  const first = await join();
+  await join();
+  await join();
   const begunBefore = workers.reduce((sum, { begun }) => sum + begun, 0);
-  const even = await join(ITEMS / 4);
+  const even = await join();
   const moved = workers.reduce((sum, { begun }) => sum + begun, 0) - begunBefore;
   await Promise.all(workers.map(({ fleet }) => fleet.stop()));
   return { locks, first, even, moved, freed: await freed(crew) };
@@ -102,7 +102,8 @@ async function freed(crew: Crew): Promise<number> {
     crew.pool().waitUntilObtained({ lesseeId: 'waiter', signal: stopping.signal }),
   );
   const settled = Promise.allSettled(waiting);
-  await sleep(2 * SETTLING);
+  // All of them are in line, and seen.
+  await until(() => owner.status.workers === WAITERS);
   const begun = performance.now();
   await leases[0]?.release();
   await Promise.race(waiting);
@@ -113,26 +114,19 @@ async function freed(crew: Crew): Promise<number> {
 }
 
 class Worker {
-  readonly fleet: Fleet<null, unknown>;
+  readonly fleet: Fleet<null, JsonValue>;
   ids: readonly string[] = [];
   begun = 0;
 
   constructor(pool: LeasePool<null>) {
-    this.fleet = pool.balance({}, async ({ yielding }) => {
+    this.fleet = pool.balance({}, ({ yielding }) => {
       this.begun += 1;
-      await new Promise<void>((resolve) => {
-        if (yielding.aborted) resolve();
-        yielding.addEventListener('abort', () => resolve(), { once: true });
-      });
-    }) as Fleet<null, unknown>;
+      return aborted(yielding);
+    });
     this.fleet.assignment$.subscribe((ids) => {
       this.ids = ids;
     });
   }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await sleep(1);
 }
 
 async function run(servers: Servers, { blocks, onProgress }: Settings): Promise<RowReport> {

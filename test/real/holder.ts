@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { within } from '../../src/testing/conformance/timing.ts';
 import { spawnChild } from '../servers/child.ts';
 import { program } from '../servers/program.ts';
 import type { Store } from './stores.ts';
@@ -79,18 +79,14 @@ export class Holder implements AsyncDisposable {
     const exited = once(this.#child, 'exit').then(([code, signal]) => {
       throw new Error(`the holder ended with ${code ?? signal}`);
     });
-    // Which question it was is what a test that hangs does not tell.
-    const late = new AbortController();
-    const silent = sleep(SILENT, undefined, { signal: late.signal }).then(() => {
-      throw new Error(`the holder has not answered ${JSON.stringify(question)} within ${SILENT} ms`);
-    });
     this.#child.send(question);
-    try {
-      const [answer] = await Promise.race([answered, exited, silent]);
-      return answer as Answers[Q['ask']];
-    } finally {
-      late.abort();
-    }
+    // Which question it was is what a test that hangs does not tell.
+    const [answer] = await within(
+      SILENT,
+      `an answer to ${JSON.stringify(question)}`,
+      Promise.race([answered, exited]),
+    );
+    return answer as Answers[Q['ask']];
   }
 
   stop(): void {

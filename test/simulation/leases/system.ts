@@ -5,7 +5,6 @@ import { LeaseWorkload } from './workload.ts';
 export const leases: System = {
   name: 'leases',
   mutants,
-  // The seeds that catch what is not among the first.
   seeds: 500,
   turns: 10,
   modules: { leases: 'leases/index.ts' },
